@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` and `make test`. Both prepare this machine themselves and are free to repeat.
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+WORKSTATION := firmware_scripts/workstation.sh
+
+.PHONY: demo test check bench models format clean help
+
+help: ## say what can be made
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+$(READY): setup.cfg pyproject.toml
+	@$(WORKSTATION) python $(VENV)
+	@touch $@
+
+demo: ## one patrol car end to end on this machine
+	@$(WORKSTATION) packages demo
+	@$(MAKE) --no-print-directory $(READY)
+	@$(VENV)/bin/vedette sim demo $(DEMO)
+
+test: ## everything that can be tested here
+	@$(WORKSTATION) packages test
+	@$(MAKE) --no-print-directory $(READY)
+	@$(PYTHON) -m pytest $(TESTS)
+
+check: ## format, lint, types, import rules
+	@$(WORKSTATION) packages demo
+	@$(MAKE) --no-print-directory $(READY)
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: ## the table of speed and memory, against named references in the same run
+	@$(WORKSTATION) packages test
+	@$(MAKE) --no-print-directory $(READY)
+	@$(PYTHON) -m bench
+
+models: ## train, quantise and measure the two models from the photographs in VEDETTE_DATA
+	@$(WORKSTATION) packages train
+	@$(WORKSTATION) training $(VENV)-train
+	@$(VENV)-train/bin/python -m models.train
+
+format: ## put the code into the form `make check` wants
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+clean: ## remove what was made here
+	rm -rf $(VENV) $(VENV)-train build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

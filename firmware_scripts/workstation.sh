@@ -1,0 +1,66 @@
+#!/bin/sh
+# Prepares a developer's machine for the Makefile: Debian packages and the Python environment. Free to repeat.
+#   workstation.sh packages demo|test|train   install what is missing by apt, or say in one line what to install
+#   workstation.sh python FOLDER              the product's environment, with everything the tests need
+#   workstation.sh training FOLDER            the separate, large environment that trains models
+set -eu
+
+say() { printf 'vedette: %s\n' "$*" >&2; }
+
+# package:command-or-file that shows it is there
+demo="python3-venv:/usr/lib/python3*/ensurepip mosquitto:mosquitto fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansArabic-Bold.ttf fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
+test="$demo chromium:chromium ffmpeg:ffprobe shellcheck:shellcheck age:age gstreamer1.0-tools:gst-launch-1.0 gstreamer1.0-plugins-base:/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so gstreamer1.0-plugins-bad:/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so gstreamer1.0-plugins-ugly:/usr/lib/*/gstreamer-1.0/libgstx264.so systemd:systemd-analyze"
+train="$demo fonts-hosny-amiri:/usr/share/fonts/opentype/fonts-hosny-amiri fonts-kacst:/usr/share/fonts/truetype/kacst fonts-roadgeek:/usr/share/fonts/*/roadgeek fonts-opendin:/usr/share/fonts/*/opendin fonts-osifont:/usr/share/fonts/*/osifont"
+
+there() {
+    # An unmatched pattern stays a pattern, which is no file and no command.
+    for found in $1; do
+        if [ -e "$found" ] || command -v "$found" >/dev/null 2>&1; then return 0; fi
+    done
+    return 1
+}
+
+packages() {
+    missing=""
+    for pair in $1; do
+        there "${pair#*:}" || missing="$missing ${pair%%:*}"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        say "please install the equivalents of these Debian packages:$missing"
+        exit 1
+    fi
+    if [ "$(id -u)" = 0 ]; then run=""
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then run="sudo"
+    else
+        say "please run: sudo apt-get install --yes$missing"
+        exit 1
+    fi
+    say "installing$missing"
+    # shellcheck disable=SC2086
+    { $run apt-get update -q && $run env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends $missing; } >&2 ||
+        { say "apt-get could not install:$missing"; exit 1; }
+}
+
+environment() {
+    [ -x "$1/bin/python" ] || python3 -m venv "$1" || { say "python3 -m venv $1 failed"; exit 1; }
+    "$1/bin/python" -m pip install -q --disable-pip-version-check --upgrade pip
+}
+
+case "${1:-} ${2:-}" in
+    "packages demo") packages "$demo" ;;
+    "packages test") packages "$test" ;;
+    "packages train") packages "$train" ;;
+    "python "?*)
+        say "preparing the Python environment $2 (once)"
+        environment "$2"
+        "$2/bin/python" -m pip install -q --disable-pip-version-check -e '.[dev]'
+        ;;
+    "training "?*)
+        environment "$2"
+        # The CPU build first: a plain "torch" from the index may bring several GB of GPU libraries.
+        "$2/bin/python" -m pip install -q --disable-pip-version-check torch==2.13.0
+        "$2/bin/python" -m pip install -q --disable-pip-version-check -e '.[train]'
+        ;;
+    *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,51 @@
+"""The command: errors become one line and an exit code."""
+
+import argparse
+
+import pytest
+
+from vedette import cli, errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.Refused, 1),
+        (errors.Usage, 2),
+        (errors.NotFound, 3),
+        (errors.Integrity, 10),
+        (errors.NotTrusted, 11),
+        (errors.Expired, 12),
+    ],
+)
+def test_command_returns_the_errors_own_code_and_one_line(
+    kind: type[errors.VedetteError], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_args: argparse.Namespace) -> int:
+        raise kind("the clip a.mp4 is not there; name another")
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == "vedette: the clip a.mp4 is not there; name another\n"
+
+
+def test_command_shows_help_and_returns_usage_when_no_verb_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "usage: vedette" in capsys.readouterr().err
+    assert cli.main(["evidence"]) == 2
+    assert "verify" in capsys.readouterr().err
+
+
+def test_noun_is_one_when_two_sides_register_verbs_for_it() -> None:
+    parser = argparse.ArgumentParser()
+    nouns = parser.add_subparsers()
+    cli.noun(nouns, "evidence", help="items").add_parser("verify").set_defaults(verb="verify")
+    cli.noun(nouns, "evidence", help="items").add_parser("export").set_defaults(verb="export")
+    assert parser.parse_args(["evidence", "verify"]).verb == "verify"
+    assert parser.parse_args(["evidence", "export"]).verb == "export"
+
+
+def test_table_aligns_columns_under_their_heads() -> None:
+    assert cli.table([["a", "long text"], ["bbb", "c"]], heads=["x", "y"]) == "x    y\na    long text\nbbb  c"

@@ -1,0 +1,42 @@
+"""Messages between the device's services."""
+
+from pathlib import Path
+
+import pytest
+
+from vedette import commands
+from vedette.clock import FakeClock
+from vedette.errors import Integrity
+
+
+def test_commands_are_taken_once_and_in_order_when_posted(tmp_path: Path) -> None:
+    clock = FakeClock()
+    for number in range(3):
+        commands.post(tmp_path, "recorder", {"command": "mark", "number": number}, clock=clock)
+        clock.advance(2000)
+    assert [body["number"] for body in commands.take(tmp_path, "recorder")] == [0, 1, 2]
+    assert commands.take(tmp_path, "recorder") == []
+
+
+def test_commands_leave_out_what_is_no_command_and_remove_it(tmp_path: Path) -> None:
+    commands.post(tmp_path, "recorder", {"command": "start"}, clock=FakeClock())
+    inbox = commands.folder(tmp_path, "recorder")
+    (inbox / "0.json").write_bytes(b"{not json")
+    (inbox / "1.json").write_bytes(b"[1]")
+    (inbox / "2.json").write_bytes(b'"' + b"x" * commands.MAX_COMMAND_BYTES + b'"')
+    assert commands.take(tmp_path, "recorder") == [{"command": "start"}]
+    assert list(inbox.iterdir()) == []
+
+
+def test_commands_take_a_bounded_number_when_flooded(tmp_path: Path) -> None:
+    clock = FakeClock()
+    for _ in range(commands.MAX_WAITING + 1):
+        commands.post(tmp_path, "recorder", {"command": "mark"}, clock=clock)
+    assert len(commands.take(tmp_path, "recorder")) == commands.MAX_WAITING
+    assert len(commands.take(tmp_path, "recorder")) == 1
+
+
+@pytest.mark.parametrize("service", ["../recorder", "", "Recorder", "a/b"])
+def test_commands_refuse_a_service_when_its_name_is_a_path(tmp_path: Path, service: str) -> None:
+    with pytest.raises(Integrity):
+        commands.take(tmp_path, service)

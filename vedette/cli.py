@@ -1,0 +1,94 @@
+"""The one command: `vedette <noun> <verb>`. Nouns come from the entry points of the group `vedette.commands`.
+
+Decided here: how errors become one line and an exit code, and how a reading command prints for people or as JSON.
+The contract imports neither device nor centre: each registers its own nouns, and one that cannot be imported on
+this machine (a missing extra) is left out and named when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from vedette import __version__
+from vedette.errors import VedetteError
+
+GROUP = "vedette.commands"
+
+Nouns = Any  # argparse's own class for sub-parsers is private and generic only for type checkers
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 fine, 2 usage, else the error's own (see `vedette.errors`)."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    run = getattr(args, "run", None)
+    if run is None:
+        getattr(args, "help_parser", parser).print_help(sys.stderr)
+        return 2
+    try:
+        return int(run(args) or 0)
+    except VedetteError as error:
+        print(f"vedette: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every noun that this machine can import."""
+    parser = argparse.ArgumentParser(prog="vedette", description="Edge software for body-worn and vehicle cameras.")
+    parser.add_argument("--version", action="version", version=f"vedette {__version__}")
+    nouns = parser.add_subparsers(metavar="NOUN", title="nouns")
+    missing = []
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name):
+        try:
+            register = entry.load()
+        except ModuleNotFoundError as error:
+            missing.append(f"{entry.name} (needs the Python package {error.name})")
+            continue
+        register(nouns)
+    if missing:
+        parser.epilog = "Not available with what is installed here: " + ", ".join(missing)
+    return parser
+
+
+def noun(nouns: Nouns, name: str, *, help: str) -> Nouns:
+    """The verbs of the noun `name`, made once however many register verbs for it."""
+    found = nouns.choices.get(name)
+    if found is not None:
+        return found.get_default("verbs")
+    parser = nouns.add_parser(name, help=help, description=help)
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs")
+    parser.set_defaults(verbs=verbs, help_parser=parser)
+    return verbs
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Give a reading command its `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON for scripts")
+
+
+def show(args: argparse.Namespace, value: Any, text: str) -> None:
+    """Print `value` as JSON when asked, else `text`."""
+    print(json.dumps(value, ensure_ascii=False, sort_keys=True) if args.json else text)
+
+
+def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> str:
+    """`rows` in aligned columns under `heads`."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Messages between the device's services: one small JSON file each, in the run folder (memory, never the disk).
+
+A file appears whole by rename and is taken by its one consumer. Who may command what is the consumer's rule.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from vedette import canonical
+from vedette.clock import Clock, uuid7
+from vedette.errors import Integrity
+
+MAX_COMMAND_BYTES = 16 * 1024
+MAX_WAITING = 256
+_SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
+
+
+def folder(run_dir: Path, service: str) -> Path:
+    """Where commands for `service` wait."""
+    if not _SERVICE.match(service):
+        raise Integrity(f"{service[:40]!r} is not a service's name")
+    return run_dir / "commands" / service
+
+
+def post(run_dir: Path, service: str, body: dict[str, Any], *, clock: Clock) -> Path:
+    """Leave a command for `service`; it is seen whole or not at all."""
+    inbox = folder(run_dir, service)
+    inbox.mkdir(parents=True, exist_ok=True)
+    name = uuid7(clock)
+    beside = inbox / f".{name}.tmp"
+    beside.write_bytes(canonical.dumps(body))
+    path = inbox / f"{name}.json"
+    os.replace(beside, path)
+    return path
+
+
+def take(run_dir: Path, service: str) -> list[dict[str, Any]]:
+    """Take the waiting commands, oldest first, `MAX_WAITING` at most; what is not one is removed and left out."""
+    inbox = folder(run_dir, service)
+    try:
+        names = sorted(entry.name for entry in os.scandir(inbox) if entry.name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names[:MAX_WAITING]:
+        body = _read(inbox / name)
+        (inbox / name).unlink(missing_ok=True)
+        if body is not None:
+            found.append(body)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            body = canonical.loads(file.read(MAX_COMMAND_BYTES + 1), max_bytes=MAX_COMMAND_BYTES)
+    except (OSError, Integrity):
+        return None
+    return body if isinstance(body, dict) else None

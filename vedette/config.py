@@ -1,0 +1,284 @@
+"""The two configuration files, `device.toml` and `central.toml`, parsed strictly into values that cannot be wrong.
+
+Decided here: every key, its unit, default and bounds. An unknown key is an error that names it and the nearest known
+one. docs/reference/configuration.md has one row for each key; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vedette import files
+from vedette.errors import Integrity, Refused, Usage
+from vedette.fields import check_device_id
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_CONFIG_BYTES = 256 * 1024
+T = TypeVar("T")
+
+
+def _number(default: int, least: int, most: int) -> Any:
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def _choice(default: str, *choices: str) -> Any:
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceSection:
+    """Who this device is and where its folders are."""
+
+    id: str
+    data: Path
+    run: Path = Path("/run/vedette")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CameraSection:
+    """Which camera adapter, what it shows and how it is encoded."""
+
+    adapter: str = "clip"
+    source: str = ""
+    pace: str = _choice("real", "real", "fast")
+    loop: bool = False
+    width: int = _number(1280, 16, 4096)
+    height: int = _number(720, 16, 4096)
+    rate: int = _number(25, 1, 120)
+    bitrate_kbps: int = _number(4000, 50, 100_000)
+    preset: str = _choice("superfast", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
+    options: typing.Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecorderSection:
+    """When video is kept and in what pieces."""
+
+    mode: str = _choice("continuous", "continuous", "standby")
+    segment_s: int = _number(60, 2, 3600)
+    pre_event_s: int = _number(60, 0, 300)
+    post_event_s: int = _number(30, 0, 600)
+    min_free_mib: int = _number(512, 0, 1 << 20)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderSection:
+    """How plates are read and when a match counts."""
+
+    enabled: bool = True
+    threads: int = _number(1, 1, 16)
+    min_looks: int = _number(2, 2, 20)
+    confidence_permille: int = _number(600, 0, 1000)
+    repeat_s: int = _number(300, 0, 86_400)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoardSection:
+    """Which board adapter signals to the officer and knows the position."""
+
+    adapter: str = "null"
+    options: typing.Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UplinkSection:
+    """Where the broker is and how evidence goes there; empty paths mean the files in the device's `keys` folder."""
+
+    host: str = "127.0.0.1"
+    port: int = _number(8883, 1, 65_535)
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    part_kib: int = _number(256, 16, 1024)
+    window: int = _number(4, 1, 64)
+    allow_bulk: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeeperSection:
+    """How long a file that has its receipt stays on the device."""
+
+    keep_receipted_s: int = _number(0, 0, 365 * 86_400)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceConfig:
+    """`device.toml`."""
+
+    device: DeviceSection
+    camera: CameraSection = field(default_factory=CameraSection)
+    recorder: RecorderSection = field(default_factory=RecorderSection)
+    reader: ReaderSection = field(default_factory=ReaderSection)
+    board: BoardSection = field(default_factory=BoardSection)
+    uplink: UplinkSection = field(default_factory=UplinkSection)
+    keeper: KeeperSection = field(default_factory=KeeperSection)
+
+    @property
+    def data(self) -> Path:
+        """The device's data folder."""
+        return self.device.data
+
+    @property
+    def run(self) -> Path:
+        """The folder in memory that the services share."""
+        return self.device.run
+
+    @property
+    def spool(self) -> Path:
+        """Where sealed items lie."""
+        return self.device.data / "spool"
+
+    @property
+    def journals(self) -> Path:
+        """Where the services' custody journals lie."""
+        return self.device.data / "journal"
+
+    @property
+    def receipts(self) -> Path:
+        """Where the uplink leaves checked receipts."""
+        return self.device.data / "receipts"
+
+    @property
+    def keys(self) -> Path:
+        """Where the device's own keys lie."""
+        return self.device.data / "keys"
+
+    @property
+    def trust(self) -> Path:
+        """The centre's public keys."""
+        return self.device.data / "trust.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CentralSection:
+    """Where the central store lies and what its log is called."""
+
+    data: Path
+    origin: str = "vedette.local/log"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerSection:
+    """The embedded Mosquitto (port 0: a free one), or the address of another MQTT broker."""
+
+    embedded: bool = True
+    host: str = "127.0.0.1"
+    port: int = _number(0, 0, 65_535)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebSection:
+    """Where the pages are served (port 0: a free one) and how long a sign-in lasts."""
+
+    host: str = "127.0.0.1"
+    port: int = _number(0, 0, 65_535)
+    session_minutes: int = _number(480, 5, 1440)
+    unlock_minutes: int = _number(15, 1, 240)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestSection:
+    """How much may be on its way in at once."""
+
+    credit_mib: int = _number(64, 1, 4096)
+    part_kib: int = _number(256, 16, 1024)
+    max_item_mib: int = _number(4096, 1, 1 << 20)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CentralConfig:
+    """`central.toml`."""
+
+    central: CentralSection
+    broker: BrokerSection = field(default_factory=BrokerSection)
+    web: WebSection = field(default_factory=WebSection)
+    ingest: IngestSection = field(default_factory=IngestSection)
+
+    @property
+    def data(self) -> Path:
+        """The central store's folder."""
+        return self.central.data
+
+    @property
+    def keys(self) -> Path:
+        """The centre's own keys."""
+        return self.central.data / "keys"
+
+    @property
+    def run(self) -> Path:
+        """Ports and process ids of what runs now."""
+        return self.central.data / "run"
+
+
+def load_device(path: Path) -> DeviceConfig:
+    """Read `device.toml`; relative paths in it are relative to its folder."""
+    config = _parse(DeviceConfig, path)
+    try:
+        check_device_id(config.device.id)
+    except Integrity as error:
+        raise Usage(f"{path}: [device] id: {error}") from None
+    return config
+
+
+def load_central(path: Path) -> CentralConfig:
+    """Read `central.toml`; relative paths in it are relative to its folder."""
+    return _parse(CentralConfig, path)
+
+
+def _parse(kind: type[T], path: Path) -> T:
+    text = files.read(path, max_bytes=MAX_CONFIG_BYTES)
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Refused(f"{path} is not TOML: {error}") from None
+    return _section(kind, document, where=str(path), base=path.resolve().parent)
+
+
+def _section(kind: type[T], table: object, *, where: str, base: Path) -> T:
+    if not isinstance(table, dict):
+        raise Usage(f"{where}: expected a table")
+    types = typing.get_type_hints(kind)
+    known = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            raise Usage(f"{where}: unknown key {name!r}{hint}")
+    values = {}
+    for name, one in known.items():
+        place = f"{where}: {name}"
+        if name in table:
+            values[name] = _value(types[name], table[name], one.metadata, where=place, base=base)
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            raise Usage(f"{where}: the key {name!r} is missing")
+    return kind(**values)
+
+
+def _value(kind: Any, value: object, bounds: typing.Mapping[str, Any], *, where: str, base: Path) -> object:
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, value, where=where, base=base)  # type: ignore[arg-type]
+    if kind is Path and isinstance(value, str):
+        return (base / value).resolve()
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        if not bounds["least"] <= value <= bounds["most"]:
+            raise Usage(f"{where} is {value}; it must be from {bounds['least']} to {bounds['most']}")
+        return value
+    if kind is str and isinstance(value, str):
+        if "choices" in bounds and value not in bounds["choices"]:
+            raise Usage(f"{where} is {value!r}; it must be one of {', '.join(bounds['choices'])}")
+        return value
+    if isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values()):
+        return value
+    raise Usage(f"{where} has a value of the wrong type")

@@ -1,0 +1,184 @@
+"""The custody journal of one service: signed, chained lines, each durable before `append` returns.
+
+Decided here: one writer per journal (held by a lock on the folder); every start of a service begins a new file, so a closed file is never
+written again; what a power cut tore off the last line was never acknowledged, is cut off and recorded; a journal that was damaged
+otherwise is left as it is, recorded as `journal.damaged` and continued in a new file, because recording never waits. The keeper deletes
+a closed file once the item that carries its copy has its receipt. Implements CJ-10 to CJ-18 of docs/spec/custody-journal.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vedette import canonical, files, sealed, spool
+from vedette.clock import Clock, uuid7
+from vedette.custody_entry import FIRST_PREV, MAX_LINE_BYTES, DetailValue, Entry, parse_line, sign_line
+from vedette.custody_verify import split_lines, verify_chain
+from vedette.errors import Integrity, NotTrusted, Refused, VedetteError
+from vedette.fields import Fields
+from vedette.keys import PublicKey, SigningKey
+from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
+
+__all__ = ["MAX_FILE_ENTRIES", "Entry", "Journal", "drop_sealed", "seal_closed", "split_lines", "verify_chain"]
+
+class Journal:
+    """The journal of one service on one device; `open` is the way in. Not for several threads."""
+
+    def __init__(self, folder: Path, *, service: str, device: str, key: SigningKey, clock: Clock) -> None:
+        """Prepare only; use `open`."""
+        self.folder = folder
+        self.service = service
+        self.device = device
+        self.key = key
+        self.clock = clock
+        self._boot = uuid7(clock)
+        self._head = (0, FIRST_PREV)
+        self._lock: int | None = None
+        self._file: int | None = None
+        self._path: Path | None = None
+        self._size = 0
+        self._entries = 0
+
+    @classmethod
+    def open(cls, folder: Path, *, service: str, device: str, key: SigningKey, clock: Clock) -> Journal:
+        """Continue (or begin) the journal in `folder`: mends its tail and appends `service.started`.
+
+        Raises Refused when another process writes this journal or the disk takes no line.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        journal = cls(folder, service=service, device=device, key=key, clock=clock)
+        journal._take_lock()
+        try:
+            journal._start()
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """(seq, SHA-256 in hex) of the last line; (0, 64 zeros) before the first."""
+        return self._head
+
+    def append(self, event: str, item: str | None = None, detail: Mapping[str, DetailValue] | None = None) -> Entry:
+        """Sign, write and fsync one line; the entry is durable on return.
+
+        Raises Refused when the disk does not take it (the journal is then as before, and the call may be repeated), Integrity when
+        event or detail break the spec.
+        """
+        quality = self.clock.quality()
+        unsigned = Entry(
+            seq=self._head[0] + 1,
+            prev=self._head[1],
+            utc_us=self.clock.utc_us(),
+            mono_us=self.clock.mono_us(),
+            time_source=quality.source,
+            time_error_us=quality.error_us,
+            boot=self._boot,
+            device=self.device,
+            service=self.service,
+            event=event,
+            item=item,
+            detail=dict(detail or {}),
+        )
+        entry = parse_line(sign_line(unsigned, self.key))
+        self._write(entry)
+        self._head = (entry.seq, entry.sha256)
+        self._entries += 1
+        if self._entries >= MAX_FILE_ENTRIES:
+            self.roll()
+        return entry
+
+    def roll(self) -> Path | None:
+        """Close the current file (the next line begins a new one) and return it; None where there is none."""
+        path, self._path = self._path, None
+        if self._file is not None:
+            os.close(self._file)
+        self._file, self._size, self._entries = None, 0, 0
+        return path
+
+    def closed_files(self) -> list[Path]:
+        """The journal's files that are never written again, oldest first."""
+        return [path for path in journal_files(self.folder) if path != self._path]
+
+    def close(self) -> None:
+        """Close the file and let go of the journal; appends nothing (`service.stopped` is the service's to say)."""
+        self.roll()
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = None
+            raise Refused(f"another process writes the custody journal {self.folder}; stop it first") from None
+
+    def _start(self) -> None:
+        tail, path = self._mend()
+        if tail is None or path is None:
+            self.append("service.started", detail={"gap_us": None})
+            return
+        self._head = tail.head
+        gap_us = self.clock.utc_us() - tail.last.utc_us if tail.last else None
+        if tail.torn:
+            digest = hashlib.sha256(tail.torn).hexdigest()
+            self.append("journal.torn", detail={"file": path.name, "bytes": len(tail.torn), "sha256": digest})
+        if tail.damage:
+            self.append("journal.damaged", detail={"file": path.name, "why": tail.damage[:512]})
+        self.append("service.started", detail={"gap_us": gap_us})
+
+    def _mend(self) -> tuple[Tail | None, Path | None]:
+        """The tail of the newest file, its torn end cut off; a file that held nothing whole goes, and the one before counts."""
+        torn, newest = b"", None
+        for path in reversed(journal_files(self.folder)):
+            newest = newest or path
+            tail = read_tail(path, self.key.public)
+            torn = torn or tail.torn
+            if tail.last is None and not tail.damage:
+                files.remove(path)
+                continue
+            if tail.torn:
+                _truncate(path, tail.good_bytes)
+            return Tail(head=tail.head, last=tail.last, good_bytes=tail.good_bytes, torn=torn, damage=tail.damage), newest
+        empty = Tail(head=(0, FIRST_PREV), last=None, good_bytes=0, torn=torn)
+        return (empty, newest) if newest else (None, None)
+
+    def _write(self, entry: Entry) -> None:
+        try:
+            if self._file is None:
+                self._begin_file(entry.seq)
+            assert self._file is not None
+            _write_all(self._file, entry.line + b"\n")
+            os.fsync(self._file)
+            self._size += len(entry.line) + 1
+        except OSError as error:
+            self._take_back()
+            raise Refused(f"custody journal {self.folder}: the disk takes no line ({error.strerror})") from None
+
+    def _begin_file(self, seq: int) -> None:
+        path = self.folder / f"{seq:012d}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+        self._path = path
+        files.fsync_dir(self.folder)
+
+    def _take_back(self) -> None:
+        """After a failed write: no part of the line may stay, or the next line would continue it."""
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self._size)
+        if self._size == 0 and self._path is not None:
+            path = self.roll()
+            assert path is not None
+            with contextlib.suppress(OSError):
+                files.remove(path)

@@ -1,0 +1,135 @@
+"""One line of a custody journal: its fields, its canonical bytes, its signature.
+
+Implements CJ-1 to CJ-6 of docs/spec/custody-journal.md. What a chain of lines proves is in `vedette.custody_verify`, how lines reach a
+disk in `vedette.custody`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vedette import canonical
+from vedette.errors import Integrity
+from vedette.fields import Fields
+from vedette.keys import PublicKey, SigningKey
+from vedette.note import base64_bytes
+
+MAX_LINE_BYTES = 16 * 1024
+MAX_DETAIL_FIELDS = 32
+MAX_DETAIL_TEXT = 4096
+FIRST_PREV = "0" * 64
+DOMAIN = b"vedette-custody\n"
+_EVENT = re.compile(r"^[a-z]+(?:[._][a-z]+)*$")
+_SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
+_KEY_ID = re.compile(r"^[0-9a-f]{32}$")
+
+DetailValue = int | str | bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What a service did to an item (or to itself, where `item` is None), when, and by whose key it is signed.
+
+    `prev` is the SHA-256 (hex) of the whole line before; `boot` is new at each start of the service; `mono_us` only compares within one
+    boot of the machine. `line` is the canonical line without its newline, `sha256` its hash.
+    """
+
+    seq: int
+    prev: str
+    utc_us: int
+    mono_us: int
+    time_source: str
+    time_error_us: int | None
+    boot: str
+    device: str
+    service: str
+    event: str
+    item: str | None
+    detail: Mapping[str, DetailValue]
+    key: str = ""
+    sig: bytes = field(default=b"", repr=False)
+    line: bytes = field(default=b"", repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the line (without newline) in hex: the next line's `prev`."""
+        return hashlib.sha256(self.line).hexdigest()
+
+    def to_body(self) -> dict[str, Any]:
+        """The line's object without `sig`: what is signed, in canonical form, after `DOMAIN`."""
+        return {
+            "seq": self.seq,
+            "prev": self.prev,
+            "utc_us": self.utc_us,
+            "mono_us": self.mono_us,
+            "time": {"source": self.time_source, "error_us": self.time_error_us},
+            "boot": self.boot,
+            "device": self.device,
+            "service": self.service,
+            "event": self.event,
+            "item": self.item,
+            "detail": dict(self.detail),
+            "key": self.key,
+        }
+
+    def check_signature(self, public: PublicKey) -> None:
+        """Return when `public` signed this line; raises NotTrusted (another key, or not its signature)."""
+        public.verify(self.sig, DOMAIN + canonical.dumps(self.to_body()))
+
+
+def sign_line(entry: Entry, key: SigningKey) -> bytes:
+    """The whole line of an entry, without newline, signed by `key`; Integrity where the entry breaks a rule of the spec."""
+    body = {**entry.to_body(), "key": key.public.key_id}
+    signature = key.sign(DOMAIN + canonical.dumps(body))
+    line = canonical.dumps({**body, "sig": base64.b64encode(signature).decode()})
+    parse_line(line)
+    return line
+
+
+def parse_line(line: bytes) -> Entry:
+    """The entry in one line without its newline; Integrity names the field that is wrong. The signature is *not* checked."""
+    body = canonical.loads(line, max_bytes=MAX_LINE_BYTES)
+    fields = Fields(body, "custody line")
+    time = fields.object("time")
+    entry = Entry(
+        seq=fields.integer("seq", least=1),
+        prev=fields.sha256("prev"),
+        utc_us=fields.integer("utc_us"),
+        mono_us=fields.integer("mono_us"),
+        time_source=time.text("source", most=32),
+        time_error_us=time.optional("error_us", time.integer),
+        boot=fields.uuid7("boot"),
+        device=fields.device("device"),
+        service=_matching(fields.text("service", most=32), _SERVICE, "service"),
+        event=_matching(fields.text("event", most=64), _EVENT, "event"),
+        item=fields.optional("item", fields.uuid7),
+        detail=_detail(body),
+        key=_matching(fields.text("key", most=32), _KEY_ID, "key id"),
+        sig=base64_bytes(fields.text("sig", most=88), "custody line's signature"),
+        line=line,
+    )
+    time.close()
+    fields.object("detail")
+    fields.close()
+    return entry
+
+
+def _detail(body: Mapping[str, Any]) -> dict[str, DetailValue]:
+    detail = body.get("detail")
+    if not isinstance(detail, dict) or len(detail) > MAX_DETAIL_FIELDS:
+        raise Integrity(f"custody line: the field 'detail' is not an object of {MAX_DETAIL_FIELDS} fields at most")
+    for name, value in detail.items():
+        if not isinstance(value, int | str | None) or (isinstance(value, str) and len(value) > MAX_DETAIL_TEXT):
+            raise Integrity(f"custody line: detail {name[:40]!r} is not an integer, a boolean, null or a text of {MAX_DETAIL_TEXT}")
+    return detail
+
+
+def _matching(text: str, pattern: re.Pattern[str], what: str) -> str:
+    if not pattern.match(text):
+        raise Integrity(f"custody line: {text[:40]!r} is not a {what}")
+    return text

@@ -1,0 +1,127 @@
+"""Copies of closed journal files, sealed, as spool items of kind `custody`; and their deletion once the centre has them.
+
+Decided here: one closed file becomes exactly one item, whenever a crash falls. The item's id is drawn once and rests in `<first seq>.item`
+beside the file before anything of the item is written; the marker also names the sealed bytes once they are committed. Implements CJ-16
+to CJ-18 of docs/spec/custody-journal.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vedette import canonical, files, sealed, spool
+from vedette.clock import uuid7
+from vedette.custody_entry import Entry, parse_line
+from vedette.custody_tail import MAX_FILE_BYTES
+from vedette.errors import Integrity
+from vedette.fields import Fields
+from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
+
+if TYPE_CHECKING:
+    from vedette.custody import Journal
+
+MAX_MARKER_BYTES = 512
+
+
+def seal_closed(journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, software: str) -> list[spool.Item]:
+    """Copy every closed file that has no copy yet, sealed, into the spool as an item of kind `custody`; returns the new items.
+
+    The item's id is drawn once and kept in `<first seq>.item` beside the file before anything else is written, so that a crash at any
+    point leads to the same item again and never to two.
+    """
+    items = []
+    for path in journal.closed_files():
+        marker = path.with_suffix(".item")
+        item_id, is_sealed = _read_marker(marker)
+        if is_sealed:
+            continue
+        if item_id is None:
+            item_id = uuid7(journal.clock)
+            files.write_new(marker, _marker(item_id, None))
+        item = _seal_file(journal, path, item_id, spool_root, recipients, software)
+        files.replace(marker, _marker(item_id, item.manifest.sealed_sha256))
+        items.append(item)
+    return items
+
+
+def drop_sealed(journal_root: Path, item_id: str) -> list[Path]:
+    """Delete the closed journal file whose copy is item `item_id` (which has its receipt); returns the files deleted.
+
+    `journal_root` is the folder that holds one folder per service. To be called by the keeper, before it deletes the item itself.
+    """
+    dropped = []
+    for marker in sorted(journal_root.glob("*/*.item")):
+        if _read_marker(marker) [0] == item_id and _read_marker(marker)[1]:
+            journal = marker.with_suffix(".jsonl")
+            files.remove(journal)
+            files.remove(marker)
+            dropped.append(journal)
+    return dropped
+
+
+def _seal_file(
+    journal: Journal, path: Path, item_id: str, root: Path, recipients: Sequence[sealed.Recipient], software: str
+) -> spool.Item:
+    committed = spool.manifest_path(root, "custody", item_id)
+    if committed.exists():
+        return spool.load(committed)
+    spool.final_path(root, "custody", item_id).unlink(missing_ok=True)
+    plain = files.read(path, max_bytes=MAX_FILE_BYTES)
+    ciphertext = sealed.seal(plain, recipients)
+    files.replace(spool.part_path(root, "custody", item_id), ciphertext)
+    manifest = _manifest(journal, item_id, plain, ciphertext, software)
+    return spool.commit(root, "custody", item_id, sign_record(MANIFEST, manifest.to_body(), journal.key))
+
+
+def _manifest(journal: Journal, item_id: str, plain: bytes, ciphertext: bytes, software: str) -> Manifest:
+    lines = plain.removesuffix(b"\n").split(b"\n")
+    entries = [entry for entry in map(_entry_or_none, lines) if entry is not None]
+    now_us, quality = journal.clock.utc_us(), journal.clock.quality()
+    last = entries[-1] if entries else None
+    return Manifest(
+        item=item_id,
+        kind="custody",
+        device=journal.device,
+        sealed_sha256=hashlib.sha256(ciphertext).hexdigest(),
+        sealed_size=len(ciphertext),
+        plain_sha256=hashlib.sha256(plain).hexdigest(),
+        plain_size=len(plain),
+        created_us=now_us,
+        started_us=entries[0].utc_us if entries else now_us,
+        ended_us=last.utc_us if last else now_us,
+        time_source=quality.source,
+        time_error_us=quality.error_us,
+        complete=len(entries) == len(lines),
+        priority=PRIORITY_CUSTODY,
+        recording=None,
+        sequence=entries[0].seq if entries else 0,
+        activation=None,
+        media=None,
+        journal=JournalHead(service=journal.service, seq=last.seq, head=last.sha256) if last else None,
+        software=software,
+        models={},
+    )
+
+
+def _entry_or_none(line: bytes) -> Entry | None:
+    try:
+        return parse_line(line)
+    except Integrity:
+        return None
+
+
+def _marker(item_id: str, sealed_sha256: str | None) -> bytes:
+    return canonical.dumps({"item": item_id, "sealed_sha256": sealed_sha256})
+
+
+def _read_marker(path: Path) -> tuple[str | None, bool]:
+    """(item id, whether its item is committed) of a closed file's marker; (None, False) where there is no marker."""
+    if not path.exists():
+        return None, False
+    fields = Fields(canonical.loads(files.read(path, max_bytes=MAX_MARKER_BYTES)), path.name)
+    item_id, digest = fields.uuid7("item"), fields.optional("sealed_sha256", fields.sha256)
+    fields.close()
+    return item_id, digest is not None

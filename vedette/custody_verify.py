@@ -1,0 +1,171 @@
+"""What a custody journal proves: an unbroken signed chain, and which seconds of a sealed file are as they were recorded.
+
+Decided here: a chain is checked line by line and the first bad line is named with its number; a sealed file is checked against every
+checkpoint its recorder signed, so that a cut or changed file still proves everything before the first bad second. Implements CJ-7 to
+CJ-9 and CJ-20 to CJ-23 of docs/spec/custody-journal.md. Needs no key that opens anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from vedette.custody_entry import FIRST_PREV, MAX_LINE_BYTES, Entry, parse_line
+from vedette.errors import Integrity, NotTrusted
+from vedette.fields import Fields
+from vedette.keys import PublicKey
+
+READ_BYTES = 1 << 20
+CHECKPOINT = "segment.checkpoint"
+CLOSED = "segment.closed"
+RECOVERED = "segment.recovered"
+
+
+def split_lines(journal: bytes) -> list[bytes]:
+    """The lines of a whole journal file, without their newlines; Integrity when the last one is cut or one is too long."""
+    if not journal:
+        return []
+    if not journal.endswith(b"\n"):
+        raise Integrity(f"custody journal: the last line is cut off ({len(journal) - journal.rfind(b'\n') - 1} bytes of it are here)")
+    lines = journal[:-1].split(b"\n")
+    if max(map(len, lines)) > MAX_LINE_BYTES:
+        raise Integrity(f"custody journal: a line is over {MAX_LINE_BYTES} bytes")
+    return lines
+
+
+def verify_chain(lines: Iterable[bytes], public: PublicKey, *, start: tuple[int, str] | None = None) -> list[Entry]:
+    """The entries of a chain in which every line is `public`'s, follows the line before and is of one device and service.
+
+    `lines` are without newlines. `start` is the (seq, sha256) of the line before the first; without it the chain may begin anywhere,
+    and a chain that begins at seq 1 must begin with 64 zeros. Raises Integrity or NotTrusted, naming the line and its seq.
+    """
+    entries: list[Entry] = []
+    expected = start
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = parse_line(line)
+            _check_link(entry, expected, entries[0] if entries else None)
+            entry.check_signature(public)
+        except (Integrity, NotTrusted) as error:
+            seq = expected[0] + 1 if expected else None
+            where = f"line {number}" if seq is None else f"line {number} (seq {seq})"
+            raise type(error)(f"custody chain, {where}: {error}") from None
+        entries.append(entry)
+        expected = (entry.seq, entry.sha256)
+    return entries
+
+
+def _check_link(entry: Entry, expected: tuple[int, str] | None, first: Entry | None) -> None:
+    if expected is None:
+        expected = (entry.seq - 1, FIRST_PREV if entry.seq == 1 else entry.prev)
+    if entry.seq != expected[0] + 1:
+        raise Integrity(f"its seq is {entry.seq}: lines are missing, repeated or out of order")
+    if entry.prev != expected[1]:
+        raise Integrity("it does not follow the line before it: that line was changed, or this one is of another chain")
+    if first is not None and (entry.device, entry.service) != (first.device, first.service):
+        raise Integrity(f"it is of {entry.device}/{entry.service}, the chain of {first.device}/{first.service}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A promise about a sealed file: its first `offset` bytes have this SHA-256 (hex) and hold `media_us` of recording."""
+
+    offset: int
+    sha256: str
+    media_us: int
+    is_end: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentCheck:
+    """How much of a sealed file its journal proves.
+
+    The first `proven_bytes` (`proven_us` of recording) are as the device wrote them. `fault` is None when every mark holds, else a
+    sentence that names the bytes and seconds between the last good mark and the first bad one, which are `bad_from` and `bad_to`
+    (bytes). `is_closed` tells whether the journal says where the file ends.
+    """
+
+    marks: int
+    proven_bytes: int
+    proven_us: int
+    is_closed: bool
+    fault: str | None
+    bad_from: int | None = None
+    bad_to: int | None = None
+
+
+def marks_of(entries: Sequence[Entry], item: str) -> list[Mark]:
+    """The checkpoints of an item in the order they were signed; Integrity where one goes back or has no such fields."""
+    marks: list[Mark] = []
+    for entry in entries:
+        if entry.item == item and entry.event in (CHECKPOINT, CLOSED):
+            mark = _mark(entry)
+            if marks and mark.offset < marks[-1].offset:
+                raise Integrity(f"custody seq {entry.seq}: the checkpoint goes back to byte {mark.offset}")
+            marks.append(mark)
+    return marks
+
+
+def check_segment(entries: Sequence[Entry], item: str, source: BinaryIO) -> SegmentCheck:
+    """Read a sealed file once, from its start, and hold it against every mark that `entries` (verified) have of `item`."""
+    marks = marks_of(entries, item)
+    running, position = hashlib.sha256(), 0
+    good = Mark(offset=0, sha256="", media_us=0, is_end=False)
+    for mark in marks:
+        position += _feed(running, source, mark.offset - position)
+        if position < mark.offset:
+            return _fault(marks, good, mark, f"the file ends at byte {position}")
+        if running.hexdigest() != mark.sha256:
+            return _fault(marks, good, mark, "the bytes are not those that were recorded")
+        good = mark
+    return _end(marks, good, source)
+
+
+def _end(marks: Sequence[Mark], good: Mark, source: BinaryIO) -> SegmentCheck:
+    is_closed = any(mark.is_end for mark in marks)
+    fault = "bytes follow after the end that was recorded" if is_closed and source.read(1) else None
+    return SegmentCheck(
+        marks=len(marks),
+        proven_bytes=good.offset,
+        proven_us=good.media_us,
+        is_closed=is_closed,
+        fault=fault and f"{fault} (byte {good.offset})",
+        bad_from=good.offset if fault else None,
+    )
+
+
+def _fault(marks: Sequence[Mark], good: Mark, bad: Mark, what: str) -> SegmentCheck:
+    seconds = f"{good.media_us / 1e6:.3f} s to {bad.media_us / 1e6:.3f} s"
+    return SegmentCheck(
+        marks=len(marks),
+        proven_bytes=good.offset,
+        proven_us=good.media_us,
+        is_closed=any(mark.is_end for mark in marks),
+        fault=f"{what} between byte {good.offset} and byte {bad.offset} ({seconds}); what is before is whole",
+        bad_from=good.offset,
+        bad_to=bad.offset,
+    )
+
+
+def _mark(entry: Entry) -> Mark:
+    fields = Fields(dict(entry.detail), f"custody seq {entry.seq}, {entry.event}")
+    return Mark(
+        offset=fields.integer("offset"),
+        sha256=fields.sha256("sha256"),
+        media_us=fields.integer("media_us"),
+        is_end=entry.event == CLOSED,
+    )
+
+
+def _feed(running: "hashlib._Hash", source: BinaryIO, count: int) -> int:
+    """Hash the next `count` bytes of `source`, fewer where it ends; returns how many."""
+    left = count
+    while left:
+        piece = source.read(min(left, READ_BYTES))
+        if not piece:
+            break
+        running.update(piece)
+        left -= len(piece)
+    return count - left

@@ -1,0 +1,81 @@
+"""The MQTT topics of device and centre; who may write where is decided by these names (docs/spec/wire.md).
+
+`devices/<device>/…` is written by that device only, `cmd/<device>/…` is read by that device only; the broker's access
+list enforces both. Parts and fin carry the ingest worker's name, so that an upload stays with the worker that granted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from vedette.errors import Integrity
+from vedette.fields import check_device_id
+
+COMMAND = "command"
+_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want"})
+_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND})
+_PINNED = frozenset({"part", "fin"})
+_WORKER = re.compile(r"[a-z0-9-]{1,32}")
+
+
+class Named(Protocol):
+    """A message, or its class: all this module needs is what it is called."""
+
+    @property
+    def name(self) -> str:
+        """The topic name, for example `init`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where a message goes: `devices/<device>/<name>[/<worker>]` or `cmd/<device>/<name>`."""
+
+    device: str
+    name: str
+    worker: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic's text."""
+        root = "devices" if self.name in _FROM_DEVICE else "cmd"
+        return "/".join(filter(None, (root, self.device, self.name, self.worker)))
+
+
+def parse_topic(text: str) -> Address:
+    """The address a topic spells; raises Integrity where it is none of ours."""
+    root, device, name, worker, *rest = [*text.split("/", 4), "", "", ""]
+    names = {"devices": _FROM_DEVICE, "cmd": _FROM_CENTRE}.get(root, frozenset())
+    if name not in names or any(rest) or (text.count("/") == 3) != (name in _PINNED):
+        raise Integrity(f"not a topic of this protocol: {text[:120]!r}")
+    if device.endswith("\n"):
+        raise Integrity(f"not a topic of this protocol: {text[:120]!r}")
+    pinned = check_worker(worker) if name in _PINNED else None
+    return Address(device=check_device_id(device), name=name, worker=pinned)
+
+
+def topic(device: str, message: Named, worker: str | None = None) -> str:
+    """The topic `message` travels on to or from `device`; parts and fin need the worker their grant named."""
+    if (worker is not None) != (message.name in _PINNED):
+        raise ValueError(f"{message.name} goes to a worker: {message.name in _PINNED}")
+    return Address(device=device, name=message.name, worker=worker).topic
+
+
+def check_worker(worker: str) -> str:
+    """`worker` when it is the name of an ingest worker (`[a-z0-9-]`, 1 to 32), else Integrity."""
+    if not _WORKER.fullmatch(worker):
+        raise Integrity(f"{worker[:40]!r} is not the name of an ingest worker: 1 to 32 of a-z, 0-9 and dash")
+    return worker
+
+
+def device_subscriptions(device: str) -> tuple[str, ...]:
+    """What a device subscribes to: its own commands, nothing else."""
+    return (f"cmd/{device}/#",)
+
+
+def worker_subscriptions(worker: str) -> tuple[str, ...]:
+    """What one ingest worker subscribes to; inits and list wants are shared by all, parts and fin are its own."""
+    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want"))
+    own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
+    return (*shared, *own, "devices/+/birth", "devices/+/status")
