@@ -1,9 +1,10 @@
 """The custody journal of one service: signed, chained lines, each durable before `append` returns.
 
-Decided here: one writer per journal (held by a lock on the folder); every start of a service begins a new file, so a closed file is never
-written again; what a power cut tore off the last line was never acknowledged, is cut off and recorded; a journal that was damaged
-otherwise is left as it is, recorded as `journal.damaged` and continued in a new file, because recording never waits. The keeper deletes
-a closed file once the item that carries its copy has its receipt. Implements CJ-10 to CJ-18 of docs/spec/custody-journal.md.
+Decided here: one writer per journal (held by a lock on the folder); every start of a service begins a new file, so
+a closed file is never written again; what a power cut tore off the last line was never acknowledged, is cut off and
+recorded; a journal that was damaged otherwise is left as it is, recorded as `journal.damaged` and continued in a
+new file, because recording never waits. The keeper deletes a closed file once the item that carries its copy has
+its receipt. Implements CJ-10 to CJ-18 of docs/spec/custody-journal.md.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from vedette import canonical, files, sealed, spool
+from vedette import files
 from vedette.clock import Clock, uuid7
-from vedette.custody_entry import FIRST_PREV, MAX_LINE_BYTES, DetailValue, Entry, parse_line, sign_line
-from vedette.custody_verify import split_lines, verify_chain
-from vedette.errors import Integrity, NotTrusted, Refused, VedetteError
-from vedette.fields import Fields
-from vedette.keys import PublicKey, SigningKey
-from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
+from vedette.custody_entry import FIRST_PREV, DetailValue, Entry, parse_line, sign_line
+from vedette.custody_seal import drop_sealed, seal_closed
+from vedette.custody_tail import MAX_FILE_ENTRIES, journal_files, mend
+from vedette.custody_verify import check_segment, split_lines, verify_chain
+from vedette.errors import Refused
+from vedette.keys import SigningKey
 
-__all__ = ["MAX_FILE_ENTRIES", "Entry", "Journal", "drop_sealed", "seal_closed", "split_lines", "verify_chain"]
+__all__ = [
+    "MAX_FILE_ENTRIES", "Entry", "Journal",
+    "check_segment", "drop_sealed", "seal_closed", "split_lines", "verify_chain",
+]  # fmt: skip
+
 
 class Journal:
     """The journal of one service on one device; `open` is the way in. Not for several threads."""
@@ -69,8 +73,8 @@ class Journal:
     def append(self, event: str, item: str | None = None, detail: Mapping[str, DetailValue] | None = None) -> Entry:
         """Sign, write and fsync one line; the entry is durable on return.
 
-        Raises Refused when the disk does not take it (the journal is then as before, and the call may be repeated), Integrity when
-        event or detail break the spec.
+        Raises Refused when the disk does not take it (the journal is then as before, and the call may be repeated),
+        Integrity when event or detail break the spec.
         """
         quality = self.clock.quality()
         unsigned = Entry(
@@ -124,34 +128,15 @@ class Journal:
             raise Refused(f"another process writes the custody journal {self.folder}; stop it first") from None
 
     def _start(self) -> None:
-        tail, path = self._mend()
-        if tail is None or path is None:
-            self.append("service.started", detail={"gap_us": None})
-            return
+        tail = mend(self.folder, self.key.public)
         self._head = tail.head
-        gap_us = self.clock.utc_us() - tail.last.utc_us if tail.last else None
         if tail.torn:
             digest = hashlib.sha256(tail.torn).hexdigest()
-            self.append("journal.torn", detail={"file": path.name, "bytes": len(tail.torn), "sha256": digest})
+            self.append("journal.torn", detail={"file": tail.file, "bytes": len(tail.torn), "sha256": digest})
         if tail.damage:
-            self.append("journal.damaged", detail={"file": path.name, "why": tail.damage[:512]})
+            self.append("journal.damaged", detail={"file": tail.file, "why": tail.damage[:512]})
+        gap_us = self.clock.utc_us() - tail.last.utc_us if tail.last else None
         self.append("service.started", detail={"gap_us": gap_us})
-
-    def _mend(self) -> tuple[Tail | None, Path | None]:
-        """The tail of the newest file, its torn end cut off; a file that held nothing whole goes, and the one before counts."""
-        torn, newest = b"", None
-        for path in reversed(journal_files(self.folder)):
-            newest = newest or path
-            tail = read_tail(path, self.key.public)
-            torn = torn or tail.torn
-            if tail.last is None and not tail.damage:
-                files.remove(path)
-                continue
-            if tail.torn:
-                _truncate(path, tail.good_bytes)
-            return Tail(head=tail.head, last=tail.last, good_bytes=tail.good_bytes, torn=torn, damage=tail.damage), newest
-        empty = Tail(head=(0, FIRST_PREV), last=None, good_bytes=0, torn=torn)
-        return (empty, newest) if newest else (None, None)
 
     def _write(self, entry: Entry) -> None:
         try:
@@ -182,3 +167,8 @@ class Journal:
             assert path is not None
             with contextlib.suppress(OSError):
                 files.remove(path)
+
+
+def _write_all(descriptor: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(descriptor, line) :]

@@ -1,7 +1,7 @@
 """One line of a custody journal: its fields, its canonical bytes, its signature.
 
-Implements CJ-1 to CJ-6 of docs/spec/custody-journal.md. What a chain of lines proves is in `vedette.custody_verify`, how lines reach a
-disk in `vedette.custody`.
+Implements CJ-1 to CJ-6 of docs/spec/custody-journal.md. What a chain of lines proves is in
+`vedette.custody_verify`, how lines reach a disk in `vedette.custody`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ DetailValue = int | str | bool | None
 class Entry:
     """What a service did to an item (or to itself, where `item` is None), when, and by whose key it is signed.
 
-    `prev` is the SHA-256 (hex) of the whole line before; `boot` is new at each start of the service; `mono_us` only compares within one
-    boot of the machine. `line` is the canonical line without its newline, `sha256` its hash.
+    `prev` is the SHA-256 (hex) of the whole line before; `boot` is new at each start of the service; `mono_us` only
+    compares within one boot of the machine. `line` is the canonical line without its newline, `sha256` its hash.
     """
 
     seq: int
@@ -83,7 +83,9 @@ class Entry:
 
 
 def sign_line(entry: Entry, key: SigningKey) -> bytes:
-    """The whole line of an entry, without newline, signed by `key`; Integrity where the entry breaks a rule of the spec."""
+    """The whole line of an entry, without newline, signed by `key`; Integrity where the entry breaks a rule of the
+    spec.
+    """
     body = {**entry.to_body(), "key": key.public.key_id}
     signature = key.sign(DOMAIN + canonical.dumps(body))
     line = canonical.dumps({**body, "sig": base64.b64encode(signature).decode()})
@@ -92,7 +94,9 @@ def sign_line(entry: Entry, key: SigningKey) -> bytes:
 
 
 def parse_line(line: bytes) -> Entry:
-    """The entry in one line without its newline; Integrity names the field that is wrong. The signature is *not* checked."""
+    """The entry in one line without its newline; Integrity names the field that is wrong. The signature is *not*
+    checked.
+    """
     body = canonical.loads(line, max_bytes=MAX_LINE_BYTES)
     fields = Fields(body, "custody line")
     time = fields.object("time")
@@ -125,7 +129,9 @@ def _detail(body: Mapping[str, Any]) -> dict[str, DetailValue]:
         raise Integrity(f"custody line: the field 'detail' is not an object of {MAX_DETAIL_FIELDS} fields at most")
     for name, value in detail.items():
         if not isinstance(value, int | str | None) or (isinstance(value, str) and len(value) > MAX_DETAIL_TEXT):
-            raise Integrity(f"custody line: detail {name[:40]!r} is not an integer, a boolean, null or a text of {MAX_DETAIL_TEXT}")
+            raise Integrity(
+                f"custody line: detail {name[:40]!r} is not an integer, a boolean, null or a text of {MAX_DETAIL_TEXT}"
+            )
     return detail
 
 

@@ -1,8 +1,9 @@
-"""Copies of closed journal files, sealed, as spool items of kind `custody`; and their deletion once the centre has them.
+"""Copies of closed journal files, sealed, as spool items of kind `custody`; and their deletion once the centre has
+them.
 
-Decided here: one closed file becomes exactly one item, whenever a crash falls. The item's id is drawn once and rests in `<first seq>.item`
-beside the file before anything of the item is written; the marker also names the sealed bytes once they are committed. Implements CJ-16
-to CJ-18 of docs/spec/custody-journal.md.
+Decided here: one closed file becomes exactly one item, whenever a crash falls. The item's id is drawn once and
+rests in `<first seq>.item` beside the file before anything of the item is written; the marker also names the sealed
+bytes once they are committed. Implements CJ-16 to CJ-18 of docs/spec/custody-journal.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from vedette import canonical, files, sealed, spool
 from vedette.clock import uuid7
 from vedette.custody_entry import Entry, parse_line
-from vedette.custody_tail import MAX_FILE_BYTES
+from vedette.custody_tail import MAX_FILE_BYTES, journal_files, keep_head
 from vedette.errors import Integrity
 from vedette.fields import Fields
 from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 MAX_MARKER_BYTES = 512
 
 
-def seal_closed(journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, software: str) -> list[spool.Item]:
-    """Copy every closed file that has no copy yet, sealed, into the spool as an item of kind `custody`; returns the new items.
+def seal_closed(
+    journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, software: str
+) -> list[spool.Item]:
+    """Copy every closed file that has no copy yet, sealed, into the spool as an item of kind `custody`; returns the
+    new items.
 
-    The item's id is drawn once and kept in `<first seq>.item` beside the file before anything else is written, so that a crash at any
-    point leads to the same item again and never to two.
+    The item's id is drawn once and kept in `<first seq>.item` beside the file before anything else is written, so
+    that a crash at any point leads to the same item again and never to two.
     """
+    spool.make_folders(spool_root)
     items = []
     for path in journal.closed_files():
         marker = path.with_suffix(".item")
@@ -48,18 +53,28 @@ def seal_closed(journal: Journal, spool_root: Path, recipients: Sequence[sealed.
 
 
 def drop_sealed(journal_root: Path, item_id: str) -> list[Path]:
-    """Delete the closed journal file whose copy is item `item_id` (which has its receipt); returns the files deleted.
+    """Delete the closed journal file whose copy is item `item_id`; returns the files deleted (none where it is of
+    no journal here).
 
-    `journal_root` is the folder that holds one folder per service. To be called by the keeper, before it deletes the item itself.
+    The caller is the keeper, has checked the item's receipt, and deletes the item itself only after this.
+    `journal_root` is the folder with one folder per service.
     """
     dropped = []
     for marker in sorted(journal_root.glob("*/*.item")):
-        if _read_marker(marker) [0] == item_id and _read_marker(marker)[1]:
-            journal = marker.with_suffix(".jsonl")
-            files.remove(journal)
-            files.remove(marker)
-            dropped.append(journal)
+        item, is_sealed = _read_marker(marker)
+        journal = marker.with_suffix(".jsonl")
+        if item != item_id or not is_sealed or not _may_go(journal):
+            continue
+        files.remove(journal)
+        files.remove(marker)
+        dropped.append(journal)
     return dropped
+
+
+def _may_go(journal: Path) -> bool:
+    """The newest file may go only once its last line, which the next one follows, is kept elsewhere."""
+    is_newest = journal_files(journal.parent)[-1:] == [journal]
+    return keep_head(journal) if is_newest else True
 
 
 def _seal_file(

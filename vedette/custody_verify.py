@@ -1,8 +1,10 @@
-"""What a custody journal proves: an unbroken signed chain, and which seconds of a sealed file are as they were recorded.
+"""What a custody journal proves: an unbroken signed chain, and which seconds of a sealed file are as they were
+recorded.
 
-Decided here: a chain is checked line by line and the first bad line is named with its number; a sealed file is checked against every
-checkpoint its recorder signed, so that a cut or changed file still proves everything before the first bad second. Implements CJ-7 to
-CJ-9 and CJ-20 to CJ-23 of docs/spec/custody-journal.md. Needs no key that opens anything.
+Decided here: a chain is checked line by line and the first bad line is named with its number; a sealed file is
+checked against every checkpoint its recorder signed, so that a cut or changed file still proves everything before
+the first bad second. Implements CJ-7 to CJ-9 and CJ-19 to CJ-22 of docs/spec/custody-journal.md. Needs no key that
+opens anything.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ RECOVERED = "segment.recovered"
 
 
 def split_lines(journal: bytes) -> list[bytes]:
-    """The lines of a whole journal file, without their newlines; Integrity when the last one is cut or one is too long."""
+    """The lines of a whole journal file, without their newlines; Integrity when the last one is cut or one is too
+    long.
+    """
     if not journal:
         return []
     if not journal.endswith(b"\n"):
-        raise Integrity(f"custody journal: the last line is cut off ({len(journal) - journal.rfind(b'\n') - 1} bytes of it are here)")
+        fragment = journal.rpartition(b"\n")[2]
+        raise Integrity(f"custody journal: the last line is cut off ({len(fragment)} bytes of it are here)")
     lines = journal[:-1].split(b"\n")
     if max(map(len, lines)) > MAX_LINE_BYTES:
         raise Integrity(f"custody journal: a line is over {MAX_LINE_BYTES} bytes")
@@ -36,10 +41,12 @@ def split_lines(journal: bytes) -> list[bytes]:
 
 
 def verify_chain(lines: Iterable[bytes], public: PublicKey, *, start: tuple[int, str] | None = None) -> list[Entry]:
-    """The entries of a chain in which every line is `public`'s, follows the line before and is of one device and service.
+    """The entries of a chain in which every line is `public`'s, follows the line before and is of one device and
+    service.
 
-    `lines` are without newlines. `start` is the (seq, sha256) of the line before the first; without it the chain may begin anywhere,
-    and a chain that begins at seq 1 must begin with 64 zeros. Raises Integrity or NotTrusted, naming the line and its seq.
+    `lines` are without newlines. `start` is the (seq, sha256) of the line before the first; without it the chain
+    may begin anywhere, and a chain that begins at seq 1 must begin with 64 zeros. Raises Integrity or NotTrusted,
+    naming the line and its seq.
     """
     entries: list[Entry] = []
     expected = start
@@ -70,7 +77,9 @@ def _check_link(entry: Entry, expected: tuple[int, str] | None, first: Entry | N
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A promise about a sealed file: its first `offset` bytes have this SHA-256 (hex) and hold `media_us` of recording."""
+    """A promise about a sealed file: its first `offset` bytes have this SHA-256 (hex) and hold `media_us` of
+    recording.
+    """
 
     offset: int
     sha256: str
@@ -82,9 +91,9 @@ class Mark:
 class SegmentCheck:
     """How much of a sealed file its journal proves.
 
-    The first `proven_bytes` (`proven_us` of recording) are as the device wrote them. `fault` is None when every mark holds, else a
-    sentence that names the bytes and seconds between the last good mark and the first bad one, which are `bad_from` and `bad_to`
-    (bytes). `is_closed` tells whether the journal says where the file ends.
+    The first `proven_bytes` (`proven_us` of recording) are as the device wrote them. `fault` is None when every
+    mark holds, else a sentence that names the bytes and seconds between the last good mark and the first bad one,
+    which are `bad_from` and `bad_to` (bytes). `is_closed` tells whether the journal says where the file ends.
     """
 
     marks: int
@@ -97,19 +106,27 @@ class SegmentCheck:
 
 
 def marks_of(entries: Sequence[Entry], item: str) -> list[Mark]:
-    """The checkpoints of an item in the order they were signed; Integrity where one goes back or has no such fields."""
+    """The marks of an item in the order they were signed; Integrity where one goes back or lacks its fields.
+
+    A recovery after a power cut says where the file ends from then on; checkpoints behind that end no longer count.
+    """
     marks: list[Mark] = []
     for entry in entries:
-        if entry.item == item and entry.event in (CHECKPOINT, CLOSED):
-            mark = _mark(entry)
-            if marks and mark.offset < marks[-1].offset:
-                raise Integrity(f"custody seq {entry.seq}: the checkpoint goes back to byte {mark.offset}")
-            marks.append(mark)
+        if entry.item != item or entry.event not in (CHECKPOINT, CLOSED, RECOVERED):
+            continue
+        mark = _mark(entry)
+        if entry.event == RECOVERED:
+            marks = [one for one in marks if one.offset <= mark.offset]
+        if marks and mark.offset < marks[-1].offset:
+            raise Integrity(f"custody seq {entry.seq}: the checkpoint goes back to byte {mark.offset}")
+        marks.append(mark)
     return marks
 
 
 def check_segment(entries: Sequence[Entry], item: str, source: BinaryIO) -> SegmentCheck:
-    """Read a sealed file once, from its start, and hold it against every mark that `entries` (verified) have of `item`."""
+    """Read a sealed file once, from its start, and hold it against every mark that `entries` (verified) have of
+    `item`.
+    """
     marks = marks_of(entries, item)
     running, position = hashlib.sha256(), 0
     good = Mark(offset=0, sha256="", media_us=0, is_end=False)
@@ -151,15 +168,16 @@ def _fault(marks: Sequence[Mark], good: Mark, bad: Mark, what: str) -> SegmentCh
 
 def _mark(entry: Entry) -> Mark:
     fields = Fields(dict(entry.detail), f"custody seq {entry.seq}, {entry.event}")
+    is_end = entry.event != CHECKPOINT
     return Mark(
-        offset=fields.integer("offset"),
-        sha256=fields.sha256("sha256"),
+        offset=fields.integer("sealed_size" if is_end else "offset"),
+        sha256=fields.sha256("sealed_sha256" if is_end else "sha256"),
         media_us=fields.integer("media_us"),
-        is_end=entry.event == CLOSED,
+        is_end=is_end,
     )
 
 
-def _feed(running: "hashlib._Hash", source: BinaryIO, count: int) -> int:
+def _feed(running: hashlib._Hash, source: BinaryIO, count: int) -> int:
     """Hash the next `count` bytes of `source`, fewer where it ends; returns how many."""
     left = count
     while left:

@@ -1,8 +1,9 @@
 """Merkle trees of RFC 6962 section 2.1 (SHA-256): hashes, proofs, and the checks of RFC 9162 section 2.1.
 
-Decided here: how a tree is kept (every complete subtree's hash, by level and index, so that a proof costs O(log n) look-ups) and how
-proofs are made and checked. Not decided here: what a leaf is (`vedette.proof`), how a root is signed (`vedette.note`), where hashes lie
-(a `HashStore` of the caller). Implements TL-1 to TL-4 of docs/spec/log.md. A failed check raises `Integrity`; nothing returns False.
+Decided here: how a tree is kept (every complete subtree's hash, by level and index, so that a proof costs O(log n)
+look-ups) and how proofs are made and checked. Not decided here: what a leaf is (`vedette.proof`), how a root is
+signed (`vedette.note`), where hashes lie (a `HashStore` of the caller). Implements TL-1 to TL-4 of
+docs/spec/log.md. A failed check raises `Integrity`; nothing returns False.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 class HashStore(Protocol):
-    """Where a tree keeps the hashes of its complete subtrees: (level, index) covers leaves index·2^level to (index+1)·2^level - 1."""
+    """Where a tree keeps the hashes of its complete subtrees: (level, index) covers leaves index·2^level to
+    (index+1)·2^level - 1.
+    """
 
     def get(self, level: int, index: int) -> bytes:
         """The 32 bytes that were put there; raises KeyError where nothing was."""
@@ -54,7 +57,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """An append-only tree over a `HashStore` that already holds `size` leaves; made for a log that proves any of its past sizes."""
+    """An append-only tree over a `HashStore` that already holds `size` leaves; made for a log that proves any of
+    its past sizes.
+    """
 
     def __init__(self, store: HashStore, size: int = 0) -> None:
         self._store = store
@@ -77,14 +82,18 @@ class Tree:
         return self._range(0, end) if end else EMPTY_ROOT
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
-        """The inclusion proof of leaf `index` in the tree of `size` leaves, from the leaf's sibling to the root's child."""
+        """The inclusion proof of leaf `index` in the tree of `size` leaves, from the leaf's sibling to the root's
+        child.
+        """
         end = self._checked(self.size if size is None else size)
         if not 0 <= index < end:
             raise ValueError(f"leaf {index} is not in a tree of {end} leaves")
         return self._path(index, 0, end)
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
-        """The proof that the tree of `old` leaves is a prefix of the tree of `new` leaves; empty where they are equal."""
+        """The proof that the tree of `old` leaves is a prefix of the tree of `new` leaves; empty where they are
+        equal.
+        """
         end = self._checked(self.size if new is None else new)
         if not 0 < old <= end:
             raise ValueError(f"no consistency proof from {old} to {end} leaves")
@@ -120,7 +129,9 @@ class Tree:
 
 
 class Frontier:
-    """The root of a growing tree from its right edge alone: at most one hash for each set bit of `size`, largest subtree first."""
+    """The root of a growing tree from its right edge alone: at most one hash for each set bit of `size`, largest
+    subtree first.
+    """
 
     def __init__(self, size: int = 0, nodes: Sequence[bytes] = ()) -> None:
         if size < 0 or len(nodes) != size.bit_count():
@@ -171,7 +182,9 @@ def consistency_proof(leaves: Sequence[bytes], old: int) -> list[bytes]:
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Check (RFC 9162 2.1.3.2) that leaf hash `leaf` is leaf `index` of the tree with this size and root; raises Integrity."""
+    """Check (RFC 9162 2.1.3.2) that leaf hash `leaf` is leaf `index` of the tree with this size and root; raises
+    Integrity.
+    """
     if not 0 <= index < size:
         raise Integrity(f"inclusion proof: leaf {index} is not in a tree of {size} leaves")
     _check_hashes([leaf, root, *proof])
@@ -192,7 +205,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """Check (RFC 9162 2.1.4.2) that the tree (`old`, `old_root`) is a prefix of (`new`, `new_root`); raises Integrity."""
+    """Check (RFC 9162 2.1.4.2) that the tree (`old`, `old_root`) is a prefix of (`new`, `new_root`); raises
+    Integrity.
+    """
     _check_hashes(proof)
     if not 0 < old <= new:
         raise Integrity(f"consistency proof from {old} to {new} leaves: there is none")

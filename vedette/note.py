@@ -1,7 +1,8 @@
 """Signed notes and log checkpoints: C2SP signed-note and tlog-checkpoint, with Ed25519 signatures (type 0x01).
 
-Decided here: the key name of a log's signature is its origin; signatures of keys we do not know are ignored, as the C2SP text asks, and a
-wrong signature of a key we know refuses the whole note. Implements TL-5 to TL-9 of docs/spec/log.md.
+Decided here: the key name of a log's signature is its origin; signatures of keys we do not know are ignored, as the
+C2SP text asks, and a wrong signature of a key we know refuses the whole note. Implements TL-5 to TL-9 of
+docs/spec/log.md.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Checkpoint:
 
 
 def sign_note(text: str, name: str, key: SigningKey) -> str:
-    """The signed note over `text` (which ends in a newline) with one signature line by `name`; ValueError for other text."""
+    """The signed note over `text` (which ends in a newline) with one signature line by `name`; ValueError for other
+    text.
+    """
     if not text.endswith("\n") or not _is_plain(text) or not _is_name(name):
         raise ValueError("a note's text ends in a newline and has no control characters; a name has no space and no +")
     signature = NoteKey(name=name, public=key.public).key_id + key.sign(text.encode())
@@ -63,7 +66,9 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
 
 
 def open_note(note: str, keys: Sequence[NoteKey]) -> str:
-    """The text of a note that at least one of `keys` signed; raises Integrity for a bad form, NotTrusted for its signatures."""
+    """The text of a note that at least one of `keys` signed; raises Integrity for a bad form, NotTrusted for its
+    signatures.
+    """
     text, lines = _split(note)
     known = {(key.name, key.key_id): key.public for key in keys}
     verified = 0
@@ -74,7 +79,9 @@ def open_note(note: str, keys: Sequence[NoteKey]) -> str:
             public.verify(blob[4:], text.encode())
             verified += 1
     if not verified:
-        raise NotTrusted("the note carries no signature of a key that is trusted here: " + ", ".join(key.text for key in keys))
+        raise NotTrusted(
+            "the note carries no signature of a key that is trusted here: " + ", ".join(key.text for key in keys)
+        )
     return text
 
 
@@ -84,7 +91,9 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 
 
 def open_checkpoint(note: str, origin: str, public: PublicKey) -> Checkpoint:
-    """The checkpoint of log `origin` in a note its key signed; raises Integrity (form) or NotTrusted (signature, other log)."""
+    """The checkpoint of log `origin` in a note its key signed; raises Integrity (form) or NotTrusted (signature,
+    other log).
+    """
     checkpoint = parse_checkpoint(open_note(note, [NoteKey(name=origin, public=public)]))
     if checkpoint.origin != origin:
         raise NotTrusted(f"the checkpoint is of log {checkpoint.origin[:80]!r}, expected {origin!r}")

@@ -1,8 +1,8 @@
 """What the centre's log holds for one item, and the proof of it in the C2SP tlog-proof form.
 
-Decided here: a leaf is the canonical JSON of a `LogLeaf`, and a proof carries the leaf's bytes in its `extra` line, so that a checker
-needs nothing but the proof and the log's key. The `extra` line is unauthenticated until the inclusion check has bound it to the signed
-root. Implements TL-10 to TL-14 of docs/spec/log.md.
+Decided here: a leaf is the canonical JSON of a `LogLeaf`, and a proof carries the leaf's bytes in its `extra` line,
+so that a checker needs nothing but the proof and the log's key. The `extra` line is unauthenticated until the
+inclusion check has bound it to the signed root. Implements TL-10 to TL-14 of docs/spec/log.md.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class LogLeaf:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """A tlog-proof: leaf bytes (unauthenticated), leaf index, inclusion hashes from the leaf upward, the signed checkpoint."""
+    """A tlog-proof: leaf bytes (unauthenticated), leaf index, inclusion hashes from the leaf upward, the signed
+    checkpoint.
+    """
 
     leaf: bytes
     index: int
@@ -96,7 +98,5 @@ def verify(proof: Proof, origin: str, public: PublicKey) -> tuple[LogLeaf, note.
     Raises NotTrusted (checkpoint's signature or log) or Integrity (any other byte).
     """
     checkpoint = note.open_checkpoint(proof.checkpoint, origin, public)
-    merkle.verify_inclusion(
-        merkle.leaf_hash(proof.leaf), proof.index, checkpoint.size, proof.hashes, checkpoint.root
-    )
+    merkle.verify_inclusion(merkle.leaf_hash(proof.leaf), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
     return LogLeaf.from_bytes(proof.leaf), checkpoint

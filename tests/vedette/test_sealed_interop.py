@@ -17,7 +17,7 @@ NPM_FOLDER = Path(__file__).parents[2] / "build" / "npm"
 OPEN_JS = """
 import { Decrypter } from "age-encryption";
 import { readFileSync, writeFileSync } from "node:fs";
-const [identity, from, to] = process.argv.slice(2);
+const [identity, from, to] = process.argv.slice(1);
 const decrypter = new Decrypter();
 decrypter.addIdentity(identity);
 writeFileSync(to, await decrypter.decrypt(readFileSync(from)));
@@ -25,14 +25,14 @@ writeFileSync(to, await decrypter.decrypt(readFileSync(from)));
 SEAL_JS = """
 import { Encrypter } from "age-encryption";
 import { readFileSync, writeFileSync } from "node:fs";
-const [recipient, from, to] = process.argv.slice(2);
+const [recipient, from, to] = process.argv.slice(1);
 const encrypter = new Encrypter();
 encrypter.addRecipient(recipient);
 writeFileSync(to, await encrypter.encrypt(readFileSync(from)));
 """
 RECIPIENT_JS = """
 import { identityToRecipient } from "age-encryption";
-console.log(await identityToRecipient(process.argv[2]));
+console.log(await identityToRecipient(process.argv[1]));
 """
 SIZES = [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1]
 CONTENT = os.urandom(max(SIZES))
@@ -57,8 +57,6 @@ def npm_age() -> Path:
 
 def run_node(folder: Path, script: str, *arguments: str | Path) -> str:
     command = ["node", "--input-type=module", "-e", script, "--", *map(str, arguments)]
-    # With -e node has no script name in argv, so the arguments move up by one.
-    command[3] = script.replace("slice(2)", "slice(1)").replace("argv[2]", "argv[1]")
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
 
 

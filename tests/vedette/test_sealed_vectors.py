@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from vedette.age_header import read_header
 from vedette.age_reader import file_key_of
@@ -61,16 +62,22 @@ def read_vector(path: Path) -> Vector:
     )
 
 
-def vectors_in(folder: Path) -> list[pytest.param]:  # type: ignore[valid-type]
+def vectors_in(folder: Path) -> list[ParameterSet]:
     paths = sorted(path for path in folder.glob("*") if path.suffix == "" and not path.name.startswith(NOT_BUILT))
     return [pytest.param(read_vector(path), id=path.name) for path in paths]
 
 
+def vector_of(parameters: ParameterSet) -> Vector:
+    (vector,) = parameters.values
+    assert isinstance(vector, Vector)
+    return vector
+
+
 ALL = vectors_in(OWN) + vectors_in(PUBLIC)
-ACCEPTS = [one for one in ALL if one.values[0].expect == "success"]
-REJECTS = [one for one in ALL if one.values[0].expect != "success"]
-WITH_PAYLOAD = [one for one in REJECTS if one.values[0].expect == "payload failure"]
-WITH_KEY = [one for one in ACCEPTS if one.values[0].file_key]
+ACCEPTS = [one for one in ALL if vector_of(one).expect == "success"]
+REJECTS = [one for one in ALL if vector_of(one).expect != "success"]
+WITH_PAYLOAD = [one for one in REJECTS if vector_of(one).expect == "payload failure"]
+WITH_KEY = [one for one in ACCEPTS if vector_of(one).file_key]
 
 
 @pytest.mark.skipif(not PUBLIC.is_dir(), reason=f"the public age vectors are not at {PUBLIC} (set VEDETTE_DATA)")
@@ -136,7 +143,7 @@ def test_header_length_finds_the_chunks_when_no_key_is_at_hand(vector: Vector) -
 
 def test_own_vectors_are_mostly_rejects_when_counted() -> None:
     """SF-14."""
-    own = [one.values[0].expect for one in vectors_in(OWN)]
+    own = [vector_of(one).expect for one in vectors_in(OWN)]
 
     assert own.count("success") * 2 <= len(own)
     assert issubclass(PayloadFault, Integrity)

@@ -1,0 +1,36 @@
+"""The hardware around the camera, behind one port; `open_board` picks the adapter that device.toml names.
+
+Built in: `null`, `pi`, `jetson`. Others come from the entry-point group `vedette.boards`; each entry point is a
+callable `(options, *, run_dir, clock) -> Board`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from edge.board.jetson import JetsonBoard
+from edge.board.null import NullBoard
+from edge.board.pi import PiBoard
+from edge.board.port import Board
+from vedette.clock import Clock
+from vedette.config import DeviceConfig
+from vedette.errors import NotFound, Usage
+
+GROUP = "vedette.boards"
+
+
+def open_board(config: DeviceConfig, clock: Clock) -> Board:
+    """The board that `[board] adapter` names; `NotFound` when there is no such adapter or its package is missing."""
+    name, options = config.board.adapter, config.board.options
+    if name == "pi":
+        return PiBoard(options, run_dir=config.run, clock=clock)
+    if name == "jetson":
+        return JetsonBoard(options, run_dir=config.run, clock=clock)
+    if name == "null":
+        if options:
+            raise Usage(f"[board] options: adapter 'null' has none, and {next(iter(options))!r} is set")
+        return NullBoard(config.run, clock)
+    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
+        board: Board = entry.load()(options, run_dir=config.run, clock=clock)
+        return board
+    raise NotFound(f"[board] adapter {name!r} is not there; built in: null, pi, jetson")

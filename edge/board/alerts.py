@@ -1,0 +1,36 @@
+"""What an officer sees, feels and hears because of a hit: a prompt to look and verify, weighted by urgency.
+
+Law 4: a hit is a lead. No pattern is a siren, no caption says "stolen" or "wanted", and a read whose country differs
+from the entry's says so.
+"""
+
+from __future__ import annotations
+
+from edge.board.port import AlertPattern
+
+_PULSES = {"high": (4, 400, 200), "normal": (2, 400, 300), "low": (1, 600, 0)}
+
+LIST_EXPIRED = AlertPattern(
+    name="list-expired",
+    caption="No valid watchlist: no alerts until a new one arrives",
+    pulses=3,
+    on_ms=100,
+    off_ms=900,
+    vibrates=False,
+    sounds=False,
+)
+
+
+def hit_pattern(priority: str, *, same_region: bool) -> AlertPattern:
+    """The pattern for a hit on an entry of this priority; sound is for the high ones only."""
+    pulses, on_ms, off_ms = _PULSES[priority]
+    doubt = "" if same_region else "; country differs from the list"
+    return AlertPattern(
+        name=f"hit-{priority}",
+        caption=f"Possible match: look and verify{doubt}",
+        pulses=pulses,
+        on_ms=on_ms,
+        off_ms=off_ms,
+        vibrates=priority != "low",
+        sounds=priority == "high",
+    )

@@ -1,0 +1,36 @@
+"""Cameras: one port, one adapter per file, chosen by name in ``device.toml``.
+
+Built in are ``clip`` (a video file), ``gst`` (GStreamer: Jetson, USB) and ``pi`` (picamera2). Any other name is
+looked up in the entry point group ``vedette.cameras``; what it names is called with the same two arguments.
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+
+from edge.camera.port import Camera
+from vedette.clock import Clock, SystemClock
+from vedette.config import CameraSection
+from vedette.errors import Usage
+
+GROUP = "vedette.cameras"
+BUILT_IN = {"clip": "edge.camera.clip:open_clip", "gst": "edge.camera.gst:open_gst", "pi": "edge.camera.pi:open_pi"}
+
+Factory = Callable[[CameraSection, Clock], Camera]
+
+
+def open_camera(config: CameraSection, clock: Clock | None = None) -> Camera:
+    """The camera that `config` names, not opened yet. Raises Usage for a name no adapter has."""
+    return _factory(config.adapter)(config, clock or SystemClock())
+
+
+def _factory(name: str) -> Factory:
+    if name in BUILT_IN:
+        module, _, function = BUILT_IN[name].partition(":")
+        factory: Factory = getattr(importlib.import_module(module), function)
+        return factory
+    others = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
+    if name not in others:
+        raise Usage(f"[camera] adapter: no adapter is called {name!r}; known: {', '.join([*BUILT_IN, *others])}")
+    found: Factory = others[name].load()
+    return found

@@ -1,0 +1,100 @@
+"""The camera port: what a recorder asks of any camera, and the two things a camera gives.
+
+A camera delivers one picture twice: as encoded H.264 (evidence, kept bit for bit) and as a decoded I420 frame (for
+the reader, never stored). Both carry the same media time and the time read from the device's clock when the picture
+was taken, so that a hit can point into the recording. A camera is driven by one thread; a device that needs threads
+or a child process hides them in its adapter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vedette.errors import Refused
+
+
+class CameraFault(Refused):
+    """A camera that was open broke: its process ended, its cable came out, its data make no sense."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamInfo:
+    """What an opened camera will deliver; sizes in pixels, rate in frames per second as a fraction."""
+
+    width: int
+    height: int
+    rate_num: int
+    rate_den: int
+    codec: str = "h264"
+
+    @property
+    def frame_us(self) -> int:
+        """The nominal time between two frames."""
+        return max(1, self.rate_den * 1_000_000 // max(1, self.rate_num))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedUnit:
+    """One H.264 access unit, Annex B, in decoding order; a key unit carries its SPS and PPS.
+
+    ``pts_us`` is media time since the camera was opened; ``dts_us`` differs from it only where the stream has
+    B-frames (None means equal). ``utc_us`` and ``mono_us`` are the device's clocks when the picture was taken.
+    """
+
+    data: bytes
+    pts_us: int
+    is_key: bool
+    utc_us: int
+    mono_us: int
+    dts_us: int | None = None
+
+    @property
+    def decode_us(self) -> int:
+        """The decoding time, which orders the units of a stream strictly."""
+        return self.pts_us if self.dts_us is None else self.dts_us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SmallFrame:
+    """One decoded picture, I420: uint8 of shape (height * 3 // 2, width), even sizes, ``index`` rising from 0."""
+
+    i420: NDArray[np.uint8] = field(repr=False)
+    index: int
+    utc_us: int
+    mono_us: int
+    media_us: int
+
+    @property
+    def width(self) -> int:
+        """The width of the picture in pixels."""
+        return int(self.i420.shape[1])
+
+    @property
+    def height(self) -> int:
+        """The height of the picture in pixels."""
+        return int(self.i420.shape[0]) * 2 // 3
+
+    @property
+    def luma(self) -> NDArray[np.uint8]:
+        """The grey picture, uint8 of shape (height, width); a view, not a copy."""
+        return self.i420[: self.height]
+
+
+class Camera(Protocol):
+    """A source of pictures. ``read`` never blocks longer than its timeout; after ``ended`` it gives nothing more."""
+
+    @property
+    def ended(self) -> bool:
+        """True once a finite source has given its last picture."""
+
+    def open(self) -> StreamInfo:
+        """Start the camera. Raises NotFound when there is none, Refused when it cannot be used."""
+
+    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+        """What has arrived, oldest first; empty when nothing did in time. Raises CameraFault when it broke."""
+
+    def close(self) -> None:
+        """Stop the camera and free its hardware; may be called twice, and before ``open``."""

@@ -1,0 +1,228 @@
+"""`vedette device init|run|start|stop|status` and `vedette camera probe`.
+
+Decided here: what a new device folder holds before the centre enrols it, and how its services are started and asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge.camera import open_camera
+from edge.camera.port import EncodedUnit, SmallFrame
+from vedette import cli, commands, config, daemon, files, spool
+from vedette.clock import Clock, SystemClock, iso
+from vedette.config import CameraSection, DeviceConfig
+from vedette.daemon import Step
+from vedette.errors import Integrity, NotFound, Refused, Usage
+from vedette.fields import check_device_id
+from vedette.keys import SigningKey
+
+SERVICES = ("recorder", "reader", "keeper")
+STATUSES = ("recorder", "reader", "uplink", "keeper")
+STALE_US = 10_000_000
+DEFAULT_CONFIG = Path("/var/lib/vedette/device.toml")
+MAX_PROBE_S = 60
+
+_TEMPLATE = """\
+# The configuration of this device; docs/reference/configuration.md describes every key.
+[device]
+id = "{id}"
+data = "."
+run = "{run}"
+
+[camera]
+adapter = "{adapter}"
+source = "{source}"
+
+[recorder]
+mode = "{mode}"
+"""
+
+
+def register(nouns: cli.Nouns) -> None:
+    """Add the nouns `device` and `camera`."""
+    verbs = cli.noun(nouns, "device", help="make, run and ask a device")
+    _register_init(verbs)
+    run = verbs.add_parser("run", help="run one service until it is told to stop")
+    run.add_argument("service", choices=SERVICES)
+    _add_config(run)
+    run.set_defaults(run=_run)
+    for verb, what in (("start", "start recording"), ("stop", "stop recording")):
+        parser = verbs.add_parser(verb, help=what)
+        parser.add_argument("--activation", default="command", help="why, for custody (default: command)")
+        _add_config(parser)
+        parser.set_defaults(run=_command, command=verb)
+    status = verbs.add_parser("status", help="what the services say of themselves")
+    _add_config(status)
+    cli.add_json(status)
+    status.set_defaults(run=_status)
+    probe = cli.noun(nouns, "camera", help="try cameras").add_parser("probe", help="open a camera and look at it")
+    probe.add_argument("source", help="a file, device or board, as [camera] source names it")
+    probe.add_argument("--adapter", default="clip", help="clip (default), gst, pi or another that is installed")
+    probe.add_argument("--seconds", type=int, default=3, help=f"how long to look (1 to {MAX_PROBE_S}, default 3)")
+    cli.add_json(probe)
+    probe.set_defaults(run=_probe)
+
+
+def init_device(
+    folder: Path, device_id: str, *, camera: CameraSection, run_dir: Path, mode: str = "continuous"
+) -> DeviceConfig:
+    """Make a device folder: its sub-folders, its signing key and device.toml.
+
+    Raises Usage for an id that is none and Refused when the folder holds a device already.
+    """
+    try:
+        check_device_id(device_id)
+    except Integrity as error:
+        raise Usage(str(error)) from None
+    path = folder / "device.toml"
+    if path.exists():
+        raise Refused(f"{folder} holds a device already; nothing was changed")
+    for name in ("keys", "journal", "receipts", "watchlist"):
+        (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700 if name == "keys" else 0o750)
+    spool.make_folders(folder / "spool")
+    key = folder / "keys" / "sign.pem"
+    if not key.exists():
+        SigningKey.generate().save(key)
+    text = _TEMPLATE.format(id=device_id, run=run_dir, adapter=camera.adapter, source=_toml(camera.source), mode=mode)
+    files.write_new(path, text.encode())
+    return config.load_device(path)
+
+
+def open_service(name: str, device: DeviceConfig, clock: Clock) -> Step:
+    """The service `name` of a device, ready to step. What only one service needs is imported only for it."""
+    if name == "recorder":
+        from edge.recorder.service import open_recorder
+
+        return open_recorder(device, clock)
+    if name == "reader":
+        from edge.reader.service import open_reader
+
+        return open_reader(device, clock)
+    if name == "keeper":
+        from edge.keeper import open_keeper
+
+        return open_keeper(device, clock)
+    raise Usage(f"{name!r} is not a service of a device: {', '.join(SERVICES)}")
+
+
+def _register_init(verbs: cli.Nouns) -> None:
+    parser = verbs.add_parser("init", help="make a new device folder with its key")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--id", required=True, help="the device's id: 3 to 64 of a-z, 0-9, dot and dash")
+    parser.add_argument("--camera", default="clip", help="the camera's adapter (default: clip)")
+    parser.add_argument("--source", default="", help="what the camera adapter opens")
+    parser.add_argument("--mode", choices=("continuous", "standby"), default="continuous")
+    parser.add_argument("--run", dest="run_dir", type=Path, default=Path("/run/vedette"), help="a folder in memory")
+    cli.add_json(parser)
+    parser.set_defaults(run=_init)
+
+
+def _init(args: argparse.Namespace) -> int:
+    camera = CameraSection(adapter=args.camera, source=args.source)
+    device = init_device(args.folder, args.id, camera=camera, run_dir=args.run_dir, mode=args.mode)
+    public = SigningKey.load(device.keys / "sign.pem").public
+    text = (
+        f"{device.device.id} is in {args.folder}, its key is {public.text}\nnext, at the centre: vedette central enrol"
+    )
+    value = {"device": device.device.id, "folder": str(args.folder), "public": public.text, "key_id": public.key_id}
+    cli.show(args, value, text)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    clock = SystemClock()
+    return daemon.run(open_service(args.service, config.load_device(args.config), clock), clock=clock)
+
+
+def _command(args: argparse.Namespace) -> int:
+    device, clock = config.load_device(args.config), SystemClock()
+    body = {"command": args.command, "activation": args.activation, "id": ""}
+    if not device.run.is_dir():
+        raise NotFound(f"{device.run} is not there: the recorder of {device.device.id} does not run")
+    commands.post(device.run, "recorder", body, clock=clock)
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    device, now_us = config.load_device(args.config), SystemClock().utc_us()
+    found = {name: daemon.read_status(device.run, name) for name in STATUSES}
+    for status in found.values():
+        seen_us = status.get("utc_us")
+        status["fresh"] = isinstance(seen_us, int) and now_us - seen_us < STALE_US
+    rows = [[name, _state(status), _seen(status), _numbers(status)] for name, status in found.items()]
+    cli.show(args, found, cli.table(rows, heads=("service", "state", "seen", "numbers")))
+    return 0
+
+
+def _probe(args: argparse.Namespace) -> int:
+    if not 1 <= args.seconds <= MAX_PROBE_S:
+        raise Usage(f"--seconds is {args.seconds}; it must be from 1 to {MAX_PROBE_S}")
+    clock = SystemClock()
+    camera = open_camera(CameraSection(adapter=args.adapter, source=args.source), clock)
+    try:
+        info = camera.open()
+        units, frames = _look(camera.read, lambda: camera.ended, clock, args.seconds)
+    finally:
+        camera.close()
+    size_bits = 8 * sum(len(unit.data) for unit in units)
+    span_us = max((unit.pts_us for unit in units), default=0) + info.frame_us
+    value = {
+        "adapter": args.adapter, "source": args.source, "codec": info.codec, "width": info.width, "height": info.height,
+        "rate_milli": info.rate_num * 1000 // info.rate_den, "units": len(units), "frames": len(frames),
+        "key_units": sum(unit.is_key for unit in units), "bitrate_kbps": size_bits * 1000 // span_us,
+        "frame_size": f"{frames[0].width}x{frames[0].height}" if frames else None,
+    }  # fmt: skip
+    if not units:
+        raise Refused(f"{args.source} was opened as {info.width}x{info.height} and gave no picture in {args.seconds} s")
+    text = (
+        f"{info.codec} {info.width}x{info.height} at {value['rate_milli'] / 1000:g} pictures/s, "
+        f"{value['bitrate_kbps']} kbit/s: {len(units)} pictures, {value['key_units']} of them key pictures, "
+        f"{len(frames)} frames of {value['frame_size']} for the reader"
+    )
+    cli.show(args, value, text)
+    return 0
+
+
+def _look(
+    read: Callable[[float], Sequence[EncodedUnit | SmallFrame]],
+    has_ended: Callable[[], bool],
+    clock: Clock,
+    seconds: int,
+) -> tuple[list[EncodedUnit], list[SmallFrame]]:
+    units: list[EncodedUnit] = []
+    frames: list[SmallFrame] = []
+    until_us = clock.mono_us() + seconds * 1_000_000
+    while clock.mono_us() < until_us and not has_ended():
+        for one in read(0.1):
+            if isinstance(one, EncodedUnit):
+                units.append(one)
+            else:
+                frames.append(one)
+    return units, frames
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=f"device.toml (default: {DEFAULT_CONFIG})")
+
+
+def _toml(text: str) -> str:
+    if any(ord(character) < 32 for character in text):
+        raise Usage("--source has a control character in it")
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _state(status: dict[str, int | str | bool | None]) -> str:
+    return str(status.get("state", "?")) if status["fresh"] else "not running"
+
+
+def _seen(status: dict[str, int | str | bool | None]) -> str:
+    seen_us = status.get("utc_us")
+    return iso(seen_us)[:19] + "Z" if isinstance(seen_us, int) else "never"
+
+
+def _numbers(status: dict[str, int | str | bool | None]) -> str:
+    hidden = ("pid", "utc_us", "state", "fresh")
+    return " ".join(f"{name}={value}" for name, value in status.items() if name not in hidden and value is not None)

@@ -1,0 +1,131 @@
+"""Where the plates are: one look of the detector model over a picture gives the four corners of every plate.
+
+Decides how a picture is fitted into the model's input, which cells of the heat map count, and which of two detections
+of the same plate is kept.  Whether the text can be read is decided in `ocr`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.reader.infer import Model, ModelUnusable
+
+HEAT_STRIDE_PX = 8
+CORNER_SCALE_PX = 4.0
+MAX_ENLARGEMENT = 2.0
+MAX_DETECTIONS = 32
+MIN_CONFIDENCE_PERMILLE = 250
+MAX_OVERLAP = 0.3
+PADDING_GREY = 114
+
+Corners = tuple[tuple[float, float], ...]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detection:
+    """One plate in one picture; corners are top left, top right, bottom right, bottom left as the plate is read."""
+
+    corners_px: Corners
+    confidence_permille: int
+
+    @property
+    def box_px(self) -> tuple[int, int, int, int]:
+        """The upright box around the corners: x0, y0, x1, y1 in whole pixels."""
+        xs, ys = [x for x, _ in self.corners_px], [y for _, y in self.corners_px]
+        return round(min(xs)), round(min(ys)), round(max(xs)), round(max(ys))
+
+
+class Detector:
+    """Finds plates in grey pictures of any size."""
+
+    def __init__(self, model: Model) -> None:
+        """Takes the loaded detector model; raises ModelUnusable where its outputs are not a heat map and corners."""
+        self._model = model
+        shape = (1, model.height_px, model.width_px, 1)
+        outputs = model.run(np.full(shape, PADDING_GREY, dtype=np.uint8))
+        by_depth = {out.shape[-1]: index for index, out in enumerate(outputs)}
+        if set(by_depth) != {1, 8}:
+            raise ModelUnusable(f"a detector has a heat map and 8 corner maps, this model has {sorted(by_depth)}")
+        self._heat, self._corners = by_depth[1], by_depth[8]
+
+    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
+        """The plates in a grey picture (height, width), the surest first, corners in its pixels."""
+        fitted, scale = fit(luma, width_px=self._model.width_px, height_px=self._model.height_px)
+        outputs = self._model.run_real(fitted[None, :, :, None])
+        found = decode(outputs[self._heat][0, :, :, 0], outputs[self._corners][0])
+        inside = (luma.shape[1] * scale, luma.shape[0] * scale)
+        return [_scaled(one, 1 / scale) for one in found if _centre_within(one, inside)]
+
+
+def fit(luma: NDArray[np.uint8], *, width_px: int, height_px: int) -> tuple[NDArray[np.uint8], float]:
+    """The picture scaled into the upper left of (height_px, width_px), the rest grey; and the scale."""
+    height, width = luma.shape
+    scale = min(width_px / width, height_px / height, MAX_ENLARGEMENT)
+    size = (min(width_px, max(1, round(width * scale))), min(height_px, max(1, round(height * scale))))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = np.full((height_px, width_px), PADDING_GREY, dtype=np.uint8)
+    fitted[: size[1], : size[0]] = cv2.resize(luma, size, interpolation=how)
+    return fitted, scale
+
+
+def decode(heat: NDArray[np.float32], corners: NDArray[np.float32]) -> list[Detection]:
+    """Detections of a heat map of logits (rows, columns) and corner offsets (rows, columns, 8), in input pixels."""
+    sure = (1.0 / (1.0 + np.exp(-heat))).astype(np.float32)
+    peak = (sure == cv2.dilate(sure, np.ones((3, 3), dtype=np.uint8))) & (sure * 1000 >= MIN_CONFIDENCE_PERMILLE)
+    rows, columns = np.nonzero(peak)
+    order = np.argsort(-sure[rows, columns], kind="stable")[: 2 * MAX_DETECTIONS]
+    kept: list[Detection] = []
+    for index in order:
+        one = _detection(sure, corners, int(rows[index]), int(columns[index]))
+        if is_convex(one.corners_px) and all(overlap(one.box_px, other.box_px) < MAX_OVERLAP for other in kept):
+            kept.append(one)
+    return kept[:MAX_DETECTIONS]
+
+
+def _detection(sure: NDArray[np.float32], corners: NDArray[np.float32], row: int, column: int) -> Detection:
+    """The plate around one peak; each corner is the mean of what the cells around the peak say, by their certainty."""
+    total, weight = np.zeros((4, 2)), 0.0
+    for r in range(max(0, row - 1), min(sure.shape[0], row + 2)):
+        for c in range(max(0, column - 1), min(sure.shape[1], column + 2)):
+            if sure[r, c] < 0.5 * sure[row, column]:
+                continue
+            offsets = np.sinh(corners[r, c].reshape(4, 2)) * CORNER_SCALE_PX
+            total += sure[r, c] * (offsets + (np.array([c, r]) + 0.5) * HEAT_STRIDE_PX)
+            weight += float(sure[r, c])
+    return Detection(
+        corners_px=tuple((float(x), float(y)) for x, y in total / weight),
+        confidence_permille=int(sure[row, column] * 1000),
+    )
+
+
+def is_convex(corners: Corners) -> bool:
+    """True where the four corners turn the same way throughout, as a plate's do."""
+    points = np.array(corners)
+    edges = np.roll(points, -1, axis=0) - points
+    following = np.roll(edges, -1, axis=0)
+    return bool(np.all(edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0] > 0))
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes x0, y0, x1, y1."""
+    both = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
+    return both / area if area > 0 else 0.0
+
+
+def _centre_within(detection: Detection, size: tuple[float, float]) -> bool:
+    x = sum(x for x, _ in detection.corners_px) / 4
+    y = sum(y for _, y in detection.corners_px) / 4
+    return 0 <= x < size[0] and 0 <= y < size[1]
+
+
+def _scaled(detection: Detection, factor: float) -> Detection:
+    return Detection(
+        corners_px=tuple((x * factor, y * factor) for x, y in detection.corners_px),
+        confidence_permille=detection.confidence_permille,
+    )

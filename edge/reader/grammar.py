@@ -1,0 +1,164 @@
+"""Which texts are plates: the written form of what the reader emits, and how likely a text is before looking.
+
+Decides that `12345أ6` is the Moroccan plate `12345|أ|6`, which shapes of letters and digits known countries issue,
+and which look-alike characters may be exchanged to reach such a shape.  Probabilities from the picture are in `ctc`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from edge.reader.alphabet import ARABIC, BAR, DIGITS, LATIN
+
+MAX_LOOK_ALIKES = 3
+MAX_VARIANTS = 24
+KNOWN, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -3.0, -6.0
+
+_MOROCCAN = re.compile(rf"([1-9]\d{{0,5}})([{ARABIC}])([1-9]\d?)")
+_MOROCCAN_SHORT = re.compile(rf"([1-9]\d{{1,5}})([شجم])")
+_MOROCCAN_TEMPORARY = re.compile(r"([1-9]\d{2,6})(WW)")
+# Shapes: A is a letter, 9 a digit.  Only shapes that a country issues in numbers.
+_SHAPES = {
+    "GB": "AA99AAA A999AAA A99AAA",
+    "FR": "AA999AA",
+    "IT": "AA999AA",
+    "ES": "9999AAA",
+    "DE": "AAA99 AAA999 AAA9999 AAAA99 AAAA999 AA999 AA9999 AAAA9 AAAAA9 AAAAA99",
+    "NL": "AA999A 99AAA9 9AAA99 A999AA 99AAAA AAAA99 9999AA AA9999 99AA99 AA99AA",
+    "BE": "9AAA999 AAA999 999AAA",
+    "PT": "99AA99 9999AA AA9999 AA99AA",
+    "AT": "A9999A A99999A AA999AA AA9999A A9999AA AA99999",
+    "CH": "AA999 AA9999 AA99999 AA999999",
+    "PL": "AA99999 AAA9999 AA9999A AAAA999 AAA99999 AA999AA AAA999AA",
+    "CZ": "9A99999 9AA9999 9AA99999",
+    "SK": "AA999AA",
+    "HU": "AAA999 AAAA999",
+    "HR": "AA999AA AA9999AA AA9999A",
+    "SI": "AA99999 AA99AAA",
+    "RO": "AA99AAA A99AAA A999AAA",
+    "BG": "AA9999AA A9999AA",
+    "GR": "AAA9999",
+    "SE": "AAA999 AAA99A",
+    "NO": "AA99999",
+    "FI": "AAA999",
+    "DK": "AA99999",
+    "LT": "AAA999",
+    "LV": "AA9999",
+    "EE": "999AAA",
+    "IE": "99A99999 999A99999 99A9999 999A9999",
+    "UA": "AA9999AA",
+    "RS": "AA999AA AA9999AA",
+    "BR": "AAA9999 AAA9A99",
+}
+_AMERICAN = (
+    "AAA9999 9AAA999 AAA999 999AAA AA9A9A A99A99 AA9999 9999999 999999 AA99999 A999999 999A99 9AA999 99999A A99999 "
+    "AAA99A AA9AA9 99AAA9 9999AA AA999A 999AA9 AAAA99 AA99AA 9A99999 AAA9A9 9999A9 A9A9A9"
+)
+# The shapes most cars of the world carry: Brazil, Texas, New York; France, Italy; Britain; Spain; California.
+WIDESPREAD = frozenset("AAA9999 AAA9A99 AA999AA AA99AAA 9999AAA 9AAA999 AAA999".split())
+_LOOK_ALIKE_LETTERS = {
+    "0": "OQD", "1": "IL", "2": "Z", "3": "B", "4": "A", "5": "S", "6": "G", "7": "TZ", "8": "B", "9": "P",
+}  # fmt: skip
+_LOOK_ALIKE_DIGITS = {
+    "O": "0", "Q": "0", "D": "0", "U": "0", "I": "1", "L": "1", "J": "1", "T": "1", "Z": "27", "B": "8", "A": "4", "S": "5", "G": "6",
+    "P": "9", "E": "6",
+}  # fmt: skip
+_SPANISH_VOWELS = set("AEIOU")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """One text in its written form, the country it must be of (or empty), and its logarithm of likelihood beforehand."""
+
+    text: str
+    region: str
+    prior: float
+
+
+def _by_shape() -> dict[str, frozenset[str]]:
+    table: dict[str, set[str]] = {}
+    for region, shapes in _SHAPES.items():
+        for shape in shapes.split():
+            table.setdefault(shape, set()).add(region)
+    return {shape: frozenset(regions) for shape, regions in table.items()}
+
+
+REGIONS_OF = _by_shape()
+AMERICAN = frozenset(_AMERICAN.split())
+ALL_SHAPES = tuple(sorted(AMERICAN | set(REGIONS_OF)))
+
+
+def reading_of(symbols: str) -> Reading | None:
+    """The written form of what the reader emitted, bars or not; None where it can be no plate at all."""
+    bare = symbols.replace(BAR, "")
+    if any(c in ARABIC for c in bare):
+        return _moroccan(bare)
+    temporary = _MOROCCAN_TEMPORARY.fullmatch(bare)
+    if temporary:
+        return Reading(text=BAR.join(temporary.groups()), region="MA", prior=KNOWN)
+    if BAR in symbols or not 2 <= len(bare) <= 9:
+        return None
+    return Reading(text=bare, region=_region(bare), prior=_latin_prior(bare))
+
+
+def _moroccan(bare: str) -> Reading | None:
+    match = _MOROCCAN.fullmatch(bare) or _MOROCCAN_SHORT.fullmatch(bare)
+    if match is None:
+        return None
+    rare = -1.0 if match.group(2) in "طجم" else 0.0
+    return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + rare)
+
+
+def shape_of(text: str) -> str:
+    """Letters as A and digits as 9."""
+    return "".join("9" if c in DIGITS else "A" for c in text)
+
+
+def _region(text: str) -> str:
+    shape = shape_of(text)
+    regions = REGIONS_OF.get(shape, frozenset())
+    if len(regions) == 1 and shape not in AMERICAN:
+        return next(iter(regions))
+    return ""
+
+
+def _latin_prior(text: str) -> float:
+    if len(text) < 4:
+        return TOO_SHORT
+    shape = shape_of(text)
+    if shape == "9999AAA" and _SPANISH_VOWELS & set(text[4:]):
+        return UNKNOWN
+    if shape in WIDESPREAD:
+        return KNOWN
+    return ISSUED if shape in REGIONS_OF or shape in AMERICAN else UNKNOWN
+
+
+def variants(text: str) -> Iterator[str]:
+    """Texts of a known shape that differ from a Latin text only by look-alike letters and digits."""
+    made = 0
+    shape = shape_of(text)
+    for known in ALL_SHAPES:
+        if len(known) != len(text):
+            continue
+        places = [i for i, (a, b) in enumerate(zip(shape, known, strict=True)) if a != b]
+        if not 1 <= len(places) <= MAX_LOOK_ALIKES:
+            continue
+        for choice in product(*(_exchanges(text[i]) for i in places)):
+            if made == MAX_VARIANTS:
+                return
+            made += 1
+            changed = list(text)
+            for place, character in zip(places, choice, strict=True):
+                changed[place] = character
+            yield "".join(changed)
+
+
+def _exchanges(character: str) -> str:
+    return _LOOK_ALIKE_LETTERS.get(character, "") if character in DIGITS else _LOOK_ALIKE_DIGITS.get(character, "")
+
+
+LATIN_SYMBOLS = frozenset(DIGITS + LATIN)
+MOROCCAN_SYMBOLS = frozenset(DIGITS + BAR + ARABIC + "W")

@@ -1,0 +1,126 @@
+"""The one home of TensorFlow Lite: loads a full-integer model and runs it.
+
+Decides which runtime is used (ai-edge-litert, else its predecessor tflite-runtime) and how brightness becomes the
+model's integers.  Knows nothing of plates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vedette.errors import Integrity, NotFound, Refused
+
+MAX_THREADS = 64
+
+
+class RuntimeMissing(NotFound):
+    """No TensorFlow Lite runtime is installed, or the one that is cannot run here."""
+
+
+class ModelUnusable(Integrity):
+    """The file is no full-integer model that this runtime can run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """How the integers of one tensor stand for numbers: value = (integer - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+
+    def real(self, integers: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The numbers that the integers stand for, same shape."""
+        return (integers.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except Exception as error:
+            raise RuntimeMissing(
+                f"no TensorFlow Lite runtime can be used ({error}); install ai-edge-litert, or tflite-runtime with numpy<2"
+            ) from error
+    return Interpreter
+
+
+class Model:
+    """One loaded model.  Not safe to share between threads: each thread that reads loads its own."""
+
+    def __init__(self, interpreter: Any, path: Path) -> None:
+        """Takes an interpreter with its tensors allocated; `path` is for messages."""
+        self._interpreter = interpreter
+        self._path = path
+        (self._input,) = interpreter.get_input_details()
+        self._outputs = interpreter.get_output_details()
+        _, height, width, _ = (int(n) for n in self._input["shape"])
+        self.height_px, self.width_px = height, width
+        self.scales = tuple(_scale(detail) for detail in self._outputs)
+        self._levels = _levels(_scale(self._input))
+
+    @classmethod
+    def load(cls, path: Path, *, threads: int) -> Model:
+        """The model of one file, tried out once.
+
+        Raises NotFound where the file is missing, Refused for a bad number of threads, RuntimeMissing where no
+        runtime works and ModelUnusable where the file cannot be run as 8-bit integers throughout.
+        """
+        if not 1 <= threads <= MAX_THREADS:
+            raise Refused(f"{threads} threads: give 1 to {MAX_THREADS}")
+        if not path.is_file():
+            raise NotFound(f"model {path}: no such file; install the package again")
+        interpreter_class = _interpreter_class()
+        try:
+            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+            model = cls(interpreter, path)
+            model._self_test()
+        except (ValueError, RuntimeError, KeyError, SystemError, AttributeError) as error:
+            raise ModelUnusable(f"model {path.name} does not run here: {error}; install the package again") from error
+        return model
+
+    def _self_test(self) -> None:
+        details = [self._input, *self._outputs]
+        if any(detail["dtype"] is not np.int8 for detail in details):
+            raise ValueError("its inputs and outputs are not 8-bit integers")
+        grey = np.full((1, self.height_px, self.width_px, 1), 128, dtype=np.uint8)
+        first, second = self.run(grey), self.run(grey)
+        if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
+            raise ValueError("it answers the same picture in two ways")
+
+    def run(self, picture: NDArray[np.uint8] | NDArray[np.int8]) -> tuple[NDArray[np.int8], ...]:
+        """The outputs for one picture (1, height, width, 1), each in the model's own integers (see `scales`).
+
+        uint8 is brightness 0 to 255; int8 is taken as it is, in the model's own integers.
+        """
+        expected = (1, self.height_px, self.width_px, 1)
+        if picture.shape != expected:
+            raise ValueError(f"a picture of shape {picture.shape} for a model of {expected}")
+        integers = self._levels[picture] if picture.dtype == np.uint8 else picture
+        self._interpreter.set_tensor(self._input["index"], integers)
+        self._interpreter.invoke()
+        return tuple(self._interpreter.get_tensor(detail["index"]) for detail in self._outputs)
+
+    def run_real(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs as numbers."""
+        return tuple(scale.real(out) for scale, out in zip(self.scales, self.run(picture), strict=True))
+
+
+def _scale(detail: dict[str, Any]) -> Scale:
+    scale, zero_point = detail["quantization"]
+    if not scale > 0:
+        raise ValueError("a tensor has no scale")
+    return Scale(scale=float(scale), zero_point=int(zero_point))
+
+
+def _levels(scale: Scale) -> NDArray[np.int8]:
+    """The model's integer of each brightness: the networks see (brightness - 128) / 128."""
+    numbers = (np.arange(256, dtype=np.float64) - 128.0) / 128.0
+    return np.asarray(np.clip(np.rint(numbers / scale.scale) + scale.zero_point, -128, 127), dtype=np.int8)

@@ -1,0 +1,75 @@
+"""The whole chain for one picture: find the plates, straighten each, read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.reader.detect import Detection, Detector
+from edge.reader.infer import Model
+from edge.reader.ocr import PlateReader, PlateText
+from edge.reader.registry import find_model
+
+Luma = NDArray[np.uint8]
+CROP_FRAME = 0.35
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One plate of one picture; `plate` is None where no text fits."""
+
+    detection: Detection
+    plate: PlateText | None
+
+
+class Looker:
+    """The two models of this version, ready to look at pictures.  One per thread."""
+
+    def __init__(self, detector: Detector, reader: PlateReader, model_hashes: dict[str, str]) -> None:
+        """Takes both stages; `model_hashes` is SHA-256 by model name, for the record."""
+        self.detector = detector
+        self.reader = reader
+        self.model_hashes = model_hashes
+
+    @classmethod
+    def load(cls, *, threads: int, folder: Path | None = None) -> Looker:
+        """Both models from the package (or from `folder`), their hashes checked; errors as in `registry` and `infer`."""
+        files = (find_model("detector", folder=folder), find_model("reader", folder=folder))
+        detector, reader = (Model.load(file.path, threads=threads) for file in files)
+        return cls(Detector(detector), PlateReader(reader), {file.name: file.sha256 for file in files})
+
+    def look(self, luma: Luma) -> list[Look]:
+        """Every plate of a grey picture (height, width), the surest detection first."""
+        return [
+            Look(detection=detection, plate=self.reader.read(luma, detection.corners_px))
+            for detection in self.detector.detect(luma)
+        ]
+
+    def look_at_crop(self, luma: Luma) -> list[Look]:
+        """The one plate of a picture that is already cut to it, tilted and with some room around as it may be."""
+        height, width = luma.shape
+        whole = Detection(
+            corners_px=((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height))),
+            confidence_permille=1000,
+        )
+        looks = [
+            Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in [*self._in_crop(luma), whole]
+        ]
+        return [max(looks, key=lambda look: look.plate.confidence_permille if look.plate else -1)]
+
+    def _in_crop(self, luma: Luma) -> list[Detection]:
+        """The detector's own corners; it expects something around a plate, so the crop gets a grey frame first."""
+        frame = round(CROP_FRAME * luma.shape[1])
+        framed = cv2.copyMakeBorder(luma, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=int(luma.mean()) // 2)
+        found = self.detector.detect(np.asarray(framed, dtype=np.uint8))[:1]
+        return [
+            Detection(
+                corners_px=tuple((x - frame, y - frame) for x, y in one.corners_px),
+                confidence_permille=one.confidence_permille,
+            )
+            for one in found
+        ]

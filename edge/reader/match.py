@@ -1,0 +1,30 @@
+"""Whether a read is on the watchlist: exactly, now, or not at all (law 4).
+
+Pure: no distance, no wildcard, no look-alike, and nothing about a read that matches nothing leaves this function.
+"""
+
+from __future__ import annotations
+
+from edge.reader.index import Index
+from vedette import plates
+from vedette.watchlist import PRIORITIES, WatchEntry
+
+
+def match(text: str, region: str, index: Index, *, utc_us: int) -> WatchEntry | None:
+    """The entry that a consensus read equals at this time, or None.
+
+    Where several sources list the plate: one of the read's own region first, then the most urgent. An expired list
+    matches nothing. `Integrity` when the entry found is malformed.
+    """
+    if index.watchlist.expired(utc_us):
+        return None
+    try:
+        plate = plates.normalise(text, "")
+    except plates.PlateError:
+        return None
+    valid = [entry for entry in index.find(plate.key) if entry.valid_at(utc_us)]
+    return min(valid, key=lambda entry: _rank(entry, region), default=None)
+
+
+def _rank(entry: WatchEntry, region: str) -> tuple[bool, int, str]:
+    return (entry.region != region, PRIORITIES.index(entry.priority), entry.entry_id)

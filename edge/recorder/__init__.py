@@ -1,0 +1,1 @@
+"""The recorder: owns the camera and the spool, uses no network, and waits for nobody."""

@@ -1,0 +1,137 @@
+"""When video is kept, and which of it is marked: pure rules over commands and time.
+
+Decided here:
+
+* continuous mode records always. A `start` marks what is recorded from then on until `stop`; nothing stops it.
+* standby mode records from `start` to `stop`; the officer's `stop` ends it at once, whatever else wanted it.
+* a `mark` (a hit) marks from the pre-event time before it to the post-event time after it. In standby it also starts
+  a recording, or keeps one going, until the end of that time.
+
+Marked video goes up before the rest. Times here are UTC in microseconds, from the clock that stamps the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+MAX_MARKS = 64
+MAX_NAME = 64
+CONTINUOUS = "continuous"
+
+
+class Verb(Enum):
+    """What may be asked of the recorder."""
+
+    START = "start"
+    STOP = "stop"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """One request: what, why (`button`, `hit`, `remote`, …), which hit or request it belongs to, and since when."""
+
+    verb: Verb
+    activation: str
+    reference: str
+    at_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The configured mode and how far a mark reaches back and ahead."""
+
+    continuous: bool
+    pre_event_us: int
+    post_event_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A marked stretch of time; `to_us` None while it is open."""
+
+    from_us: int
+    to_us: int | None
+
+    def meets(self, from_us: int, to_us: int) -> bool:
+        """True when any moment of [from_us, to_us] lies in the window."""
+        return self.from_us <= to_us and (self.to_us is None or from_us <= self.to_us)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Who holds the recording open, until when a mark keeps it, and what is marked."""
+
+    held_by: str | None = None
+    kept_by: str | None = None
+    kept_until_us: int = 0
+    marks: tuple[Window, ...] = ()
+
+
+def parse_command(body: Mapping[str, Any], *, now_us: int) -> Command | None:
+    """The command in a message to the recorder, or None when it is none; a time in the future becomes now."""
+    names = [body.get("activation"), body.get("id", "")]
+    if not all(isinstance(name, str) and len(name) <= MAX_NAME for name in names) or not names[0]:
+        return None
+    at_us = body.get("from_us", now_us)
+    verbs = {verb.value: verb for verb in Verb}
+    verb = verbs.get(str(body.get("command")))
+    if verb is None or not isinstance(at_us, int) or isinstance(at_us, bool) or at_us < 0:
+        return None
+    return Command(verb=verb, activation=str(names[0]), reference=str(names[1]), at_us=min(at_us, now_us))
+
+
+def after_command(state: State, command: Command, policy: Policy, *, now_us: int) -> State:
+    """The state once `command` is obeyed at `now_us`."""
+    if command.verb is Verb.MARK:
+        return _after_mark(state, command, policy)
+    if command.verb is Verb.START:
+        if state.held_by is not None:
+            return state
+        opened = (Window(from_us=command.at_us - policy.pre_event_us, to_us=None),) if policy.continuous else ()
+        return replace(state, held_by=command.activation, marks=_bounded((*state.marks, *opened)))
+    closed = tuple(replace(mark, to_us=now_us) if mark.to_us is None else mark for mark in state.marks)
+    return State(marks=closed)
+
+
+def after_time(state: State, *, now_us: int, oldest_us: int) -> State:
+    """The state at `now_us`: marks that ended before `oldest_us` are forgotten, and a hit's time may be over."""
+    marks = tuple(mark for mark in state.marks if mark.to_us is None or mark.to_us >= oldest_us)
+    if state.kept_by is not None and now_us > state.kept_until_us:
+        return replace(state, kept_by=None, marks=marks)
+    return state if marks == state.marks else replace(state, marks=marks)
+
+
+def wanted(state: State, policy: Policy) -> str | None:
+    """The activation for which video is to be kept now, or None."""
+    return CONTINUOUS if policy.continuous else state.held_by or state.kept_by
+
+
+def is_marked(state: State, *, from_us: int, to_us: int) -> bool:
+    """True when a segment from `from_us` to `to_us` holds any marked moment."""
+    return any(mark.meets(from_us, to_us) for mark in state.marks)
+
+
+def _after_mark(state: State, command: Command, policy: Policy) -> State:
+    until_us = command.at_us + policy.post_event_us
+    mark = Window(from_us=command.at_us - policy.pre_event_us, to_us=until_us)
+    return replace(
+        state,
+        kept_by=state.kept_by or command.activation,
+        kept_until_us=max(state.kept_until_us, until_us),
+        marks=_bounded((*state.marks, mark)),
+    )
+
+
+def _bounded(marks: tuple[Window, ...]) -> tuple[Window, ...]:
+    """At most `MAX_MARKS` windows: beyond it the two oldest closed ones become one that spans both."""
+    if len(marks) <= MAX_MARKS:
+        return marks
+    closed = [mark for mark in marks if mark.to_us is not None]
+    first, second = closed[0], closed[1]
+    ends = (first.to_us or 0, second.to_us or 0)
+    merged = Window(from_us=min(first.from_us, second.from_us), to_us=max(ends))
+    return (merged, *(mark for mark in marks if mark not in (first, second)))

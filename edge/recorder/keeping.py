@@ -1,0 +1,236 @@
+"""What is kept: begins and ends recordings on a disk that may fill up or fail, and names every gap.
+
+Decided here: trouble with the disk never stops the recorder. Below the configured free space the recording is closed
+whole; when the disk refuses a write it is let go as it lies and repaired once there is space again. Meanwhile the
+pre-event buffer goes on, so that the gap is as short as it can be. Custody gets the gap when recording begins again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.camera.port import EncodedUnit, StreamInfo
+from edge.recorder.filing import Detail, Filing
+from edge.recorder.history import History, read_history
+from edge.recorder.preevent import PreEventBuffer
+from edge.recorder.recording import Form, Recording
+from edge.recorder.recovery import recover
+from edge.recorder.segments import OpenFile, PartFile, StreamFault
+from vedette.errors import Refused
+from vedette.sealed import Recipient
+
+RETRY_US = 2_000_000
+STALL_US = 1_000_000
+DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_LITTLE_BYTES = 1 << 20
+
+
+def free_bytes(folder: Path) -> int:
+    """The space that is free for this process on the disk under `folder`."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free."""
+
+    recipients: Sequence[Recipient]
+    segment_us: int
+    min_free_bytes: int
+    open_file: OpenFile = PartFile
+    free_bytes: Callable[[Path], int] = free_bytes
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this run of the recorder has kept so far."""
+
+    segments: int = 0
+    media_us: int = 0
+    sealed_bytes: int = 0
+    pictures: int = 0
+    gaps: int = 0
+    completed: int = 0
+    cut: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Recording broke off at `from_us` (UTC) and has not begun again."""
+
+    from_us: int
+    why: str
+
+
+class Keeping:
+    """The recorder's disk: at most one recording, or a named trouble, and the pre-event buffer beside it."""
+
+    def __init__(self, filing: Filing, buffer: PreEventBuffer, terms: Terms) -> None:
+        self._filing, self._buffer, self._terms = filing, buffer, terms
+        self._clock = filing.journal.clock
+        self._gap: Gap | None = None
+        self._last: tuple[int, int] | None = None
+        self._frame_us = 0
+        self._retry_us = 0
+        self.recording: Recording | None = None
+        self.trouble: str | None = None
+        self.counts = Counts()
+
+    def repair(self) -> History:
+        """File what an earlier run left and return its history; trouble is noted, never raised."""
+        history = History()
+        with self._on_disk():
+            found = recover(self._filing, read_history(self._filing.journal.folder))
+            self.counts.completed += found.completed
+            self.counts.cut += found.cut
+            self.counts.quarantined += found.quarantined
+            history = read_history(self._filing.journal.folder)
+            self._filing.tidy()
+        return history
+
+    def note(self, event: str, detail: Detail) -> None:
+        """Say something in the journal, where the disk takes it."""
+        with self._on_disk():
+            self._filing.journal.append(event, detail=detail)
+
+    def broke_off(self, from_us: int | None, why: str) -> None:
+        """Remember that recording should have gone on from `from_us` (UTC) and did not."""
+        if from_us is not None and self._gap is None:
+            self._gap = Gap(from_us, why)
+
+    def begin(self, activation: str, info: StreamInfo, *, held: bool, is_marked: Callable[[int], bool]) -> None:
+        """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs."""
+        if self.recording is not None or self.trouble is not None:
+            return
+        form = Form(recipients=self._terms.recipients, info=info, segment_us=self._terms.segment_us,
+                    open_file=self._terms.open_file)  # fmt: skip
+        self._frame_us, self._last = info.frame_us, None
+        with self._on_disk():
+            self.recording = Recording(self._filing, form, activation=activation, held=held)
+        for unit in self._buffer.take():
+            self.take(unit, marked=is_marked(unit.utc_us))
+
+    def take(self, unit: EncodedUnit, *, marked: bool) -> None:
+        """Record `unit`, or keep it in the buffer while nothing is recorded."""
+        if self.recording is None:
+            self._buffer.add(unit)
+            return
+        with self._on_disk():
+            if self.recording.write(unit, marked=marked):
+                self._name_gap(unit)
+                self.counts.pictures += 1
+
+    def end(self, reason: str) -> None:
+        """End the recording, and with it any gap that was still open."""
+        if self.recording is not None:
+            with self._on_disk():
+                self.recording.stop(reason)
+            self._collect()
+            self.recording = self._last = None
+        if self._gap is not None:
+            with self._on_disk():
+                self._write_gap(self._clock.utc_us())
+
+    def interrupt(self, why: str) -> None:
+        """End the recording, which is to go on: what is missing until it does is a gap."""
+        if self.recording is None:
+            return
+        ended_us = None if self._last is None else self._last[0] + self._frame_us
+        gap, self._gap = self._gap, None
+        self.end(why)
+        self._gap = gap
+        self.broke_off(ended_us, why)
+
+    def forget(self) -> None:
+        """Empty the pre-event buffer: the camera begins its time anew."""
+        self._buffer.clear()
+
+    def tend(self, now_us: int) -> None:
+        """Once a second: make what is recorded durable, look at the free space, try to get out of trouble."""
+        if self.recording is not None:
+            with self._on_disk():
+                self.recording.keep(now_us)
+            self._collect()
+        if self.trouble is not None and now_us >= self._retry_us:
+            self._get_out(now_us)
+        elif self.trouble is None and self._free() < self._terms.min_free_bytes:
+            self.trouble, self._retry_us = DISK_FULL, now_us + RETRY_US
+            self.interrupt(DISK_FULL)
+
+    def close(self) -> None:
+        """Say in the journal that the service stopped, and seal what it says."""
+        with self._on_disk():
+            self._filing.journal.append("service.stopped")
+            self._filing.tidy(all_of_it=True)
+        self._filing.journal.close()
+
+    def free_mib(self) -> int:
+        """The free space in MiB."""
+        return self._free() >> 20
+
+    def _get_out(self, now_us: int) -> None:
+        self._retry_us = now_us + RETRY_US
+        if self._free() < self._terms.min_free_bytes + min(self._terms.min_free_bytes // 8, 64 << 20):
+            return
+        why, self.trouble = self.trouble or DISK_FAULT, None
+        history = self.repair()
+        if history.last_stop is None and history.activation is not None:
+            self.note("recording.stopped", {"reason": why})
+            self.broke_off(history.broke_off_us, why)
+
+    def _name_gap(self, unit: EncodedUnit) -> None:
+        last, self._last = self._last, (unit.utc_us, unit.mono_us)
+        if last is not None and unit.mono_us - last[1] > STALL_US + self._frame_us:
+            self.broke_off(last[0] + self._frame_us, "camera_stalled")
+        if self._gap is not None:
+            self._write_gap(unit.utc_us)
+
+    def _write_gap(self, to_us: int) -> None:
+        """Say in the journal what was not recorded, and begin to forget it."""
+        gap, self._gap = self._gap, None
+        if gap is not None and to_us > gap.from_us:
+            detail: Detail = {"from_us": gap.from_us, "to_us": to_us, "why": gap.why}
+            self._filing.journal.append("gap", detail=detail)
+            self.counts.gaps += 1
+
+    def _collect(self) -> None:
+        if self.recording is None:
+            return
+        for item in self.recording.items:
+            self.counts.segments += 1
+            self.counts.sealed_bytes += item.manifest.sealed_size
+            self.counts.media_us += item.manifest.media.duration_us if item.manifest.media else 0
+        self.recording.items.clear()
+
+    def _free(self) -> int:
+        try:
+            return self._terms.free_bytes(self._filing.spool_root)
+        except OSError:
+            return 0
+
+    def _name(self, error: OSError | Refused) -> str:
+        if isinstance(error, StreamFault):
+            return STREAM_FAULT
+        full = getattr(error, "errno", None) in _NO_SPACE or self._free() < _LITTLE_BYTES
+        return DISK_FULL if full else DISK_FAULT
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Turn a disk that refuses into trouble: the recording is let go as it lies."""
+        try:
+            yield
+        except (OSError, Refused) as error:
+            self.trouble = self._name(error)
+            self._retry_us = self._clock.mono_us() + RETRY_US
+            self._collect()
+            if self.recording is not None:
+                self.recording.abandon()
+            self.recording = None

@@ -1,0 +1,137 @@
+"""One recording: from activation to stop, as a row of segments.
+
+Decided here: a segment ends at the first key unit after its time is up, so that each opens alone and none repeats a
+picture; once a second what is written is made durable and custody says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from edge.camera.port import EncodedUnit, StreamInfo
+from edge.recorder.filing import Detail, Filing, SegmentFacts, facts_of
+from edge.recorder.segments import OpenFile, PartFile, SegmentWriter
+from vedette.clock import uuid7
+from vedette.sealed import Recipient
+from vedette.spool import Item
+
+CHECKPOINT_US = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What every segment of a recording has in common."""
+
+    recipients: Sequence[Recipient]
+    info: StreamInfo
+    segment_us: int
+    open_file: OpenFile = PartFile
+
+
+class Recording:
+    """The recording that is running; raises OSError or Refused where the disk takes no more."""
+
+    def __init__(self, filing: Filing, form: Form, *, activation: str, held: bool) -> None:
+        """Say in the journal that recording starts; the first key unit opens the first segment.
+
+        `held` says that only a stop ends it, so that a recorder which died knows to go on.
+        """
+        self._filing = filing
+        self._form = form
+        self._clock = filing.journal.clock
+        self.activation = activation
+        self.recording_id = uuid7(self._clock)
+        self.sequence = 0
+        self._writer: SegmentWriter | None = None
+        self._facts: SegmentFacts | None = None
+        self._first: EncodedUnit | None = None
+        self._synced_us = 0
+        self.items: list[Item] = []
+        detail: Detail = {"activation": activation, "held": held, "recording": self.recording_id}
+        filing.journal.append("recording.started", detail=detail)
+
+    @property
+    def open_media_us(self) -> int:
+        """The media time in the open segment."""
+        return self._writer.media_us if self._writer else 0
+
+    @property
+    def open_size_bytes(self) -> int:
+        """The sealed bytes in the open segment."""
+        return self._writer.size_bytes if self._writer else 0
+
+    def write(self, unit: EncodedUnit, *, marked: bool) -> bool:
+        """Record one unit; `marked` says that it lies in a marked stretch of time. False while no key unit came yet."""
+        if unit.is_key and self._first and unit.pts_us - self._first.pts_us >= self._form.segment_us:
+            self.end_segment()
+        if self._writer is None:
+            if not unit.is_key:
+                return False
+            self._begin(unit, marked=marked)
+        assert self._writer is not None and self._facts is not None
+        if marked and not self._facts.marked:
+            self.mark()
+        self._writer.write(unit)
+        return True
+
+    def keep(self, now_us: int) -> None:
+        """Once a second of monotonic time: make what is written durable and say so in the journal."""
+        if self._writer is None or self._facts is None or now_us - self._synced_us < CHECKPOINT_US:
+            return
+        self._synced_us = now_us
+        self._filing.checkpoint(self._facts, self._writer.sync())
+
+    @property
+    def open_span(self) -> tuple[int, int] | None:
+        """The open segment's first and last moment so far (UTC in microseconds), or None between segments."""
+        if self._facts is None:
+            return None
+        return self._facts.started_us, self._facts.started_us + self.open_media_us
+
+    def mark(self) -> None:
+        """Mark the open segment."""
+        if self._facts is not None:
+            self._facts = replace(self._facts, marked=True)
+
+    def end_segment(self) -> None:
+        """Close the open segment and file it."""
+        if self._writer is None or self._facts is None:
+            return
+        finished = self._writer.finish()
+        self.items.append(self._filing.closed(self._facts, finished))
+        self._writer = self._facts = self._first = None
+        self._filing.tidy()
+
+    def stop(self, reason: str) -> None:
+        """Close the open segment and say in the journal that recording stopped, and why."""
+        self.end_segment()
+        self._filing.journal.append("recording.stopped", detail={"reason": reason, "recording": self.recording_id})
+        self._filing.tidy(all_of_it=True)
+
+    def abandon(self) -> None:
+        """Let go of the open segment as the disk has it; recovery files what is whole."""
+        if self._writer is not None:
+            self._writer.abandon()
+        self._writer = self._facts = self._first = None
+
+    def _begin(self, unit: EncodedUnit, *, marked: bool) -> None:
+        self._facts = facts_of(
+            self._form.info,
+            item=uuid7(self._clock),
+            recording=self.recording_id,
+            sequence=self.sequence,
+            activation=self.activation,
+            started_us=unit.utc_us,
+            marked=marked,
+        )
+        self._writer = SegmentWriter(
+            self._filing.opened(self._facts),
+            recipients=self._form.recipients,
+            info=self._form.info,
+            first=unit,
+            open_file=self._form.open_file,
+        )
+        self._first = unit
+        self.sequence += 1
+        self._synced_us = self._clock.mono_us()

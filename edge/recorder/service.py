@@ -1,0 +1,244 @@
+"""The recorder: camera in, sealed segments and small frames out, whatever else on the device fails.
+
+Decided here: what happens in one step, in which order, and what the status says. When video is kept is decided in
+`activation`, how in `keeping`. It talks to camera, disk and shared memory only, and waits for nobody (law 1).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from edge.camera import open_camera
+from edge.camera.port import Camera, EncodedUnit, SmallFrame
+from edge.recorder import activation
+from edge.recorder.activation import Policy, State, Window
+from edge.recorder.filing import Filing
+from edge.recorder.framebus import FrameBusWriter, require_memory
+from edge.recorder.history import SERVICE_STOPPED, History
+from edge.recorder.keeping import Keeping, Terms
+from edge.recorder.preevent import PreEventBuffer
+from edge.recorder.source import Source
+from vedette import commands, daemon, spool
+from vedette.clock import Clock, SystemClock
+from vedette.config import DeviceConfig
+from vedette.custody import Journal
+from vedette.errors import VedetteError
+from vedette.keys import SigningKey
+from vedette.trust import load_trust
+
+FRAME_BUS = "framebus"
+READ_TIMEOUT_S = 0.05
+IDLE_S = 0.2
+COMMANDS_US = 200_000
+SECOND_US = 1_000_000
+MARKS_KEPT_US = 3_600_000_000
+
+
+def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderService:
+    """The recorder of the device that `config` describes, with its camera open.
+
+    Raises NotFound or Refused when the camera, the keys or the trust file are missing or cannot be used.
+    """
+    clock = clock or SystemClock()
+    camera = open_camera(config.camera, clock)
+    exits = config.camera.options.get("exit_at_end") == "true"
+    recorder = config.recorder
+    terms = Terms(
+        recipients=load_trust(config.trust).segment_recipients(),
+        segment_us=recorder.segment_s * SECOND_US,
+        min_free_bytes=recorder.min_free_mib << 20,
+    )
+    on_end = (lambda: signal.raise_signal(signal.SIGTERM)) if exits else (lambda: None)
+    return RecorderService(config, clock, camera=camera, terms=terms, on_end=on_end)
+
+
+class RecorderService:
+    """The service `recorder`; a `vedette.daemon.Step`."""
+
+    name = "recorder"
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        clock: Clock,
+        *,
+        camera: Camera,
+        terms: Terms,
+        on_end: Callable[[], None],
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        """Open camera and journal, and repair what an earlier run left."""
+        self._run, self._clock = config.run, clock
+        self._read_timeout_s, self._on_end = read_timeout_s, on_end
+        self._policy = Policy(
+            continuous=config.recorder.mode == activation.CONTINUOUS,
+            pre_event_us=config.recorder.pre_event_s * SECOND_US,
+            post_event_us=config.recorder.post_event_s * SECOND_US,
+        )
+        self._state = State()
+        self._picture_us = clock.utc_us()
+        self._commands_us = self._second_us = 0
+        self._bus: FrameBusWriter | None = None
+        self._bus_size = (0, 0)
+        self._published = self._bad_commands = 0
+        self._ended = False
+        require_memory(config.run)
+        spool.make_folders(config.spool)
+        self._source = Source(camera)
+        self._keeping = self._open_keeping(config, terms)
+        self._go_on(self._keeping.repair())
+
+    def step(self, now_us: int) -> float:
+        """Take commands, then pictures, then look after the disk; at once again while a camera gives pictures."""
+        if now_us - self._commands_us >= COMMANDS_US:
+            self._commands_us = now_us
+            self._obey()
+        self._film(now_us)
+        self._decide()
+        if self._source.ended and not self._ended:
+            self._ended = True
+            self._keeping.end("ended")
+            self._on_end()
+        if now_us - self._second_us >= SECOND_US:
+            self._second_us = now_us
+            self._keeping.tend(now_us)
+            self._report()
+        return IDLE_S if self._ended or self._source.info is None else 0.0
+
+    def close(self) -> None:
+        """End the recording and the journal's file; both are complete items afterwards."""
+        self._source.close()
+        self._keeping.end(SERVICE_STOPPED)
+        self._keeping.close()
+        if self._bus is not None:
+            self._bus.close()
+        self._report()
+
+    def _open_keeping(self, config: DeviceConfig, terms: Terms) -> Keeping:
+        journal = Journal.open(
+            config.journals / self.name,
+            service=self.name,
+            device=config.device.id,
+            key=SigningKey.load(config.keys / "sign.pem"),
+            clock=self._clock,
+        )
+        filing = Filing(config.spool, journal, custody_recipients=load_trust(config.trust).lead_recipients())
+        return Keeping(filing, PreEventBuffer(length_us=self._policy.pre_event_us), terms)
+
+    def _go_on(self, history: History) -> None:
+        """Take up what a run before this one was doing, with the gap since it stopped."""
+        if self._policy.continuous or history.was_recording:
+            self._keeping.broke_off(history.broke_off_us, history.last_stop or "killed")
+        if self._policy.continuous or not history.was_recording:
+            return
+        if history.held:
+            self._state = State(held_by=history.activation)
+        else:
+            until_us = self._picture_us + self._policy.post_event_us
+            mark = Window(from_us=self._picture_us, to_us=until_us)
+            self._state = State(kept_by=history.activation, kept_until_us=until_us, marks=(mark,))
+
+    def _obey(self) -> None:
+        with suppress(OSError):
+            for body in commands.take(self._run, self.name):
+                command = activation.parse_command(body, now_us=self._picture_us)
+                if command is None:
+                    self._bad_commands += 1
+                    continue
+                self._keeping.note(
+                    "activation.received",
+                    {"command": command.verb.value, "activation": command.activation, "id": command.reference},
+                )
+                self._state = activation.after_command(self._state, command, self._policy, now_us=self._picture_us)
+                self._mark_open_segment()
+
+    def _mark_open_segment(self) -> None:
+        recording = self._keeping.recording
+        span = recording.open_span if recording else None
+        if recording and span and activation.is_marked(self._state, from_us=span[0], to_us=span[1]):
+            recording.mark()
+
+    def _film(self, now_us: int) -> None:
+        if self._source.mend(now_us):
+            self._keeping.forget()
+        try:
+            found = self._source.read(self._read_timeout_s)
+        except VedetteError as error:
+            self._keeping.note("camera.fault", {"why": str(error)[:512]})
+            self._keeping.interrupt("camera_fault")
+            return
+        for one in found:
+            if isinstance(one, SmallFrame):
+                self._publish(one)
+            else:
+                self._take(one)
+
+    def _take(self, unit: EncodedUnit) -> None:
+        self._picture_us = max(self._picture_us, unit.utc_us)
+        self._decide()
+        self._keeping.take(unit, marked=self._is_marked(unit.utc_us))
+
+    def _is_marked(self, at_us: int) -> bool:
+        return activation.is_marked(self._state, from_us=at_us, to_us=at_us)
+
+    def _decide(self) -> None:
+        """Begin or end the recording as the rules want it now."""
+        oldest_us = self._picture_us - MARKS_KEPT_US
+        self._state = activation.after_time(self._state, now_us=self._picture_us, oldest_us=oldest_us)
+        why = activation.wanted(self._state, self._policy)
+        if self._ended or self._source.info is None:
+            return
+        if why is None:
+            self._keeping.end("stopped")
+        elif self._keeping.recording is None:
+            held = self._policy.continuous or self._state.held_by is not None
+            self._keeping.begin(why, self._source.info, held=held, is_marked=self._is_marked)
+
+    def _publish(self, frame: SmallFrame) -> None:
+        """Put a picture on the frame bus; nothing that goes wrong there may disturb the recording."""
+        with suppress(OSError):
+            if self._bus is None or self._bus_size != (frame.width, frame.height):
+                self._bus = FrameBusWriter(self._run / FRAME_BUS, width=frame.width, height=frame.height)
+                self._bus_size = (frame.width, frame.height)
+            self._bus.publish(frame)
+            self._published += 1
+
+    def _report(self) -> None:
+        recording, counts = self._keeping.recording, self._keeping.counts
+        open_us = recording.open_media_us if recording else 0
+        with suppress(OSError):
+            daemon.write_status(
+                self._run,
+                self.name,
+                {
+                    "pid": os.getpid(),
+                    "utc_us": self._clock.utc_us(),
+                    "state": self._state_name(),
+                    "activation": recording.activation if recording else None,
+                    "recording": recording.recording_id if recording else None,
+                    "camera_faults": self._source.faults,
+                    "free_mib": self._keeping.free_mib(),
+                    "recorded_ms": (counts.media_us + open_us) // 1000,
+                    "sealed_bytes": counts.sealed_bytes + (recording.open_size_bytes if recording else 0),
+                    "segments": counts.segments,
+                    "units": counts.pictures,
+                    "frames": self._published,
+                    "gaps": counts.gaps,
+                    "recovered_whole": counts.completed,
+                    "recovered_cut": counts.cut,
+                    "quarantined": counts.quarantined,
+                    "bad_commands": self._bad_commands,
+                },
+            )
+
+    def _state_name(self) -> str:
+        if self._keeping.trouble is not None:
+            return self._keeping.trouble
+        if self._ended:
+            return "ended"
+        if self._source.info is None:
+            return "camera_fault"
+        return "recording" if self._keeping.recording else "standby"

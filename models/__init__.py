@@ -1,0 +1,1 @@
+"""The two models Vedette ships, and everything needed to make them again."""

@@ -1,0 +1,1 @@
+"""Drawing plates and scenes: the synthetic half of the training material."""

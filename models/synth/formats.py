@@ -1,0 +1,144 @@
+"""Invented plate texts of many countries.
+
+Decides which texts are drawn and how often; how a plate looks is decided in `plate`.  A pattern is written with
+`L` letter, `C` consonant, `D` digit, `N` digit 1-9, `X` letter or digit, `Z` letter without I, O and Q,
+a blank for a gap and `*` for an emblem in the gap; any other character stands for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy.random import Generator
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CONSONANTS = "BCDFGHJKLMNPRSTVWXYZ"
+PLAIN_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+DIGITS = "0123456789"
+CLASSES = {"L": LETTERS, "C": CONSONANTS, "D": DIGITS, "N": DIGITS[1:], "X": LETTERS + DIGITS, "Z": PLAIN_LETTERS}
+
+EUROPE: dict[str, tuple[str, ...]] = {
+    "GB": ("ZZDD ZZZ", "ZZDD ZZZ", "ZZDDZZZ", "ZDDD ZZZ", "ZND ZZZ"),
+    "FR": ("ZZ-DDD-ZZ", "ZZ DDD ZZ", "DDDD ZZ DD"),
+    "IT": ("ZZ DDDZZ", "ZZ DDD ZZ"),
+    "ES": ("DDDD CCC", "DDDD CCC", "L DDDD LL", "LL DDDD L"),
+    "DE": ("L*LL NDD", "LL*LL NDD", "LLL*L NDD", "LL*L NDDD", "L*LL NDDD", "LLL*LL ND", "LL*L ND", "L*LL ND"),
+    "NL": ("CC-DDD-C", "DD-CC-CC", "DD-CCC-D", "C-DDD-CC", "DD-DD-CC", "CC-CC-DD", "D-CCC-DD"),
+    "BE": ("N-LLL-DDD", "LLL-DDD", "DDD-LLL"),
+    "PT": ("DD-LL-DD", "DD-DD-LL", "LL-DD-LL", "LL-DD-DD"),
+    "AT": ("L*NDDDDL", "LL*NDDLL", "LL*NDDL", "L*NDDDLL"),
+    "CH": ("LL*NDDDDD", "LL*NDDDD", "LL NDDDDD"),
+    "PL": ("LL DDDDD", "LLL DDDD", "LL DDDDL", "LLL LDDD", "LLL DDDLL", "LL DDDLL"),
+    "CZ": ("DLD DDDD", "DLD*DDDD", "DLL DDDD"),
+    "SK": ("LL*DDDLL", "LL DDDLL"),
+    "HU": ("LLL-DDD", "LL LL-DDD"),
+    "HR": ("LL*DDDD-LL", "LL*DDD-LL", "LL*DDDD-L"),
+    "SI": ("LL*LD-DDD", "LL*DD-LLD"),
+    "RO": ("LL DD LLL", "L DDD LLL"),
+    "BG": ("LL DDDD LL", "L DDDD LL"),
+    "GR": ("LLL-DDDD", "LLL DDDD"),
+    "SE": ("ZZZ DDD", "ZZZ DDZ"),
+    "NO": ("ZZ DDDDD",),
+    "FI": ("LLL-DDD",),
+    "DK": ("LL DD DDD",),
+    "LT": ("LLL*DDD", "LLL DDD"),
+    "LV": ("LL-DDDD",),
+    "EE": ("DDD LLL",),
+    "IE": ("DD-L-DDDDD", "DDD-L-DDDDD", "DD-LL-DDDD"),
+    "RS": ("LL*DDD-LL", "LL*DDDD-LL"),
+    "UA": ("LL DDDD LL",),
+}
+AMERICA: dict[str, tuple[str, ...]] = {
+    "BR": ("LLL-DDDD", "LLL-DDDD", "LLL*DDDD", "LLL-DDDD", "LLLDLDD", "LLL DLDD"),
+    "AR": ("LLL DDD", "LL DDD LL"),
+    "MX": ("LLL-DD-DD", "LLL-DDD-L", "LDD-LLL"),
+}
+US = (
+    "LLL*DDDD", "LLL DDDD", "LLL-DDDD", "LLLDDDD", "DLLLDDD", "DLLLDDD", "LLL*DDD", "LLL DDD", "LLL-DDD", "DDD LLL",
+    "DDD*LLL", "DDD-LLL", "LLD*LDL", "LLD LDL", "LD*DLDL", "LLD*DDD", "LDD*LDD", "DDDDDDD", "DDD DDD", "LLDDDDD",
+    "LDDDDDD", "LDD DDDD", "DDDL LL", "DLL DDD", "LL DDDD", "LL*DDDDD", "LLLL DD", "DDL*DDD", "XXXXXX", "XXXXXXX",
+    "XXX XXX", "XXX*XXXX", "LLLLLL", "LLLLL", "LLL DLD", "DDDD LL", "DD LLLL", "LLDDLL", "LLDLDL", "DDDLLD",
+)  # fmt: skip
+OTHER = ("XXXXXXX", "XXXXXX", "XXXXX", "XXXXXXXX", "LLL DDDD", "DDDDDD", "LL DDDDD", "DDDD", "LLL", "DDDDD LL")
+MOROCCAN_LETTERS = "أأأأأببببهههوووددددطجشم"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlateLabel:
+    """What is drawn (`drawn`, with gaps and dashes) and what the reader should emit (`symbols`: no gaps, bars kept)."""
+
+    region: str
+    drawn: str
+    symbols: str
+
+
+def readable(drawn: str) -> str:
+    """The text as it is read: gaps, dashes and emblems left out."""
+    return "".join(c for c in drawn if c not in " -*")
+
+
+def fill(pattern: str, rng: Generator) -> str:
+    """One random text of a pattern."""
+    return "".join(CLASSES[c][int(rng.integers(len(CLASSES[c])))] if c in CLASSES else c for c in pattern)
+
+
+def moroccan(rng: Generator) -> PlateLabel:
+    """A Moroccan plate: serial|letter|prefecture, a temporary WW plate, or one row of a two-line plate."""
+    kind = rng.random()
+    if kind < 0.05:
+        drawn = f"{int(rng.integers(1000, 1_000_000))}{' ' if rng.random() < 0.7 else ''}WW"
+        return PlateLabel(region="MA", drawn=drawn, symbols=readable(drawn))
+    digits = int(rng.choice([1, 2, 3, 4, 5, 5, 5, 5, 5]))
+    serial = str(int(rng.integers(10 ** (digits - 1), 10**digits)))
+    letter = MOROCCAN_LETTERS[int(rng.integers(len(MOROCCAN_LETTERS)))]
+    prefecture = str(int(rng.choice([1, 6, 40, 72]))) if rng.random() < 0.25 else str(int(rng.integers(1, 90)))
+    if kind < 0.08:
+        text = serial if rng.random() < 0.5 else f"{letter}|{prefecture}"
+    elif kind < 0.10:
+        text = f"{int(rng.integers(1000, 1_000_000))}ش"
+    else:
+        text = f"{serial}|{letter}|{prefecture}"
+    return PlateLabel(region="MA", drawn=text, symbols=text)
+
+
+def _of(table: dict[str, tuple[str, ...]], rng: Generator) -> PlateLabel:
+    region = list(table)[int(rng.integers(len(table)))]
+    drawn = fill(table[region][int(rng.integers(len(table[region])))], rng)
+    return PlateLabel(region=region, drawn=drawn, symbols=readable(drawn))
+
+
+def american(rng: Generator) -> PlateLabel:
+    """A plate of one of the United States."""
+    drawn = fill(US[int(rng.integers(len(US)))], rng)
+    return PlateLabel(region="US", drawn=drawn, symbols=readable(drawn))
+
+
+def european(rng: Generator) -> PlateLabel:
+    """A European plate; British ones one time in five."""
+    table = {"GB": EUROPE["GB"]} if rng.random() < 0.2 else EUROPE
+    return _of(table, rng)
+
+
+def any_label(rng: Generator, *, moroccan_share: float = 0.4) -> PlateLabel:
+    """A plate of any country, and now and then a text of no country or one row of a two-line plate."""
+    if rng.random() < moroccan_share:
+        return moroccan(rng)
+    kind = rng.random()
+    if kind < 0.44:
+        label = european(rng)
+    elif kind < 0.62:
+        label = _of({"BR": AMERICA["BR"]} if rng.random() < 0.75 else AMERICA, rng)
+    elif kind < 0.92:
+        label = american(rng)
+    else:
+        drawn = fill(OTHER[int(rng.integers(len(OTHER)))], rng)
+        label = PlateLabel(region="", drawn=drawn, symbols=readable(drawn))
+    return _one_row(label, rng) if rng.random() < 0.05 else label
+
+
+def _one_row(label: PlateLabel, rng: Generator) -> PlateLabel:
+    rows = [row for row in label.drawn.replace("-", " ").replace("*", " ").split() if len(row) > 1]
+    if len(rows) < 2:
+        return label
+    row = rows[int(rng.integers(len(rows)))]
+    return PlateLabel(region=label.region, drawn=row, symbols=row)

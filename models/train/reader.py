@@ -1,0 +1,151 @@
+"""Trains the plate reader: drawn crops, and real Moroccan ones with their digits exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import nn
+
+from edge.reader.alphabet import BAR, BLANK, INDEX_OF, SYMBOLS
+from models.synth.crops import Crop, CropSource, Luma, Quad, RealPlate, cut, normalised
+from models.train import data
+from models.train.data import Photo
+from models.train.loop import Plan, train
+from models.train.nets import Reader
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def symbols_of(text: str) -> str:
+    """What the reader emits for a manifest text: bars only where the plate has them."""
+    return text if text.count(BAR) == 2 else text.replace(BAR, "")
+
+
+def real_plates(photos: Sequence[Photo]) -> list[RealPlate]:
+    """The readable one-line plates of these photographs."""
+    return [_real(p) for p in photos if p.text is not None and "?" not in p.text and p.lines == 1 and p.box is not None]
+
+
+def _real(photo: Photo) -> RealPlate:
+    luma = data.luma_of(photo.path)
+    assert photo.text is not None and photo.box is not None
+    symbols = symbols_of(photo.text)
+    if not photo.characters:
+        quad = data.corners_of(photo)
+        assert quad is not None
+        return RealPlate(luma=luma, quad=quad, symbols=symbols)
+    latin = symbols.endswith("WW")
+    boxes = tuple((c.symbol if latin else data.ARABIC_OF.get(c.symbol, c.symbol), c.box) for c in photo.characters)
+    spelled = "".join(symbol for symbol, _ in boxes)
+    fits = spelled == symbols.replace(BAR, "")
+    return RealPlate(luma=luma, quad=quad_around(photo), symbols=symbols, boxes=boxes if fits else ())
+
+
+def quad_around(photo: Photo) -> Quad:
+    """The plate's quad (4, 2) guessed from its character boxes: their common slope and height, and some room."""
+    boxes = np.array([c.box for c in photo.characters if c.symbol.isdigit()], dtype=np.float32)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    spread = float(np.ptp(centres[:, 0]))
+    slope = float(np.polyfit(centres[:, 0], centres[:, 1], 1)[0]) if spread > 10 else 0.0
+    every = np.array([c.box for c in photo.characters], dtype=np.float32)
+    x0, x1 = float(every[:, 0].min()), float(every[:, 2].max())
+    tall = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    middle_x, middle_y = float(centres[:, 0].mean()), float(centres[:, 1].mean())
+    x0, x1 = x0 - 0.25 * tall, x1 + 0.25 * tall
+    rows = [(x0, -0.7), (x1, -0.7), (x1, 0.7), (x0, 0.7)]
+    return np.array([[x, middle_y + slope * (x - middle_x) + side * tall] for x, side in rows], dtype=np.float32)
+
+
+def backgrounds(photos: Sequence[Photo], rng: Generator, count: int = 800) -> list[Luma]:
+    """Patches (96, 288) of training scenes away from the labelled plate, to stand around drawn plates."""
+    found: list[Luma] = []
+    while len(found) < count:
+        photo = photos[int(rng.integers(len(photos)))]
+        luma = data.luma_of(photo.path)
+        height = int(rng.integers(40, 120))
+        y, x = int(rng.integers(luma.shape[0] - height)), int(rng.integers(luma.shape[1] - 3 * height))
+        assert photo.box is not None
+        if x < photo.box[2] and x + 3 * height > photo.box[0] and y < photo.box[3] and y + height > photo.box[1]:
+            continue
+        found.append(
+            cut(
+                luma,
+                np.array([[x, y], [x + 3 * height, y], [x + 3 * height, y + height], [x, y + height]], np.float32),
+                (288, 96),
+            )
+        )
+    return found
+
+
+def collate(crops: list[Crop]) -> Batch:
+    """Crops to input (n, 1, 48, 160) in [-1, 1), all targets in one row, and their lengths."""
+    pictures = torch.from_numpy(np.stack([crop.luma for crop in crops]))[:, None].float().sub_(128).div_(128)
+    targets = torch.tensor([INDEX_OF[s] for crop in crops for s in crop.symbols], dtype=torch.long)
+    return pictures, targets, torch.tensor([len(crop.symbols) for crop in crops], dtype=torch.long)
+
+
+def loss_of(net: nn.Module, batch: Batch) -> torch.Tensor:
+    """CTC loss of one batch."""
+    pictures, targets, lengths = batch
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = net(pictures.contiguous(memory_format=torch.channels_last))
+    scores = logits.float().log_softmax(-1).transpose(0, 1)
+    steps = torch.full((len(pictures),), scores.shape[0], dtype=torch.long)
+    return nn.functional.ctc_loss(scores, targets, steps, lengths, blank=BLANK, zero_infinity=True)
+
+
+def greedy(logits: torch.Tensor) -> list[str]:
+    """The best path of each row of logits (n, steps, symbols + 1), repeats and blanks removed."""
+    texts = []
+    for path in logits.argmax(-1).tolist():
+        kept = [now for before, now in zip([BLANK, *path], path, strict=False) if now not in (before, BLANK)]
+        texts.append("".join(SYMBOLS[index - 1] for index in kept))
+    return texts
+
+
+def crop_accuracy(net: nn.Module, plates: Sequence[RealPlate]) -> float:
+    """Share of plates whose best path is exactly right, cut with a little room around their quad."""
+    pictures = torch.from_numpy(np.stack([_plain(p) for p in plates]))[:, None].float().sub_(128).div_(128)
+    with torch.no_grad():
+        read = greedy(net(pictures))
+    right = [a.replace(BAR, "") == b.symbols.replace(BAR, "") for a, b in zip(read, plates, strict=True)]
+    return float(np.mean(right))
+
+
+def _plain(real: RealPlate) -> Luma:
+    across, down = real.quad[1] - real.quad[0], real.quad[3] - real.quad[0]
+    signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float32)
+    roomy = real.quad + signs[:, :1] * across * 0.015 + signs[:, 1:] * down * 0.05
+    return normalised(cut(real.luma, roomy.astype(np.float32), (160, 48)))
+
+
+def _validation(photos: Sequence[Photo]) -> dict[str, list[RealPlate]]:
+    sets = {
+        name: [p for p in photos if p.folder == name and p.held_out]
+        for name in ("ma_scenes", "ma_crops", "br_scenes", "us_scenes")
+    }
+    return {name: real_plates(held) for name, held in sets.items()}
+
+
+def run(data_root: Path, plan: Plan, out: Path, extra: Sequence[RealPlate] = ()) -> None:
+    """Trains a reader on the drawn and the real material and writes its weights to `out`."""
+    photos = data.photos(data_root)
+    training = [p for p in photos if not p.held_out]
+    real = real_plates(training) + list(extra)
+    around = backgrounds([p for p in training if p.folder == "ma_scenes"], np.random.default_rng(plan.seed))
+    held = _validation(photos)
+    print(f"{len(real)} real plates; held out: " + ", ".join(f"{k} {len(v)}" for k, v in held.items()), flush=True)
+
+    def source(rng: Generator) -> Callable[[], Crop]:
+        return CropSource(rng=rng, real=real, backgrounds=around).next
+
+    def report(net: nn.Module) -> str:
+        return " ".join(f"{name} {crop_accuracy(net, plates):.3f}" for name, plates in held.items())
+
+    net = Reader()
+    print(f"reader of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
+    train(net, source, collate, loss_of, report, plan, out)

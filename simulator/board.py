@@ -1,0 +1,78 @@
+"""The drawn street's board: adapter `sim`, a full implementation of the board port.
+
+Decided here: there is one fix a second and none outside the drive; the record button is pressed at the seconds that the
+option `press_s` lists. Nothing lights up: the last patterns are kept for who asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edge.board.port import AlertPattern, ButtonEvent
+from simulator.options import parse_options
+from simulator.world import plan
+from vedette.clock import Clock
+from vedette.errors import Usage
+from vedette.hitfile import Position
+
+ACCURACY_CM = 250
+MAX_PATTERNS = 64
+BUTTON = "record"
+_HELD_US = 200_000
+_FIX_EVERY_US = 1_000_000
+
+
+def open_board(options: Mapping[str, str], *, run_dir: Path, clock: Clock) -> SimBoard:
+    """The board for `[board] options`; `Usage` for options it does not know. `run_dir` is not used."""
+    return SimBoard(options, clock)
+
+
+class SimBoard:
+    """Knows where the own car is; keeps what it was asked to signal in `patterns`, the newest last."""
+
+    def __init__(self, options: Mapping[str, str], clock: Clock) -> None:
+        street = parse_options(options, "board", others=("press_s",))
+        self._drive = plan(street.seed, street.seconds)
+        self._clock = clock
+        self._start_us = clock.utc_us() if street.start_utc_us is None else street.start_utc_us
+        self._presses = _press_times(options.get("press_s", ""))
+        self._asked_us = self._driven_us()
+        self.patterns: deque[AlertPattern] = deque(maxlen=MAX_PATTERNS)
+
+    def position(self) -> Position | None:
+        """The fix of the last whole second; None outside the drive."""
+        driven_us = self._driven_us() // _FIX_EVERY_US * _FIX_EVERY_US
+        if not 0 <= driven_us <= self._drive.seconds * 1e6:
+            return None
+        lat_e7, lon_e7 = self._drive.position_e7(driven_us)
+        return Position(lat_e7=lat_e7, lon_e7=lon_e7, accuracy_cm=ACCURACY_CM, fixed_us=self._start_us + driven_us)
+
+    def signal(self, pattern: AlertPattern) -> None:
+        self.patterns.append(pattern)
+
+    def buttons(self) -> Sequence[ButtonEvent]:
+        """Presses and releases since the last call, oldest first."""
+        from_us, self._asked_us = self._asked_us, self._driven_us()
+        edges = [(at_us + shift, shift == 0) for at_us in self._presses for shift in (0, _HELD_US)]
+        offset_us = self._clock.mono_us() - self._asked_us
+        return [
+            ButtonEvent(button=BUTTON, pressed=pressed, mono_us=offset_us + at_us)
+            for at_us, pressed in sorted(edges)
+            if from_us < at_us <= self._asked_us
+        ]
+
+    def close(self) -> None:
+        self._presses = ()
+
+    def _driven_us(self) -> int:
+        return self._clock.utc_us() - self._start_us
+
+
+def _press_times(text: str) -> tuple[int, ...]:
+    """Microseconds from a list of whole seconds such as `12,40`."""
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise Usage(f"[board] options: press_s is {text!r}; whole seconds such as 12,40 are expected")
+    return tuple(int(part) * 1_000_000 for part in parts)

@@ -1,0 +1,111 @@
+"""`vedette sim demo`: what a person sees of the demo, or a script as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vedette import cli
+from vedette.cli import Nouns
+from vedette.errors import Usage
+
+
+def register(nouns: Nouns) -> None:
+    """Add the verb `demo` to the noun `sim`."""
+    verbs = cli.noun(nouns, "sim", help="a desk standing in for the street")
+    parser = verbs.add_parser("demo", help="one patrol car end to end on this machine")
+    parser.add_argument("--folder", type=Path, default=Path("demo-data"), help="where it all lies (default: demo-data)")
+    parser.add_argument("--seconds", type=int, help="length of the drive (default: 60; a clip: once through)")
+    parser.add_argument("--seed", type=int, default=1, help="which drawn street")
+    parser.add_argument("--video", type=Path, metavar="PATH", help="use this clip as the camera")
+    parser.add_argument(
+        "--plate", action="append", default=[], metavar="TEXT[:REGION]", help="put a plate on the watchlist (repeat)"
+    )
+    parser.add_argument("--watchlist", type=Path, metavar="CSV", help="use this list instead")
+    parser.add_argument("--headless", action="store_true", help="no live line; stop everything at the end")
+    cli.add_json(parser)
+    parser.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from simulator import demo
+    from simulator.stage import USER, Stage
+
+    if args.seconds is not None and not 5 <= args.seconds <= 3600:
+        raise Usage(f"--seconds is {args.seconds}; it must be from 5 to 3600")
+    screen = _Screen(quiet=args.headless or args.json)
+    options = demo.Options(
+        folder=args.folder.resolve(),
+        seconds=args.seconds,
+        seed=args.seed,
+        video=args.video,
+        plates=tuple(_plate(text) for text in args.plate),
+        watchlist=args.watchlist,
+    )
+    stays = sys.stdin.isatty() and not (args.headless or args.json)
+
+    def leave(stage: Stage) -> None:
+        if stays:
+            screen.end()
+            print(f"\nThe centre's page is at {stage.page}  (user {USER}, password {stage.password})")
+            print(f"Evidence opens with the key {stage.escrow / 'evidence.identity'}")
+            input("Press Enter to stop the centre. ")
+
+    figures = demo.run(options, screen.tell, leave) if stays else demo.run(options, screen.tell, leave)
+    screen.end()
+    shown = figures.table() + "\n\n" + _where(args.folder, figures.page)
+    cli.show(args, _as_json(figures), shown)
+    return 0
+
+
+def _where(folder: Path, page: str) -> str:
+    return (
+        f"Everything lies in {folder}; to look at it:\n"
+        f"  vedette central run --config {folder}/central/central.toml     the centre and its page\n"
+        f"  vedette evidence list {folder}/central                         what is there\n"
+        f"  vedette evidence export {folder}/central ITEM -o case.zip --identity {folder}/escrow/evidence.identity\n"
+        f"  vedette evidence verify case.zip                               as anybody can"
+    )
+
+
+def _as_json(figures: object) -> object:
+    import dataclasses
+
+    return dataclasses.asdict(figures)  # type: ignore[call-overload]
+
+
+def _plate(text: str) -> tuple[str, str]:
+    plate, _, region = text.rpartition(":")
+    return (plate, region) if plate else (region, "GB")
+
+
+class _Screen:
+    """One line that renews itself in a terminal, a line every ten seconds elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = sys.stderr.isatty()
+        self._stage = ""
+        self._ticks = 0
+
+    def tell(self, progress: object) -> None:
+        from simulator.report import Progress
+
+        assert isinstance(progress, Progress)
+        self._ticks = 0 if progress.stage != self._stage else self._ticks + 1
+        if self._quiet or (not self._live and self._ticks % 20):
+            self._stage = progress.stage
+            return
+        changed = progress.stage != self._stage and self._stage
+        self._stage = progress.stage
+        if self._live:
+            sys.stderr.write(("\n" if changed else "") + "\r\x1b[2K" + progress.line())
+        else:
+            sys.stderr.write(progress.line() + "\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._live and not self._quiet and self._stage:
+            sys.stderr.write("\n")
+            self._stage = ""

@@ -1,0 +1,162 @@
+"""The centre's certificate authority: ECDSA P-256 certificates for broker, ingest worker and devices.
+
+Decided here: a certificate's common name is the MQTT user name and client id; which names may not be a
+device's; how long certificates last; the revocation list (RFC 5280). Not decided here: who is enrolled
+(fleet.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from vedette import files
+from vedette.errors import Refused
+
+AUTHORITY_DAYS = 3650
+CERTIFICATE_DAYS = 825
+# An expired revocation list makes OpenSSL refuse every client, so it outlives the certificates; it is written anew at
+# every start and every revocation.
+REVOCATIONS_DAYS = 3650
+_BACKDATE = datetime.timedelta(days=1)  # a device's clock may be a little behind when it first connects
+MAX_PEM_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A new certificate with its key, both PEM; `serial` in hex is how it is revoked."""
+
+    certificate: bytes
+    key: bytes
+    serial: str
+
+
+class Authority:
+    """The authority whose `ca.key` and `ca.crt` lie in `keys`; `now_us` is stamped into what it signs."""
+
+    def __init__(self, keys: Path) -> None:
+        self.certificate = files.read(keys / "ca.crt", max_bytes=MAX_PEM_BYTES)
+        key = serialization.load_pem_private_key(files.read(keys / "ca.key", max_bytes=MAX_PEM_BYTES), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise Refused(f"{keys / 'ca.key'} is not an elliptic-curve key")
+        self._key = key
+        self._certificate = x509.load_pem_x509_certificate(self.certificate)
+
+    @staticmethod
+    def create(keys: Path, name: str, now_us: int) -> Authority:
+        """Make a new authority called `name` in the folder `keys`; never over another one."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(f"{name} CA")
+        usage = _usage(signs_certificates=True)
+        builder = (
+            _builder(subject, subject, key.public_key(), now_us, AUTHORITY_DAYS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+        files.write_new(keys / "ca.key", _key_pem(key), mode=0o600)
+        files.write_new(keys / "ca.crt", _pem(builder.sign(key, hashes.SHA256())))
+        return Authority(keys)
+
+    def issue_server(self, host: str, now_us: int) -> Issued:
+        """A certificate for the broker: localhost, both loopback addresses, this machine's name and `host`."""
+        names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), host} - {"", "0.0.0.0", "::"}
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in sorted(names)])
+        return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, now_us, alternatives)
+
+    def issue_client(self, name: str, now_us: int) -> Issued:
+        """A client certificate whose common name is `name`."""
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, now_us, None)
+
+    def revocations(self, serials: Iterable[str], now_us: int) -> bytes:
+        """The signed revocation list of these serial numbers (hex), PEM."""
+        now = _moment(now_us)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - _BACKDATE)
+            .next_update(now + datetime.timedelta(days=REVOCATIONS_DAYS))
+            .add_extension(self._authority_id(), critical=False)
+            .add_extension(x509.CRLNumber(now_us), critical=False)
+        )
+        for serial in serials:
+            revoked = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(revoked)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _issue(
+        self, name: str, purpose: x509.ObjectIdentifier, now_us: int, alternatives: x509.SubjectAlternativeName | None
+    ) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = (
+            _builder(_name(name), self._certificate.subject, key.public_key(), now_us, CERTIFICATE_DAYS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(self._authority_id(), critical=False)
+        )
+        if alternatives is not None:
+            builder = builder.add_extension(alternatives, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
+
+    def _authority_id(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_us: int, days: int
+) -> x509.CertificateBuilder:
+    now = _moment(now_us)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - _BACKDATE).not_valid_after(now + datetime.timedelta(days=days))
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _moment(now_us: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(now_us // 1_000_000, datetime.timezone.utc)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

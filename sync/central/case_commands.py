@@ -1,0 +1,167 @@
+"""The centre's verbs about its case: `watchlist import|publish|show`, `evidence list|export`, `hits list`."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from pathlib import Path
+from typing import Any
+
+from sync.central import export, watchlists
+from sync.central.rows import HIT_STATES, HitRow, ItemRow, ListRow
+from sync.central.store import Store
+from vedette import cli
+from vedette.clock import iso
+from vedette.sealed import load_identities
+
+DEFAULT_LIST_DAYS = 7
+
+
+def register(nouns: cli.Nouns) -> None:
+    """Add the verbs."""
+    _register_watchlist(cli.noun(nouns, "watchlist", help="the list of wanted plates: check, import, publish"))
+    _register_evidence(cli.noun(nouns, "evidence", help="sealed evidence: verify, open, list, export"))
+    hits = cli.noun(nouns, "hits", help="matches that were raised to a person")
+    listing = hits.add_parser("list", help="hits at the centre, newest first")
+    listing.add_argument("central", type=Path, metavar="CENTRAL")
+    listing.add_argument("--state", choices=HIT_STATES)
+    listing.add_argument("--device")
+    listing.add_argument("--limit", type=int, default=100)
+    cli.add_json(listing)
+    listing.set_defaults(run=_hits)
+
+
+def _register_watchlist(verbs: Any) -> None:
+    imported = verbs.add_parser("import", help="check, sign and keep a CSV as the next version")
+    imported.add_argument("central", type=Path, metavar="CENTRAL")
+    imported.add_argument("file", type=Path, metavar="FILE.csv")
+    imported.add_argument("--expires-days", type=int, default=DEFAULT_LIST_DAYS, help="the whole list ends then (7)")
+    published = verbs.add_parser("publish", help="offer a version to every device")
+    published.add_argument("central", type=Path, metavar="CENTRAL")
+    published.add_argument("--version", type=int, help="the version (the newest)")
+    shown = verbs.add_parser("show", help="the versions at the centre, and what one holds")
+    shown.add_argument("central", type=Path, metavar="CENTRAL")
+    shown.add_argument("--version", type=int, help="the version (the newest)")
+    shown.add_argument("--entries", action="store_true", help="print every entry; the access is recorded")
+    for parser, run in ((imported, _import), (published, _publish), (shown, _show)):
+        cli.add_json(parser)
+        parser.set_defaults(run=run)
+
+
+def _register_evidence(verbs: Any) -> None:
+    listing = verbs.add_parser("list", help="items at the centre, newest first")
+    listing.add_argument("central", type=Path, metavar="CENTRAL")
+    listing.add_argument("--kind", choices=("segment", "hit", "custody"))
+    listing.add_argument("--device")
+    listing.add_argument("--recording")
+    listing.add_argument("--limit", type=int, default=100)
+    cli.add_json(listing)
+    listing.set_defaults(run=_list)
+    exported = verbs.add_parser("export", help="make a bundle that anybody can check")
+    exported.add_argument("central", type=Path, metavar="CENTRAL")
+    exported.add_argument("subject", metavar="ITEM|RECORDING")
+    exported.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.zip")
+    exported.add_argument("--identity", type=Path, help="the evidence key: the bundle then holds the opened file too")
+    exported.add_argument("--opened-only", action="store_true", help="leave the sealed file out (needs --identity)")
+    exported.add_argument("--sealed-only", action="store_true", help="leave the opened file out")
+    exported.add_argument("--reason", default="", help="why; recorded, and printed in the bundle")
+    cli.add_json(exported)
+    exported.set_defaults(run=_export)
+
+
+def _import(args: argparse.Namespace) -> int:
+    store = Store(args.central)
+    row = watchlists.import_csv(store, args.file, getpass.getuser(), expires_s=args.expires_days * 86_400)
+    store.note_access(getpass.getuser(), "watchlist.import", str(row.version))
+    cli.show(args, _list_value(row), f"version {row.version} with {row.entries} entries is signed; publish it next")
+    return 0
+
+
+def _publish(args: argparse.Namespace) -> int:
+    store = Store(args.central)
+    row = watchlists.publish(store, args.version)
+    store.note_access(getpass.getuser(), "watchlist.publish", str(row.version))
+    cli.show(args, _list_value(row), f"version {row.version} with {row.entries} entries is offered to every device")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    store = Store(args.central)
+    rows = store.lists()
+    opened = watchlists.open_version(store, args.version)
+    value: dict[str, Any] = {"version": opened.version, "expires_us": opened.expires_us, "entries": opened.count}
+    value["versions"] = [_list_value(row) for row in rows]
+    table = [
+        (str(row.version), iso(row.issued_us), str(row.entries), iso(row.published_us) if row.published_us else "no")
+        for row in rows
+    ]
+    text = f"version {opened.version}: {opened.count} entries, ends {iso(opened.expires_us)}\n\n"
+    text += cli.table(table, heads=("version", "issued", "entries", "published"))
+    if args.entries:
+        store.note_access(getpass.getuser(), "watchlist.show", str(opened.version))
+        entries = list(opened.entries())
+        value["list"] = [one.to_body() for one in entries]
+        plates = [(one.plate, one.region, one.priority, one.reason, iso(one.valid_to_us)) for one in entries]
+        text += "\n\n" + cli.table(plates, heads=("plate", "region", "priority", "reason", "until"))
+    cli.show(args, value, text)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = Store(args.central).items(args.kind, args.device, args.recording, args.limit)
+    table = [(one.item, one.kind, one.device, iso(one.started_us), str(one.sealed_size), _verdict(one)) for one in rows]
+    cli.show(
+        args,
+        [_item_value(one) for one in rows],
+        cli.table(table, heads=("item", "kind", "device", "started", "bytes", "content")),
+    )
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    store = Store(args.central)
+    identities = load_identities(args.identity) if args.identity and not args.sealed_only else []
+    wanted = export.Wanted(identities=tuple(identities), with_sealed=not args.opened_only, reason=args.reason)
+    user = getpass.getuser()
+    made = export.export(store, args.subject, args.output, wanted, user=user)
+    lines = [f"{path}  {note}".rstrip() for path, note in made]
+    cli.show(args, [{"path": str(path), "note": note} for path, note in made], "\n".join(lines))
+    return 0
+
+
+def _hits(args: argparse.Namespace) -> int:
+    store = Store(args.central)
+    rows = store.hits(args.limit, state=args.state, device=args.device)
+    store.note_access(getpass.getuser(), "hits.list", args.device or "all")
+    table = [
+        (
+            one.hit,
+            iso(one.raised_us),
+            one.device,
+            one.text,
+            one.region,
+            f"{one.confidence_permille / 10:.1f} %",
+            one.state,
+        )
+        for one in rows
+    ]
+    heads = ("hit", "raised", "device", "read", "region", "confidence", "state")
+    cli.show(args, [_hit_value(one) for one in rows], cli.table(table, heads=heads))
+    return 0
+
+
+def _verdict(row: ItemRow) -> str:
+    return {None: "sealed", True: "verified", False: row.problem or ""}[row.opened]
+
+
+def _list_value(row: ListRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _item_value(row: ItemRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__ if name != "manifest"}
+
+
+def _hit_value(row: HitRow) -> dict[str, Any]:
+    value = {name: getattr(row, name) for name in row.__slots__ if name not in ("sighting", "pictures")}
+    return {**value, "pictures": list(row.pictures), "sighting": row.sighting.to_body()}

@@ -1,0 +1,107 @@
+"""Makes bundles of stored items: what leaves the centre for a court, with everything needed to check it.
+
+Decided here: where each part of a bundle comes from at the centre, that an opened file is never written to a temporary
+file (it passes through memory), and that every export is recorded with its reason. The form is vedette.bundle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sync.central.rows import ItemRow
+from sync.central.store import Store
+from vedette import bundle, config
+from vedette.errors import NotFound, Refused
+from vedette.keys import SigningKey
+from vedette.sealed import Identity, SealedReader
+
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`."""
+
+    identities: Sequence[Identity]
+    with_sealed: bool
+    reason: str
+
+
+def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: str) -> list[tuple[Path, str]]:
+    """Make the bundle of item `subject` at `output`, or a zip for each segment of a recording in the folder `output`.
+
+    Returns (path, what a person should know about it). `NotFound` when `subject` is neither, `Refused` when `output` is
+    there already or nothing would be in the bundle.
+    """
+    rows = _items(store, subject)
+    if len(rows) == 1:
+        places = [output]
+    else:
+        if output.suffix == ".zip":
+            raise Refused(f"recording {subject} has {len(rows)} segments; name a folder, each gets a zip in it")
+        output.mkdir(exist_ok=False)
+        places = [output / f"{number:04d}-{row.item}.zip" for number, row in enumerate(rows, start=1)]
+    made = []
+    for row, place in zip(rows, places, strict=True):
+        store.note_access(user, "export", row.item, wanted.reason)
+        made.append((place, _export_one(store, row, place, wanted)))
+    return made
+
+
+def _items(store: Store, subject: str) -> list[ItemRow]:
+    try:
+        return [store.item(subject)]
+    except NotFound:
+        pass
+    try:
+        return store.segments(subject)
+    except NotFound:
+        raise NotFound(f"the centre has no item and no recording {subject[:64]!r}") from None
+
+
+def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted) -> str:
+    central = config.load_central(store.folder / "central.toml")
+    journal = _journal(store, row)
+    with _opened(store, row, wanted.identities) as opened:
+        parts = bundle.BundleParts(
+            manifest=store.manifest(row.item),
+            receipt=store.receipt(row.item),
+            proof=store.proof(row.item),
+            journal=journal,
+            enrolment=store.enrolment(row.device),
+            log_origin=central.central.origin,
+            signer=SigningKey.load(central.keys / "centre.pem"),
+            made_us=store.clock.utc_us(),
+            sealed=store.blobs.path(row.sealed_sha256) if wanted.with_sealed else None,
+            opened=opened,
+            note=wanted.reason,
+        )
+        bundle.make(place, parts)
+    return "" if journal else "the device's custody journal of this item has not arrived yet; export again later"
+
+
+def _journal(store: Store, row: ItemRow) -> list[bytes]:
+    if row.manifest.journal is None:
+        return []
+    return bundle.journal_of(store.custody_lines(row.device, row.manifest.journal.service), row.item)
+
+
+@contextmanager
+def _opened(store: Store, row: ItemRow, identities: Sequence[Identity]) -> Iterator[Path | None]:
+    """A path that reads as the opened file while the block lasts; it lies in memory and has no name."""
+    if not identities:
+        yield None
+        return
+    descriptor = os.memfd_create("opened", os.MFD_CLOEXEC)
+    try:
+        with store.blobs.open(row.sealed_sha256) as source, os.fdopen(os.dup(descriptor), "wb") as sink:
+            reader = SealedReader(source, identities)
+            while piece := reader.read(_PIECE_BYTES):
+                sink.write(piece)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

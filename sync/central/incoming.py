@@ -1,0 +1,140 @@
+"""Bytes on their way in: `incoming/<item>.part` and, in the database, which parts of it are durable.
+
+Decided here: data is fsynced before the row that says so is committed, so after any crash the row never claims
+more than the disk holds; how much unfinished business one device may leave lying. Implements RC-8 and RC-10 of
+docs/spec/receipt.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sync.central.receipts import NotTaken
+from sync.central.store import Store
+from sync.parts import PartSet
+from vedette import canonical, files
+from vedette.clock import check_uuid7
+from vedette.wire import Init, Ranges, RefuseCode, parts_of
+
+MAX_AT_REST_PER_DEVICE = 64
+MIN_FREE_BYTES = 64 << 20
+
+
+@dataclass(kw_only=True, slots=True)
+class _Open:
+    device: str
+    file: BinaryIO
+    part_size: int
+    durable: PartSet
+
+
+class Incoming:
+    """The unfinished uploads of one ingest worker; files are open from `open` to `close`, `discard` or `whole`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.folder / "incoming"
+        self._open: dict[str, _Open] = {}
+
+    def owner(self, item: str) -> str | None:
+        """The device whose upload of `item` is unfinished; None when there is none."""
+        row = self._store.db.execute("SELECT device FROM transfers WHERE item = ?", [item]).fetchone()
+        return None if row is None else str(row[0])
+
+    def open(self, device: str, init: Init, part_size: int) -> tuple[int, Ranges]:
+        """Open the bytes of `init`, begun anew or taken up again: (their part size, the parts that are durable).
+
+        `NotTaken` when the disk has no room for it.
+        """
+        self.close(init.item)
+        row = self._store.db.execute("SELECT part_size, have FROM transfers WHERE item = ?", [init.item]).fetchone()
+        path = self.path(init.item)
+        if row is None or not path.is_file():
+            self._make_room(device, init.size)
+            self._begin(device, init, part_size)
+            have: Ranges = ()
+        else:
+            part_size, have = int(row[0]), tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
+        durable = PartSet(parts_of(init.size, part_size), have)
+        self._open[init.item] = _Open(
+            device=device, file=path.open("r+b", buffering=0), part_size=part_size, durable=durable
+        )
+        return part_size, durable.ranges
+
+    def write(self, item: str, offset: int, payload: bytes) -> None:
+        """Put one part's bytes at `offset`; durable only after `sync`."""
+        descriptor = self._open[item].file.fileno()
+        view = memoryview(payload)
+        while view:
+            written = os.pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def sync(self, parts: Sequence[tuple[str, Ranges]]) -> None:
+        """Make what was written durable and remember it: for each item, the parts that were added."""
+        for item, ranges in parts:
+            upload = self._open[item]
+            os.fdatasync(upload.file.fileno())
+            for first, last in ranges:
+                upload.durable.add(first, last)
+        now_us = self._store.clock.utc_us()
+        with self._store.writing() as db:
+            for item, _ranges in parts:
+                have = canonical.dumps([list(pair) for pair in self._open[item].durable.ranges])
+                db.execute("UPDATE transfers SET have = ?, updated_us = ? WHERE item = ?", [have, now_us, item])
+
+    def is_whole(self, device: str, init: Init) -> bool:
+        """Whether every part of this device's upload had become durable, be the file still here or not."""
+        sql = "SELECT part_size, have FROM transfers WHERE item = ? AND device = ?"
+        row = self._store.db.execute(sql, [init.item, device]).fetchone()
+        if row is None:
+            return False
+        ranges = tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
+        return PartSet(parts_of(init.size, int(row[0])), ranges).complete
+
+    def whole(self, item: str) -> Path:
+        """The finished file, closed and with its length durable; its hash is the caller's to check."""
+        os.fsync(self._open[item].file.fileno())
+        self.close(item)
+        return self.path(item)
+
+    def close(self, item: str) -> None:
+        """Close the file and keep what is durable; an item that is not open is fine."""
+        upload = self._open.pop(item, None)
+        if upload is not None:
+            upload.file.close()
+
+    def discard(self, item: str) -> None:
+        """Forget the upload and delete its bytes; for bytes that turned out to be wrong."""
+        self.close(item)
+        self._store.db.execute("DELETE FROM transfers WHERE item = ?", [item])
+        files.remove(self.path(item))
+
+    def path(self, item: str) -> Path:
+        """Where the bytes of `item` gather; `Integrity` for an id that is not a UUIDv7."""
+        return self._folder / f"{check_uuid7(item)}.part"
+
+    def _begin(self, device: str, init: Init, part_size: int) -> None:
+        path = self.path(init.item)
+        path.write_bytes(b"")
+        files.fsync_dir(self._folder)
+        row = [init.item, device, part_size, b"[]", self._store.clock.utc_us()]
+        sql = "INSERT OR REPLACE INTO transfers (item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?)"
+        self._store.db.execute(sql, row)
+
+    def _make_room(self, device: str, size: int) -> None:
+        rows = self._store.db.execute(
+            "SELECT item FROM transfers WHERE device = ? ORDER BY updated_us DESC LIMIT -1 OFFSET ?",
+            [device, MAX_AT_REST_PER_DEVICE - 1],
+        ).fetchall()
+        for (item,) in rows:
+            if item not in self._open:
+                self.discard(item)
+        free = shutil.disk_usage(self._folder).free
+        if free < size + MIN_FREE_BYTES:
+            text = f"the centre's disk has {free >> 20} MiB left and needs {(size + MIN_FREE_BYTES) >> 20}"
+            raise NotTaken(RefuseCode.BUSY, text)

@@ -1,0 +1,147 @@
+"""One ingest worker: what devices say over MQTT becomes stored, logged and receipted items.
+
+Decided here: whom to believe (the topic's device, whose certificate the broker checked, while it is enrolled
+and not revoked) and what becomes of the rest. Uploads are uploads.py; opening what came in is triage.py, after
+the receipt, so that a hit that cannot be opened never delays one. Implements RC-9 of docs/spec/receipt.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sync.central import watchlists
+from sync.central.fleet import device_key
+from sync.central.presence import Presence
+from sync.central.quarantine import quarantine
+from sync.central.receipts import Signer
+from sync.central.store import Store
+from sync.central.triage import Triage
+from sync.central.uploads import Uploads
+from sync.link import Connected, Disconnected, Link, Message
+from vedette import topics, wire
+from vedette.config import IngestSection
+from vedette.errors import Integrity
+from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, RefuseCode, Status
+
+POLL_S = 0.05
+FLEET_REFRESH_US = 1_000_000
+TRIAGE_BATCH = 16
+MAX_OUTGOING = 10_000  # past it the oldest are lost, as any message may be
+
+
+class Ingest:
+    """Steps one connection's worth of devices; everything durable is in the store, so it may die at any moment."""
+
+    name = "ingest"
+
+    def __init__(self, store: Store, link: Link, signer: Signer, limits: IngestSection) -> None:
+        self._store = store
+        self._link = link
+        self._uploads = Uploads(store, signer, limits, self._send)
+        self._triage = Triage(store)
+        self._presence = Presence(store)
+        self._enrolled: dict[str, bool] = {}
+        self._refresh_at_us = 0
+        self._announced = 0
+        self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=MAX_OUTGOING)
+
+    @property
+    def counters(self) -> dict[str, int | str | bool | None]:
+        """Figures for the status file."""
+        uploads = self._uploads
+        return {
+            "connected": self._link.connected,
+            "uploads": uploads.under_way,
+            "items_stored": uploads.items_stored,
+            "bytes_stored": uploads.bytes_stored,
+        }
+
+    def step(self, now_us: int) -> float:
+        """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
+        if now_us >= self._refresh_at_us:
+            self._refresh_at_us = now_us + FLEET_REFRESH_US
+            self._refresh()
+        for event in self._link.poll(POLL_S):
+            if isinstance(event, Message):
+                self._hear(event, now_us)
+            elif isinstance(event, (Connected, Disconnected)):
+                self._presence.nobody()
+        self._uploads.settle(now_us)
+        self._flush()
+        self._triage.open_waiting(TRIAGE_BATCH)
+        return 0.0
+
+    def close(self) -> None:
+        """Leave the broker; unfinished uploads rest on the disk."""
+        self._link.close()
+        self._presence.nobody()
+
+    def _refresh(self) -> None:
+        """See who was enrolled or revoked and whether a new list is out since the last look."""
+        before, self._enrolled = self._enrolled, {}
+        for device, was_enrolled in before.items():
+            if was_enrolled and not self._is_enrolled(device):
+                self._uploads.drop(device)
+        offer = watchlists.offer(self._store)
+        if offer is not None and offer.version > self._announced and self._link.connected:
+            for device in self._presence.online():
+                self._send(device, offer)
+            self._announced = offer.version
+
+    def _is_enrolled(self, device: str) -> bool:
+        if device not in self._enrolled:
+            self._enrolled[device] = device_key(self._store, device) is not None
+        return self._enrolled[device]
+
+    def _hear(self, event: Message, now_us: int) -> None:
+        try:
+            address = topics.parse_topic(event.topic)
+        except Integrity:
+            return  # the broker's access list lets nobody write such a topic
+        if not self._is_enrolled(address.device):
+            self._turn_away(address.device, address.name, event.payload)
+            return
+        try:
+            message = wire.decode(address.name, event.payload)
+        except Integrity as error:
+            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), event.payload)
+            return
+        self._take(address.device, message, now_us)
+
+    def _take(self, device: str, message: wire.Message, now_us: int) -> None:
+        if isinstance(message, (Init, Part, Fin)):
+            self._uploads.receive(device, message, now_us)
+        elif isinstance(message, Birth):
+            self._presence.birth(device, message)
+            offer = watchlists.offer(self._store)
+            if message.online and offer is not None and offer.version > message.list_version:
+                self._send(device, offer)
+        elif isinstance(message, Status):
+            self._presence.status(device, message)
+        elif isinstance(message, ListWant):
+            part = watchlists.part(self._store, message)
+            if part is not None:
+                self._send(device, part)
+
+    def _turn_away(self, device: str, name: str, payload: bytes) -> None:
+        """A certificate of ours that is not enrolled (any more): nothing is taken; an init is told why, once a row."""
+        text = f"{device} is not enrolled here, or was revoked"
+        quarantine(self._store, device, None, RefuseCode.REVOKED, text)
+        if name != Init.name:
+            return
+        try:
+            message = wire.decode(name, payload)
+        except Integrity:
+            return
+        if isinstance(message, Init):
+            self._send(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
+
+    def _send(self, device: str, message: FromCentre) -> None:
+        self._outgoing.append((topics.topic(device, message), message.encode()))
+
+    def _flush(self) -> None:
+        """Publish what is to be said as far as the connection takes it; without one it is void, devices ask again."""
+        if not self._link.connected:
+            self._outgoing.clear()
+        while self._outgoing and self._link.publish(*self._outgoing[0]):
+            self._outgoing.popleft()

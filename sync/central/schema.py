@@ -1,0 +1,124 @@
+"""Tables of the central store, as ordered migrations of sqlite-utils.
+
+Decided here: what is a row at all. Pictures and video are never rows; they stay sealed blobs (blobs.py). A plate text
+is a row only because it matched the watchlist (law 5 of DESIGN.md). Items, log leaves, decisions, custody lines and
+accesses are only ever added; triggers refuse to change or delete them, so that a mistaken statement cannot rewrite
+history.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import cast
+
+from sqlite_utils import Database
+from sqlite_utils.db import Table
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("vedette.central")
+
+BUSY_TIMEOUT_S = 20.0
+
+_FIRST = """
+CREATE TABLE devices (
+  device TEXT PRIMARY KEY, public_key TEXT NOT NULL, enrolled_us INTEGER NOT NULL, enrolment BLOB NOT NULL,
+  certificate_serial TEXT NOT NULL, revoked_us INTEGER, last_seen_us INTEGER, online INTEGER NOT NULL DEFAULT 0,
+  status TEXT NOT NULL DEFAULT '{}', list_version INTEGER) WITHOUT ROWID;
+CREATE TABLE items (
+  item TEXT PRIMARY KEY, kind TEXT NOT NULL, device TEXT NOT NULL REFERENCES devices(device), recording TEXT,
+  sequence INTEGER NOT NULL, priority INTEGER NOT NULL, sealed_sha256 TEXT NOT NULL, sealed_size INTEGER NOT NULL,
+  manifest BLOB NOT NULL, manifest_sha256 TEXT NOT NULL, created_us INTEGER NOT NULL, started_us INTEGER NOT NULL,
+  ended_us INTEGER NOT NULL, complete INTEGER NOT NULL, stored_us INTEGER NOT NULL, log_index INTEGER NOT NULL UNIQUE,
+  receipt BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX items_kind ON items(kind, item);
+CREATE INDEX items_recording ON items(recording, sequence) WHERE recording IS NOT NULL;
+CREATE INDEX items_device ON items(device, item);
+CREATE TABLE opened (
+  item TEXT PRIMARY KEY REFERENCES items(item), opened_us INTEGER NOT NULL, problem TEXT) WITHOUT ROWID;
+CREATE TABLE to_open (item TEXT PRIMARY KEY REFERENCES items(item)) WITHOUT ROWID;
+CREATE TABLE leaves (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
+CREATE TABLE subtrees (
+  level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)) WITHOUT ROWID;
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+CREATE TABLE transfers (
+  item TEXT PRIMARY KEY, device TEXT NOT NULL, part_size INTEGER NOT NULL, have BLOB NOT NULL,
+  updated_us INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE quarantine (
+  id INTEGER PRIMARY KEY, received_us INTEGER NOT NULL, device TEXT NOT NULL, item TEXT, code TEXT NOT NULL,
+  text TEXT NOT NULL, sha256 TEXT, evidence BLOB);
+CREATE INDEX quarantine_device ON quarantine(device, item);
+CREATE TABLE hits (
+  hit TEXT PRIMARY KEY, item TEXT NOT NULL UNIQUE REFERENCES items(item), device TEXT NOT NULL,
+  raised_us INTEGER NOT NULL, text_ascii TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open', body BLOB NOT NULL,
+  pictures TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX hits_state ON hits(state, hit);
+CREATE INDEX hits_plate ON hits(text_ascii, hit);
+CREATE TABLE decisions (
+  id INTEGER PRIMARY KEY, hit TEXT NOT NULL REFERENCES hits(hit), decided_us INTEGER NOT NULL, user TEXT NOT NULL,
+  previous TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL);
+CREATE INDEX decisions_hit ON decisions(hit, id);
+CREATE TABLE custody_lines (
+  device TEXT NOT NULL, service TEXT NOT NULL, seq INTEGER NOT NULL, line BLOB NOT NULL,
+  item TEXT NOT NULL REFERENCES items(item), subject TEXT, PRIMARY KEY (device, service, seq)) WITHOUT ROWID;
+CREATE INDEX custody_subject ON custody_lines(subject) WHERE subject IS NOT NULL;
+CREATE TABLE custody_waiting (
+  item TEXT PRIMARY KEY REFERENCES items(item), device TEXT NOT NULL, service TEXT NOT NULL,
+  first_seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE chains (
+  device TEXT NOT NULL, service TEXT NOT NULL, seq INTEGER NOT NULL, head TEXT NOT NULL, utc_us INTEGER NOT NULL,
+  problem TEXT, PRIMARY KEY (device, service)) WITHOUT ROWID;
+CREATE TABLE gaps (
+  device TEXT NOT NULL, service TEXT NOT NULL, seq INTEGER NOT NULL, from_us INTEGER NOT NULL,
+  to_us INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (device, service, seq)) WITHOUT ROWID;
+CREATE TABLE lists (
+  version INTEGER PRIMARY KEY, issued_us INTEGER NOT NULL, entries INTEGER NOT NULL, imported_by TEXT NOT NULL,
+  sha256 TEXT NOT NULL, sealed_sha256 TEXT NOT NULL, published_us INTEGER);
+CREATE TABLE users (
+  name TEXT PRIMARY KEY, password TEXT NOT NULL, role TEXT NOT NULL, created_us INTEGER NOT NULL,
+  failures INTEGER NOT NULL DEFAULT 0, locked_until_us INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE accesses (
+  id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, user TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+  reason TEXT NOT NULL);
+"""
+
+_APPEND_ONLY = ("items", "leaves", "checkpoints", "decisions", "custody_lines", "accesses", "quarantine")
+
+
+@migrations()
+def first_tables(db: Database) -> None:
+    """Everything of the first frame."""
+    for statement in _FIRST.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations()
+def append_only(db: Database) -> None:
+    """Rows that are evidence or a record of a person's act stay as they were written."""
+    for table in _APPEND_ONLY:
+        for verb in ("UPDATE", "DELETE"):
+            db.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
+def connect(path: Path) -> Database:
+    """Open the store's database in WAL with synchronous=FULL: a commit that returned survives a power cut."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return Database(connection)
+
+
+def migrate(db: Database) -> None:
+    """Bring an older store up to these tables; a store that is up to date is not written to."""
+    if migrations.pending(db):
+        migrations.apply(db)
+
+
+def table(db: Database, name: str) -> Table:
+    """The named table (sqlite-utils' own subscript may also return a view)."""
+    return cast(Table, db[name])

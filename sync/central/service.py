@@ -1,0 +1,145 @@
+"""`vedette central run`: one process tree of broker, ingest (this process) and pages (a child).
+
+Decided here: one centre per folder (a lock), where its ports are told (`run/ports.json`, there only while they
+are served), that a dead child is started again, and that a stop ends the children before it returns. What
+ingest does is ingest.py.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import IO
+
+from sync.central import fleet
+from sync.central.broker import Broker, broker_port
+from sync.central.children import Child
+from sync.central.ingest import Ingest
+from sync.central.receipts import Signer
+from sync.central.store import Store
+from sync.paho_link import LinkConfig, PahoLink
+from vedette import daemon, files, topics
+from vedette.clock import Clock, SystemClock
+from vedette.config import CentralConfig
+from vedette.errors import Refused
+from vedette.keys import SigningKey
+
+PORTS = "ports.json"
+WEB_ADDRESS = "web.json"
+TEND_US = 200_000
+STATUS_US = 1_000_000
+LINK_WINDOW = 500
+
+_log = logging.getLogger("vedette.central")
+
+
+class Central:
+    """The running centre: tends its children and steps ingest; `close` ends all of it."""
+
+    name = "central"
+
+    def __init__(self, config: CentralConfig, clock: Clock) -> None:
+        """Take the folder's lock and start broker and pages; `Refused` when another centre has it or a port is busy."""
+        self._config = config
+        self._lock = _lock(config.run)
+        self._clock = clock
+        self._tend_at_us = 0
+        self._status_at_us = 0
+        self._ports: dict[str, int] = {}
+        (config.run / PORTS).unlink(missing_ok=True)
+        self._store = Store(config.data, clock)
+        fleet.write_revocations(self._store)
+        self._broker = self._start_broker()
+        self._web = Child(
+            "web", [sys.executable, "-m", "sync.central.web", "--config", str(config.data / fleet.CONFIG)], config.run
+        )
+        self._web.end_orphan()
+        (config.run / WEB_ADDRESS).unlink(missing_ok=True)
+        self._web.start(clock.mono_us())
+        signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
+        self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
+
+    def step(self, now_us: int) -> float:
+        """One round of ingest; children and files now and then."""
+        if now_us >= self._tend_at_us:
+            self._tend_at_us = now_us + TEND_US
+            self._tend(now_us)
+        if now_us >= self._status_at_us:
+            self._status_at_us = now_us + STATUS_US
+            daemon.write_status(self._config.run, self.name, self._ingest.counters)
+        return self._ingest.step(now_us)
+
+    def close(self) -> None:
+        """End pages, ingest and broker, in this order; unfinished uploads rest on the disk."""
+        (self._config.run / PORTS).unlink(missing_ok=True)
+        self._web.stop()
+        self._ingest.close()
+        if self._broker is not None:
+            self._broker.stop()
+        self._store.close()
+        self._lock.close()
+
+    def _start_broker(self) -> Broker | None:
+        config = self._config.broker
+        if not config.embedded:
+            return None
+        port = broker_port(self._config.data, config.host, config.port)
+        queue_bytes = 2 * self._config.ingest.credit_mib << 20
+        broker = Broker(self._config.data, config.host, port, queue_bytes=queue_bytes)
+        broker.start(self._clock.mono_us())
+        return broker
+
+    def _tend(self, now_us: int) -> None:
+        if self._broker is not None:
+            self._broker.tend(now_us)
+        self._web.tend(now_us)
+        ports = {"broker": self._broker.port if self._broker is not None else self._config.broker.port}
+        web = _web_port(self._config.run, self._web.pid)
+        if web is not None:
+            ports["web"] = web
+        if ports != self._ports:
+            files.replace(self._config.run / PORTS, json.dumps(ports, sort_keys=True).encode())
+            self._ports = ports
+
+    def _link(self) -> PahoLink:
+        keys, broker = self._config.keys, self._config.broker
+        config = LinkConfig(
+            host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(broker.host, broker.host),
+            port=self._broker.port if self._broker is not None else broker.port,
+            client_id=fleet.CENTRE_ID,
+            ca=keys / "ca.crt",
+            certificate=keys / "ingest.crt",
+            key=keys / "ingest.key",
+            subscriptions=topics.worker_subscriptions(fleet.CENTRE_ID),
+            window=LINK_WINDOW,
+        )
+        return PahoLink(config, self._clock)
+
+
+def run(config: CentralConfig) -> int:
+    """Run the centre until SIGTERM; the process's exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    clock = SystemClock()
+    return daemon.run(Central(config, clock), clock=clock)
+
+
+def _lock(run: Path) -> IO[bytes]:
+    run.mkdir(exist_ok=True)
+    file = (run / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(f"a centre is running on {run.parent} already; stop it first") from None
+    return file
+
+
+def _web_port(run: Path, pid: int | None) -> int | None:
+    try:
+        address = json.loads((run / WEB_ADDRESS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return int(address["port"]) if address.get("pid") == pid else None

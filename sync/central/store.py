@@ -1,0 +1,317 @@
+"""The case store as its readers see it: hits, items, devices, custody, users; and the few things a person may change.
+
+Decided here: what is asked of the database and in which order it answers (newest first, because ids are UUIDv7).
+Taking items in is receipts.py, the log is log.py, opening hits and journals is triage.py. Threads may
+share it: each has its own connection.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from sync.central import schema
+from sync.central.blobs import Blobs
+from sync.central.log import Log
+from sync.central.rows import (
+    DEVICE_SQL,
+    HIT_SQL,
+    HIT_STATES,
+    ITEM_SQL,
+    AccessRow,
+    ChainRow,
+    Counts,
+    DecisionRow,
+    DeviceRow,
+    GapRow,
+    HitRow,
+    HitState,
+    ItemRow,
+    ListRow,
+    QuarantineRow,
+    RecordingRow,
+    Role,
+    User,
+    device_row,
+    hit_row,
+    item_row,
+)
+from sync.central.users import Users
+from vedette import hitfile, sealed
+from vedette.clock import Clock, SystemClock
+from vedette.errors import NotFound, Refused
+
+DATABASE = "store.db"
+MAX_ROWS = 500
+MAX_NOTE_CHARACTERS = 2000
+MAX_HIT_BYTES = 16 << 20
+
+_LAST_ID = "~"
+
+
+class Store:
+    """The central store in `folder` (the one that holds store.db, blobs/ and keys/)."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        if not (folder / DATABASE).is_file():
+            raise NotFound(f"{folder} holds no central store; `vedette central init {folder}` makes one")
+        self.folder = folder
+        self.clock: Clock = clock or SystemClock()
+        self.blobs = Blobs(folder / "blobs")
+        self._threads = threading.local()
+        schema.migrate(self.db)
+
+    @property
+    def db(self) -> Database:
+        """This thread's connection."""
+        if not hasattr(self._threads, "db"):
+            self._threads.db = schema.connect(self.folder / DATABASE)
+        db: Database = self._threads.db
+        return db
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if hasattr(self._threads, "db"):
+            self._threads.db.close()
+            del self._threads.db
+
+    @contextmanager
+    def writing(self) -> Generator[Database, None, None]:
+        """One transaction that holds the write lock throughout; durable when the block ends, undone when it raises."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.rollback()
+            raise
+        db.execute("COMMIT")
+
+    def counts(self) -> Counts:
+        """The figures of the front page."""
+        row = self._row(
+            "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
+            " (SELECT count(*) FROM devices WHERE online AND revoked_us IS NULL), (SELECT count(*) FROM items),"
+            " (SELECT coalesce(sum(sealed_size), 0) FROM items), (SELECT count(*) FROM hits),"
+            " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
+            " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"
+            " (SELECT coalesce(max(last_seen_us), 0) FROM devices)"
+        )
+        names = ("devices", "online", "items", "stored_bytes", "hits", "open_hits", "quarantined", "broken_chains")
+        return Counts(**dict(zip(names, row, strict=False)), revision=".".join(str(one) for one in row[2:]))
+
+    def devices(self) -> list[DeviceRow]:
+        """Every enrolled device, by id."""
+        return [device_row(row) for row in self._rows(DEVICE_SQL + " ORDER BY d.device")]
+
+    def device(self, device: str) -> DeviceRow:
+        """One device; `NotFound` when it is not enrolled."""
+        return device_row(self._one(DEVICE_SQL + " WHERE d.device = ?", device, "device"))
+
+    def items(
+        self,
+        kind: str | None = None,
+        device: str | None = None,
+        recording: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[ItemRow]:
+        """Items, newest first, `limit` at most (500); `after` is the last id of the page before."""
+        where, values = _where({"i.kind": kind, "i.device": device, "i.recording": recording})
+        rows = self._rows(
+            f"{ITEM_SQL} WHERE i.item < ?{where} ORDER BY i.item DESC LIMIT ?", after or _LAST_ID, *values, _most(limit)
+        )
+        return [item_row(row) for row in rows]
+
+    def item(self, item: str) -> ItemRow:
+        """One item; `NotFound` when the centre has none of that id."""
+        return item_row(self._one(ITEM_SQL + " WHERE i.item = ?", item, "item"))
+
+    def segments(self, recording: str) -> list[ItemRow]:
+        """All segments of a recording in the order they were recorded; `NotFound` when there are none."""
+        rows = self._rows(
+            ITEM_SQL + " WHERE i.recording = ? AND i.kind = 'segment' ORDER BY i.sequence, i.item", recording
+        )
+        if not rows:
+            raise NotFound(f"the centre has no segment of recording {recording[:40]!r}")
+        return [item_row(row) for row in rows]
+
+    def recordings(self, limit: int = 100, device: str | None = None) -> list[RecordingRow]:
+        """Recordings, the last started first."""
+        where, values = _where({"device": device})
+        rows = self._rows(
+            "SELECT recording, min(device), count(*), sum(sealed_size), min(started_us), max(ended_us), min(complete)"
+            f" FROM items WHERE recording IS NOT NULL AND kind = 'segment'{where}"
+            " GROUP BY recording ORDER BY 5 DESC LIMIT ?",
+            *values,
+            _most(limit),
+        )
+        names = ("recording", "device", "segments", "sealed_bytes", "started_us", "ended_us", "complete")
+        return [RecordingRow(**dict(zip(names, (*row[:6], bool(row[6])), strict=True))) for row in rows]
+
+    def receipt(self, item: str) -> bytes:
+        """The signed receipt record of a stored item."""
+        return bytes(self._one("SELECT receipt FROM items WHERE item = ?", item, "item")[0])
+
+    def manifest(self, item: str) -> bytes:
+        """The signed manifest record of a stored item, as the device sent it."""
+        return bytes(self._one("SELECT manifest FROM items WHERE item = ?", item, "item")[0])
+
+    def enrolment(self, device: str) -> bytes:
+        """The signed record that says which key is this device's."""
+        return bytes(self._one("SELECT enrolment FROM devices WHERE device = ?", device, "device")[0])
+
+    def log_size(self) -> int:
+        """How many leaves the log has."""
+        return Log(self.db).size
+
+    def proof(self, item: str) -> str:
+        """The item's inclusion in the log at the newest checkpoint, as a C2SP tlog-proof."""
+        index = int(self._one("SELECT log_index FROM items WHERE item = ?", item, "item")[0])
+        return Log(self.db).proof(index)
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint of the log (C2SP tlog-checkpoint); `NotFound` while the log is empty."""
+        return Log(self.db).checkpoint()
+
+    def hits(
+        self, limit: int = 100, after: str | None = None, state: HitState | None = None, device: str | None = None
+    ) -> list[HitRow]:
+        """Hits, newest first, `limit` at most (500); `after` is the last id of the page before."""
+        where, values = _where({"h.state": state, "h.device": device})
+        rows = self._rows(
+            f"{HIT_SQL} WHERE h.hit < ?{where} ORDER BY h.hit DESC LIMIT ?", after or _LAST_ID, *values, _most(limit)
+        )
+        return [hit_row(row) for row in rows]
+
+    def hit(self, hit: str) -> HitRow:
+        """One hit; `NotFound` when there is none of that id."""
+        return hit_row(self._one(HIT_SQL + " WHERE h.hit = ?", hit, "hit"))
+
+    def picture(self, hit: str, name: str) -> bytes:
+        """One JPEG of a hit, opened now with the triage key and kept nowhere; `NotFound` for a name it has not."""
+        row = self.item(self.hit(hit).item)
+        identities = sealed.load_identities(self.folder / "keys" / "triage.identity")
+        sealed_bytes = self.blobs.read(row.sealed_sha256, max_bytes=MAX_HIT_BYTES)
+        _, pictures = hitfile.unpack(sealed.open_sealed(sealed_bytes, identities))
+        if name not in pictures:
+            raise NotFound(f"hit {hit} has no picture {name[:40]!r}; it has {', '.join(sorted(pictures))}")
+        return pictures[name]
+
+    def decide_hit(self, hit: str, state: HitState, user: str, note: str = "") -> HitRow:
+        """Move a hit to `state` in `user`'s name; the step is kept for ever beside the ones before it."""
+        if state not in HIT_STATES:
+            raise Refused(f"{state!r} is not a state of a hit; one of {', '.join(HIT_STATES)}")
+        if len(note) > MAX_NOTE_CHARACTERS:
+            raise Refused(f"a note has {MAX_NOTE_CHARACTERS} characters at most")
+        with self.writing() as db:
+            found = db.execute("SELECT state FROM hits WHERE hit = ?", [hit]).fetchone()
+            if found is None:
+                raise NotFound(f"there is no hit {hit[:40]!r}")
+            step = [hit, self.clock.utc_us(), user, found[0], state, note]
+            db.execute(
+                "INSERT INTO decisions (hit, decided_us, user, previous, state, note) VALUES (?, ?, ?, ?, ?, ?)", step
+            )
+            db.execute("UPDATE hits SET state = ? WHERE hit = ?", [state, hit])
+        return self.hit(hit)
+
+    def decisions(self, hit: str) -> list[DecisionRow]:
+        """Every step of a hit, oldest first."""
+        names = ("hit", "decided_us", "user", "previous", "state", "note")
+        rows = self._rows(f"SELECT {', '.join(names)} FROM decisions WHERE hit = ? ORDER BY id", hit)
+        return [DecisionRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def custody_lines(self, device: str, service: str) -> list[bytes]:
+        """The verified journal lines of one service, in order, without their newline."""
+        rows = self._rows(
+            "SELECT line FROM custody_lines WHERE device = ? AND service = ? ORDER BY seq", device, service
+        )
+        return [bytes(row[0]) for row in rows]
+
+    def chains(self, device: str | None = None) -> list[ChainRow]:
+        """How far each service's custody chain is verified, and what is wrong with it."""
+        where, values = _where({"c.device": device})
+        rows = self._rows(
+            "SELECT c.device, c.service, c.seq, c.head, c.utc_us, (SELECT count(*) FROM custody_waiting w"
+            f" WHERE w.device = c.device AND w.service = c.service), c.problem FROM chains c"
+            f" WHERE 1{where} ORDER BY c.device, c.service",
+            *values,
+        )
+        names = ("device", "service", "seq", "head", "utc_us", "waiting", "problem")
+        return [ChainRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def gaps(self, device: str | None = None, limit: int = 100) -> list[GapRow]:
+        """Times that devices say they did not record, the latest first."""
+        names = ("device", "service", "seq", "from_us", "to_us", "why")
+        where, values = _where({"device": device})
+        rows = self._rows(
+            f"SELECT {', '.join(names)} FROM gaps WHERE 1{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit)
+        )
+        return [GapRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def quarantine(self, limit: int = 100) -> list[QuarantineRow]:
+        """What came in and did not verify, the latest first."""
+        names = ("id", "received_us", "device", "item", "code", "text", "sha256")
+        rows = self._rows(f"SELECT {', '.join(names)} FROM quarantine ORDER BY id DESC LIMIT ?", _most(limit))
+        return [QuarantineRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def lists(self) -> list[ListRow]:
+        """Every watchlist version, the newest first."""
+        names = ("version", "issued_us", "entries", "imported_by", "sha256", "sealed_sha256", "published_us")
+        rows = self._rows(f"SELECT {', '.join(names)} FROM lists ORDER BY version DESC")
+        return [ListRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def note_access(self, user: str, action: str, subject: str, reason: str = "") -> None:
+        """Record that `user` did `action` (a word such as "open") to `subject` (an id), for `reason`."""
+        self.db.execute(
+            "INSERT INTO accesses (at_us, user, action, subject, reason) VALUES (?, ?, ?, ?, ?)",
+            [self.clock.utc_us(), user, action[:40], subject[:200], reason[:MAX_NOTE_CHARACTERS]],
+        )
+
+    def accesses(self, subject: str | None = None, limit: int = 100) -> list[AccessRow]:
+        """Who did what to which item or hit, the latest first."""
+        names = ("id", "at_us", "user", "action", "subject", "reason")
+        where, values = _where({"subject": subject})
+        rows = self._rows(
+            f"SELECT {', '.join(names)} FROM accesses WHERE 1{where} ORDER BY id DESC LIMIT ?", *values, _most(limit)
+        )
+        return [AccessRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def add_user(self, name: str, password: str, role: Role) -> User:
+        """Make a user; `Refused` for a bad name, a short password or a name that is taken."""
+        return Users(self.db, self.clock).add(name, password, role)
+
+    def check_password(self, name: str, password: str) -> User | None:
+        """The user when the password is theirs and they are not locked out, else None; as slow either way."""
+        return Users(self.db, self.clock).check(name, password)
+
+    def users(self) -> list[User]:
+        """Everybody who may sign in, by name."""
+        return Users(self.db, self.clock).all()
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.db.execute(sql, list(values)).fetchall()
+
+    def _row(self, sql: str, *values: object) -> tuple[Any, ...]:
+        return self._rows(sql, *values)[0]
+
+    def _one(self, sql: str, key: str, what: str) -> tuple[Any, ...]:
+        rows = self._rows(sql, key)
+        if not rows:
+            raise NotFound(f"the centre has no {what} {key[:64]!r}")
+        return rows[0]
+
+
+def _most(limit: int) -> int:
+    return max(1, min(limit, MAX_ROWS))
+
+
+def _where(wanted: Mapping[str, str | None]) -> tuple[str, list[str]]:
+    """` AND column = ?` for each wanted value that is not None, and the values."""
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return "".join(f" AND {column} = ?" for column in given), list(given.values())

@@ -1,0 +1,163 @@
+"""Carries out what the receiver's state machine asks for: opens, writes, syncs, seals, and answers the device.
+
+Decided here: what each trouble becomes on the wire. Untrusted or malformed is refused for good and quarantined;
+an id that belongs to other bytes is a conflict; a full disk or a busy store is "busy", to be tried again, and
+loses nothing. Implements RC-6, RC-7 and RC-8 of docs/spec/receipt.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from sync.central import receipts
+from sync.central.fleet import CENTRE_ID, device_key
+from sync.central.incoming import Incoming
+from sync.central.quarantine import quarantine
+from sync.central.receipts import NotTaken, Signer
+from sync.central.store import Store
+from sync.receiver import Action, Forget, Open, Receiver, Seal, Sync, Write
+from vedette.config import IngestSection
+from vedette.errors import Integrity, VedetteError
+from vedette.records import Manifest
+from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
+
+_log = logging.getLogger("vedette.ingest")
+
+_DISK_TROUBLE = (OSError, sqlite3.OperationalError)
+
+
+class Uploads:
+    """Every upload of one ingest worker; `send` publishes one message to one device and may fail silently."""
+
+    def __init__(
+        self, store: Store, signer: Signer, limits: IngestSection, send: Callable[[str, FromCentre], object]
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._send = send
+        self._max_item_bytes = limits.max_item_mib << 20
+        self._incoming = Incoming(store)
+        self._receiver = Receiver(
+            worker=CENTRE_ID, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024
+        )
+        self.items_stored = 0
+        self.bytes_stored = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many uploads have not ended."""
+        return self._receiver.under_way
+
+    def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
+        """Take one message of an enrolled device."""
+        self._do(self._receiver.receive(device, message, now_us))
+
+    def settle(self, now_us: int) -> None:
+        """Make durable and acknowledge what was received; let go of uploads that fell silent."""
+        self._do(self._receiver.flush())
+        self._do(self._receiver.expire(now_us))
+
+    def drop(self, device: str) -> None:
+        """Let go of everything of a revoked device."""
+        self._do(self._receiver.drop_device(device))
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        waiting = deque(actions)
+        while waiting:
+            run = [waiting.popleft()]
+            while isinstance(run[0], Sync) and waiting and isinstance(waiting[0], Sync):
+                run.append(waiting.popleft())
+            waiting.extendleft(reversed(self._carry_out(run)))
+
+    def _carry_out(self, run: list[Action]) -> list[Action]:
+        action = run[0]
+        if isinstance(action, Sync):
+            return self._sync([one for one in run if isinstance(one, Sync)])
+        if isinstance(action, Open):
+            return self._guarded(action.device, action.init, lambda: self._open(action))
+        if isinstance(action, Seal):
+            return self._guarded(action.device, action.init, lambda: self._seal(action))
+        if isinstance(action, Write):
+            return self._write(action)
+        if isinstance(action, Forget):
+            self._incoming.close(action.item)
+            return []
+        self._send(action.device, action.message)
+        return []
+
+    def _guarded(self, device: str, init: Init, work: Callable[[], list[Action]]) -> list[Action]:
+        """What `work` asks for next, or a refusal of `init`, quarantined where the trouble is not the centre's own."""
+        try:
+            return work()
+        except NotTaken as error:
+            code, text = error.code, str(error)
+        except VedetteError as error:
+            code, text = RefuseCode.INVALID, str(error)
+        except _DISK_TROUBLE as error:
+            return self._busy(device, init.item, error)
+        self._incoming.close(init.item)
+        if code is not RefuseCode.BUSY:
+            quarantine(self._store, device, init.item, code, text, init.manifest)
+        return self._receiver.refuse(device, init.item, code, text[:400])
+
+    def _open(self, action: Open) -> list[Action]:
+        device, init = action.device, action.init
+        receipt = receipts.stored_receipt(self._store, device, init)
+        if receipt is not None:
+            return self._receiver.stored(device, init.item, receipt)
+        manifest = self._manifest(device, init)
+        if self._incoming.owner(init.item) not in (None, device):
+            raise NotTaken(RefuseCode.CONFLICT, f"item {init.item} is being sent by another device")
+        blob = self._store.blobs.path(init.sha256)
+        if blob.is_file() and self._incoming.is_whole(device, init):
+            receipts.check_bytes(blob, init)  # a crash came between the blob's rename and the commit of its row
+            return self._stored(device, init, manifest)
+        part_size, have = self._incoming.open(device, init, action.part_size)
+        return self._receiver.opened(device, init.item, part_size=part_size, have=have)
+
+    def _seal(self, action: Seal) -> list[Action]:
+        device, init = action.device, action.init
+        manifest = self._manifest(device, init)
+        path = self._incoming.whole(init.item)
+        try:
+            receipts.check_bytes(path, init)
+        except Integrity as error:
+            self._incoming.discard(init.item)
+            raise NotTaken(RefuseCode.MISMATCH, str(error)) from None
+        self._store.blobs.adopt(path, init.sha256)
+        return self._stored(device, init, manifest)
+
+    def _stored(self, device: str, init: Init, manifest: Manifest) -> list[Action]:
+        receipt = receipts.accept(self._store, self._signer, manifest, init.manifest)
+        self.items_stored += 1
+        self.bytes_stored += init.size
+        _log.info("stored %s %s of %s, %d bytes", init.kind, init.item, device, init.size)
+        return self._receiver.stored(device, init.item, receipt)
+
+    def _manifest(self, device: str, init: Init) -> Manifest:
+        key = device_key(self._store, device)
+        if key is None:
+            raise NotTaken(RefuseCode.REVOKED, f"{device} is not enrolled here, or was revoked")
+        return receipts.check_init(device, init, key, max_item_bytes=self._max_item_bytes)
+
+    def _write(self, action: Write) -> list[Action]:
+        try:
+            self._incoming.write(action.item, action.offset, action.payload)
+        except OSError as error:
+            return self._busy(action.device, action.item, error)
+        return []
+
+    def _sync(self, syncs: list[Sync]) -> list[Action]:
+        try:
+            self._incoming.sync([(one.item, one.parts) for one in syncs])
+        except _DISK_TROUBLE as error:
+            return [action for one in syncs for action in self._busy(one.device, one.item, error)]
+        return [action for one in syncs for action in self._receiver.synced(one.device, one.item)]
+
+    def _busy(self, device: str, item: str, error: Exception) -> list[Action]:
+        _log.error("item %s of %s waits, the centre's disk says: %s", item, device, error)
+        self._incoming.close(item)
+        return self._receiver.refuse(device, item, RefuseCode.BUSY, "the centre cannot write now; try later")

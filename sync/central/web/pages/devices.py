@@ -1,0 +1,44 @@
+"""The enrolled devices: last seen, list version, what waits on them, and the times they did not record."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from sync.central.web.site import SignedIn, draw, site_of
+
+router = APIRouter()
+MAX_GAPS_SHOWN = 200
+
+
+@router.get("/devices")
+def show_devices(request: Request, session: SignedIn) -> Response:
+    """Every enrolled device."""
+    return draw(request, "devices.html", _list(request))
+
+
+@router.get("/live/devices")
+def live_devices(request: Request, session: SignedIn, revision: str = "") -> Response:
+    """The list's inside when it differs from `revision`, else 204."""
+    values = _list(request)
+    if values["revision"] == revision:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return draw(request, "_device_list.html", values)
+
+
+def _list(request: Request) -> dict[str, object]:
+    store = site_of(request).store
+    devices = store.devices()
+    published = [one.version for one in store.lists() if one.published_us is not None]
+    chains = store.chains()
+    counts = store.counts()
+    return {
+        "devices": devices,
+        "chains": {one.device: [chain for chain in chains if chain.device == one.device] for one in devices},
+        "gaps": {one.device: store.gaps(device=one.device, limit=MAX_GAPS_SHOWN) for one in devices},
+        "newest_list": max(published, default=None),
+        "counts": counts,
+        "revision": f"{counts.devices}.{counts.online}.{counts.revision}.{len(published)}",
+    }

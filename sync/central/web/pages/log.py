@@ -1,0 +1,34 @@
+"""The append-only log's current checkpoint, to be compared with what others have seen."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from sync.central.web.site import SignedIn, draw, site_of
+from vedette.errors import NotFound
+
+router = APIRouter()
+
+
+@router.get("/log")
+def show_log(request: Request, session: SignedIn) -> Response:
+    """The checkpoint, and the last things people did."""
+    store = site_of(request).store
+    try:
+        checkpoint = store.checkpoint()
+    except NotFound:
+        checkpoint = ""
+    values = {
+        "checkpoint": checkpoint,
+        "chains": store.chains(),
+        "quarantine": store.quarantine(limit=50),
+        "accesses": store.accesses(limit=50) if session.user.role == "admin" else [],
+    }
+    return draw(request, "log.html", values)
+
+
+@router.get("/log/checkpoint")
+def checkpoint_text(request: Request, session: SignedIn) -> Response:
+    """The checkpoint as C2SP tlog-checkpoint text."""
+    return PlainTextResponse(site_of(request).store.checkpoint())

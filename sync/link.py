@@ -1,0 +1,83 @@
+"""The MQTT port: what the uplink and the centre need of a connection, and no more.
+
+Decided here: messages are published only while connected and are otherwise refused, never kept; whoever asked asks
+again. Nothing a broker says is a receipt. The real adapter is `sync.paho_link`, the simulator's is its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+BACKOFF_FIRST_US = 500_000
+BACKOFF_MOST_US = 60_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connected:
+    """A new session; nothing of an earlier one is left: subscriptions are made, nothing is in flight."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disconnected:
+    """The session, or an attempt to make one, is over; the link tries again by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message that arrived on a topic subscribed to."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undelivered:
+    """The broker took a message on `topic` and told that nobody will get it: no subscriber, or not allowed."""
+
+    topic: str
+    reason: str
+
+
+Event = Connected | Disconnected | Message | Undelivered
+
+
+class Link(Protocol):
+    """One connection of one identity. All methods are called by one thread."""
+
+    @property
+    def connected(self) -> bool:
+        """A session is up as far as is known."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand one message to the connection; False when it takes none now (not connected, or its window is full).
+
+        Raises Refused when the payload is larger than the broker takes.
+        """
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """What happened since the last call, after waiting up to `timeout_s` for the first; reconnects when due."""
+
+    def close(self) -> None:
+        """Leave politely (no will); later calls do nothing."""
+
+
+def backoff_us(attempt: int, jitter_permille: int) -> int:
+    """How long to wait before try number `attempt` (1 is the first again), with `jitter_permille` from 0 to 999.
+
+    Doubles from half a second to a minute; half of it is jitter, so that a fleet cut off together does not come back
+    together.
+    """
+    whole = min(BACKOFF_MOST_US, BACKOFF_FIRST_US << min(max(attempt, 1) - 1, 20))
+    return whole // 2 + whole * jitter_permille // 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when the connection dies without a goodbye."""
+
+    topic: str
+    payload: bytes

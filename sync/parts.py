@@ -1,0 +1,61 @@
+"""Which parts of one item are somewhere: a set of part indexes kept as ranges, so that its size follows the gaps."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from vedette.wire import Ranges
+
+
+class PartSet:
+    """A growing set of part indexes below `total`."""
+
+    def __init__(self, total: int, ranges: Ranges = ()) -> None:
+        self.total = total
+        self.count = 0
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in ranges:
+            self.add(first, last)
+
+    def __contains__(self, index: int) -> bool:
+        at = bisect_right(self._firsts, index) - 1
+        return at >= 0 and index <= self._lasts[at]
+
+    @property
+    def complete(self) -> bool:
+        """Every index below `total` is in."""
+        return self.count == self.total
+
+    @property
+    def ranges(self) -> Ranges:
+        """Its ranges, rising and apart; a message carries the first MAX_RANGES, the rest is told when gaps close."""
+        return tuple(zip(self._firsts, self._lasts, strict=True))
+
+    def add(self, first: int, last: int | None = None) -> None:
+        """Put in `first` to `last`; ValueError when that is outside the item."""
+        last = first if last is None else last
+        if not 0 <= first <= last < self.total:
+            raise ValueError(f"parts {first} to {last} are not within {self.total} parts")
+        low = bisect_right(self._lasts, first - 2)
+        high = bisect_right(self._firsts, last + 1)
+        before = sum(b - a + 1 for a, b in zip(self._firsts[low:high], self._lasts[low:high], strict=True))
+        if low < high:
+            first = min(first, self._firsts[low])
+            last = max(last, self._lasts[high - 1])
+        self._firsts[low:high] = [first]
+        self._lasts[low:high] = [last]
+        self.count += last - first + 1 - before
+
+    def update(self, other: PartSet) -> None:
+        """Put in everything `other` has."""
+        for first, last in zip(other._firsts, other._lasts, strict=True):
+            self.add(first, last)
+
+    def missing(self) -> Iterator[int]:
+        """Every index that is not in, rising."""
+        start = 0
+        for first, last in zip([*self._firsts, self.total], [*self._lasts, self.total], strict=True):
+            yield from range(start, first)
+            start = last + 1

@@ -1,0 +1,297 @@
+"""The centre's half of a transfer as a pure state machine: messages and results in, actions out.
+
+Decided here: which parts are taken, what is acknowledged and when an item is sealed. Not decided here: whether a
+manifest is good, where bytes rest, what a receipt says; the shell does that and answers every `Open`, `Sync` and `Seal`
+by one call, before it hands in the next message. Implements docs/spec/wire.md, "Centre". A worker's restart loses this
+object and nothing else: what is on disk comes back through `opened`.
+
+    init → Open ─┬ opened → Grant → parts → Write … flush → Sync → synced → Ack … fin → Seal ─┬ stored → Sealed
+                 ├ stored → Sealed (it was here already)                                      └ refuse → Refuse
+                 └ refuse → Refuse
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from sync.parts import PartSet
+from vedette.wire import (
+    DEFAULT_PART_BYTES,
+    MAX_CREDIT,
+    MAX_PARTS,
+    Ack,
+    Fin,
+    FromCentre,
+    Grant,
+    Init,
+    Part,
+    Ranges,
+    Refuse,
+    RefuseCode,
+    Sealed,
+    parts_of,
+)
+
+MAX_UPLOADS = 4096
+MAX_UPLOADS_PER_DEVICE = 32
+URGENT_PRIORITY = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Open:
+    """Check `init` (manifest signed by `device`, same item, hash and size) and open its incoming bytes.
+
+    Answer by `opened` (with the `part_size` the bytes were begun with, else this one), `stored` or `refuse`.
+    """
+
+    device: str
+    init: Init
+    part_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """Write `payload` at `offset` of the incoming bytes; nothing to answer, nothing is promised yet."""
+
+    device: str
+    item: str
+    index: int
+    offset: int
+    payload: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sync:
+    """Make every write so far durable, remember `parts` as had, then answer by `synced`."""
+
+    device: str
+    item: str
+    parts: Ranges
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seal:
+    """Every part is durable: hash the whole, store, log, sign; answer by `stored`, or by `refuse`.
+
+    Before refusing with MISMATCH the incoming bytes must be gone, or the same bytes would be granted again.
+    """
+
+    device: str
+    init: Init
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forget:
+    """The lease has lapsed: close the incoming bytes and keep them; nothing to answer."""
+
+    device: str
+    item: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Send:
+    """Publish `message` to `device`; it may be lost."""
+
+    device: str
+    message: FromCentre
+
+
+Action = Open | Write | Sync | Seal | Forget | Send
+
+
+class _State(Enum):
+    OPENING = "opening"
+    RECEIVING = "receiving"
+    SEALING = "sealing"
+
+
+@dataclass(kw_only=True, slots=True)
+class _Upload:
+    init: Init
+    heard_us: int
+    state: _State = _State.OPENING
+    part_size: int = DEFAULT_PART_BYTES
+    durable: PartSet = field(default_factory=lambda: PartSet(0))
+    written: PartSet = field(default_factory=lambda: PartSet(0))
+    ack_due: bool = False
+    grant_due: bool = False
+    fin_heard: bool = False
+
+    def size_of(self, index: int) -> int:
+        return min(self.part_size, self.init.size - index * self.part_size)
+
+
+class Receiver:
+    """All uploads of one ingest worker; one thread, no clock, no disk. Times are monotonic microseconds."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        budget_bytes: int,
+        part_size: int = DEFAULT_PART_BYTES,
+        window: int = 32,
+        lease_us: int = 60_000_000,
+    ) -> None:
+        self._worker = worker
+        self._budget_bytes = budget_bytes
+        self._part_size = part_size
+        self._window = min(window, MAX_CREDIT)
+        self._lease_us = lease_us
+        self._uploads: dict[tuple[str, str], _Upload] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many uploads have not ended."""
+        return len(self._uploads)
+
+    def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
+        """What to do about a message from `device`, whose identity the broker has proved by its topic."""
+        upload = self._uploads.get((device, message.item))
+        if isinstance(message, Init):
+            return self._on_init(device, message, upload, now_us)
+        if upload is None:
+            return self.refuse(device, message.item, RefuseCode.UNKNOWN_ITEM, "not granted here; send init")
+        upload.heard_us = now_us
+        if upload.state is not _State.RECEIVING:
+            return []
+        if isinstance(message, Part):
+            return self._on_part(device, message, upload)
+        return self._on_fin(device, message, upload)
+
+    def opened(self, device: str, item: str, *, part_size: int, have: Ranges) -> list[Action]:
+        """The answer to `Open`: the incoming bytes are open and hold `have`, counted in parts of `part_size` bytes."""
+        upload = self._uploads.get((device, item))
+        if upload is None:
+            return []
+        total = parts_of(upload.init.size, part_size)
+        upload.part_size = part_size
+        upload.durable, upload.written = PartSet(total, have), PartSet(total)
+        upload.state = _State.RECEIVING
+        return [self._grant(device, upload)]
+
+    def synced(self, device: str, item: str) -> list[Action]:
+        """The answer to `Sync`: what was written is durable."""
+        upload = self._uploads.get((device, item))
+        if upload is None:
+            return []
+        upload.durable.update(upload.written)
+        upload.written = PartSet(upload.durable.total)
+        upload.ack_due = False
+        if upload.fin_heard and upload.durable.complete:
+            upload.state = _State.SEALING
+            return [Seal(device=device, init=upload.init)]
+        upload.fin_heard = False
+        return [self._grant(device, upload) if upload.grant_due else self._ack(device, upload)]
+
+    def stored(self, device: str, item: str, receipt: bytes) -> list[Action]:
+        """The answer to `Open` or `Seal`: the item is stored and this is its signed receipt."""
+        self._uploads.pop((device, item), None)
+        return [Send(device=device, message=Sealed(item=item, receipt=receipt))]
+
+    def refuse(self, device: str, item: str, code: RefuseCode, text: str) -> list[Action]:
+        """The answer to `Open` or `Seal`, or at any time: the item is not taken; its upload is forgotten."""
+        self._uploads.pop((device, item), None)
+        return [Send(device=device, message=Refuse(item=item, code=code, text=text))]
+
+    def flush(self) -> list[Action]:
+        """What to make durable and acknowledge now; call it when the messages at hand are worked off."""
+        actions: list[Action] = []
+        for (device, item), upload in self._uploads.items():
+            if upload.written.count:
+                actions.append(Sync(device=device, item=item, parts=upload.written.ranges))
+            elif upload.ack_due:
+                upload.ack_due = False
+                actions.append(self._ack(device, upload))
+        return actions
+
+    def expire(self, now_us: int) -> list[Action]:
+        """Let go of receiving uploads that were silent for a lease; their bytes stay and are granted again."""
+        silent = [
+            key
+            for key, upload in self._uploads.items()
+            if upload.state is _State.RECEIVING and now_us - upload.heard_us > self._lease_us
+        ]
+        return [self._forget(*key) for key in silent]
+
+    def drop_device(self, device: str) -> list[Action]:
+        """Let go of everything of a device that is gone or revoked."""
+        return [self._forget(*key) for key in [key for key in self._uploads if key[0] == device]]
+
+    def _forget(self, device: str, item: str) -> Forget:
+        del self._uploads[device, item]
+        return Forget(device=device, item=item)
+
+    def _on_init(self, device: str, init: Init, upload: _Upload | None, now_us: int) -> list[Action]:
+        if upload is None:
+            return self._begin(device, init, now_us)
+        upload.heard_us = now_us
+        if (init.sha256, init.size, init.manifest) != (upload.init.sha256, upload.init.size, upload.init.manifest):
+            return [Send(device=device, message=_conflict(init.item))]
+        # A grant before the sync would leave out the parts just written, and the device would send them again.
+        upload.grant_due = upload.written.count > 0
+        if upload.state is not _State.RECEIVING or upload.grant_due:
+            return []
+        return [self._grant(device, upload)]
+
+    def _begin(self, device: str, init: Init, now_us: int) -> list[Action]:
+        of_device = sum(1 for key in self._uploads if key[0] == device)
+        full = len(self._uploads) >= MAX_UPLOADS or of_device >= MAX_UPLOADS_PER_DEVICE
+        spent = (len(self._uploads) + 1) * self._part_size > self._budget_bytes
+        if full or (spent and init.priority > URGENT_PRIORITY):
+            return self.refuse(device, init.item, RefuseCode.BUSY, "the centre takes no more uploads now; try later")
+        part_size = min(self._part_size, init.part_size)
+        while parts_of(init.size, part_size) > MAX_PARTS:
+            part_size *= 2
+        self._uploads[device, init.item] = _Upload(init=init, heard_us=now_us)
+        return [Open(device=device, init=init, part_size=part_size)]
+
+    def _on_part(self, device: str, part: Part, upload: _Upload) -> list[Action]:
+        if part.index >= upload.durable.total or len(part.payload) != upload.size_of(part.index):
+            return [self._grant(device, upload)]
+        if part.index in upload.durable:
+            upload.ack_due = True
+            return []
+        if part.index in upload.written:
+            return []
+        upload.written.add(part.index)
+        offset = part.index * upload.part_size
+        return [Write(device=device, item=part.item, index=part.index, offset=offset, payload=part.payload)]
+
+    def _on_fin(self, device: str, fin: Fin, upload: _Upload) -> list[Action]:
+        if fin.sha256 != upload.init.sha256:
+            return [Send(device=device, message=_conflict(fin.item))]
+        if upload.written.count:
+            upload.fin_heard = True
+            return []
+        if not upload.durable.complete:
+            return [self._ack(device, upload)]
+        upload.state = _State.SEALING
+        return [Seal(device=device, init=upload.init)]
+
+    def _grant(self, device: str, upload: _Upload) -> Send:
+        upload.grant_due = False
+        grant = Grant(
+            item=upload.init.item,
+            worker=self._worker,
+            part_size=upload.part_size,
+            have=upload.durable.ranges,
+            credit=self._credit(upload),
+            lease_s=max(1, self._lease_us // 1_000_000),
+        )
+        return Send(device=device, message=grant)
+
+    def _ack(self, device: str, upload: _Upload) -> Send:
+        ack = Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=self._credit(upload))
+        return Send(device=device, message=ack)
+
+    def _credit(self, upload: _Upload) -> int:
+        """Parts this upload may have unacknowledged: an equal share of the byte budget, and never none."""
+        share = self._budget_bytes // (upload.part_size * max(1, len(self._uploads)))
+        return max(1, min(self._window, share))
+
+
+def _conflict(item: str) -> Refuse:
+    text = "this item is under way with other bytes or another manifest"
+    return Refuse(item=item, code=RefuseCode.CONFLICT, text=text)

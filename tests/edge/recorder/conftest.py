@@ -1,0 +1,199 @@
+"""A device folder with keys and trust, a camera that gives what it is told to, and the service around them."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.camera.encode import X264Encoder
+from edge.camera.port import CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from edge.commands import init_device
+from edge.recorder.keeping import Terms
+from edge.recorder.service import RecorderService
+from vedette import config, spool
+from vedette.clock import FakeClock
+from vedette.config import CameraSection, DeviceConfig
+from vedette.custody_entry import Entry, parse_line
+from vedette.custody_tail import journal_files
+from vedette.keys import SigningKey
+from vedette.sealed import HybridIdentity, SealedReader
+from vedette.trust import Trust, load_trust
+
+WIDTH, HEIGHT, RATE = 320, 240, 10
+FRAME_US = 1_000_000 // RATE
+IDENTITIES = {name: HybridIdentity.generate() for name in ("evidence", "oversight", "triage")}
+CENTRE = SigningKey.generate()
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device on disk, its run folder in memory."""
+
+    folder: Path
+    run: Path
+
+    def config(self, **recorder: object) -> DeviceConfig:
+        path = self.folder / "device.toml"
+        lines = [f"{name} = {_toml(value)}" for name, value in {"min_free_mib": 0, "segment_s": 4, **recorder}.items()]
+        text = path.read_text().split("[recorder]")[0] + "[recorder]\n" + "\n".join(lines) + "\n"
+        path.write_text(text)
+        return config.load_device(path)
+
+    def items(self) -> list[spool.Item]:
+        items, bad = spool.scan(self.folder / "spool")
+        assert bad == []
+        return [item for item in items if item.kind == "segment"]
+
+    def lines(self, service: str = "recorder") -> list[bytes]:
+        paths = journal_files(self.folder / "journal" / service)
+        return [line for path in paths for line in path.read_bytes().splitlines()]
+
+    def entries(self, event: str) -> list[Entry]:
+        return [entry for entry in map(parse_line, self.lines()) if entry.event == event]
+
+    def opened(self, item: spool.Item) -> bytes:
+        with item.path.open("rb") as file:
+            return SealedReader(file, [IDENTITIES["evidence"]]).readall()
+
+    def quarantined(self) -> list[str]:
+        return sorted(path.name for path in (self.folder / "spool" / "quarantine").iterdir())
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def pictures(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[np.ndarray]:
+    """Moving noise, I420: enough bits that a second of it fills sealed chunks."""
+    generator = np.random.default_rng(7)
+    noise = generator.integers(0, 255, (height * 3 // 2, width), dtype=np.uint8)
+    return [np.roll(noise, 7 * n, axis=1) for n in range(count)]
+
+
+_units: list[tuple[bytes, bool]] = []
+
+
+def coded(count: int) -> list[tuple[bytes, bool]]:
+    """`count` coded pictures, a key picture every second; coded once for all tests."""
+    if len(_units) < count:
+        encoder = X264Encoder(WIDTH, HEIGHT, RATE, bitrate=3_000_000)
+        found = [encoder.encode(one, n * FRAME_US) for n, one in enumerate(pictures(max(count, 100)))]
+        _units[:] = [(unit.data, unit.is_key) for units in found for unit in units]
+    return _units[:count]
+
+
+@dataclass
+class ScriptedCamera:
+    """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told."""
+
+    clock: FakeClock
+    total: int = 10_000
+    breaks_at: int = -1
+    index: int = 0
+    opens: int = 0
+    is_open: bool = False
+    ended: bool = False
+    start: tuple[int, int] = (0, 0)
+    jumps: dict[int, int] = field(default_factory=dict)
+
+    def open(self) -> StreamInfo:
+        self.opens, self.is_open = self.opens + 1, True
+        self.first, self.start = self.index, (self.clock.utc_us(), self.clock.mono_us())
+        return StreamInfo(width=WIDTH, height=HEIGHT, rate_num=RATE, rate_den=1)
+
+    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+        if self.index == self.breaks_at:
+            self.breaks_at = -1
+            raise CameraFault("the cable is out")
+        if self.index >= self.total:
+            self.ended = True
+            return []
+        self.clock.advance(FRAME_US + self.jumps.pop(self.index, 0))
+        data, is_key = coded(100)[self.index % 100]
+        media_us = self.clock.mono_us() - self.start[1] - FRAME_US
+        times = {"utc_us": self.start[0] + media_us, "mono_us": self.start[1] + media_us}
+        unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
+        grey = np.full((HEIGHT * 3 // 2, WIDTH), self.index % 256, np.uint8)
+        frame = SmallFrame(i420=grey, index=self.index, media_us=media_us, **times)
+        self.index += 1
+        return [unit, frame]
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="vedette-test-", dir="/dev/shm"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def device(tmp_path: Path, run_dir: Path) -> Device:
+    folder = tmp_path / "car-1"
+    init_device(folder, "car-1", camera=CameraSection(), run_dir=run_dir)
+    trust = Trust(
+        centre=CENTRE.public,
+        list_signer=CENTRE.public,
+        log_origin="test/log",
+        evidence=(IDENTITIES["evidence"].recipient.text,),
+        oversight=(IDENTITIES["oversight"].recipient.text,),
+        triage=IDENTITIES["triage"].recipient.text,
+    )
+    (folder / "trust.json").write_bytes(trust.to_bytes())
+    return Device(folder, run_dir)
+
+
+@dataclass
+class Bench:
+    """A recorder on a device, stepped by hand."""
+
+    device: Device
+    clock: FakeClock
+    camera: ScriptedCamera
+    service: RecorderService
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.service.step(self.clock.mono_us())
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
+    made: list[Bench] = []
+
+    def make(*, camera: ScriptedCamera | None = None, terms: dict[str, object] | None = None, **recorder: object) -> Bench:
+        found = device.config(**recorder)
+        used = camera or ScriptedCamera(clock)
+        values: dict[str, object] = {
+            "recipients": load_trust(found.trust).segment_recipients(),
+            "segment_us": found.recorder.segment_s * 1_000_000,
+            "min_free_bytes": found.recorder.min_free_mib << 20,
+            **(terms or {}),
+        }
+        service = RecorderService(
+            found, clock, camera=used, terms=Terms(**values), on_end=lambda: None, read_timeout_s=0  # type: ignore[arg-type]
+        )
+        made.append(Bench(device, clock, used, service))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.service.close()
+
+
+assert Fraction(RATE) == RATE

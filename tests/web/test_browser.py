@@ -1,0 +1,185 @@
+"""The pages in a real Chromium against the real server process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+DESKTOP = {"width": 1440, "height": 900}
+TABLET = {"width": 820, "height": 1180}
+PASSWORD = "correct horse battery"
+START_S = 20
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
+
+
+@pytest.fixture
+def address(centre: Any) -> Iterator[str]:
+    """The address of the real server over this test's centre; checks that it ends cleanly on SIGTERM."""
+    command = [sys.executable, "-m", "sync.central.web", "--config", str(centre.folder / "central.toml")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    file = centre.folder / "run" / "web.json"
+    deadline = time.monotonic() + START_S
+    while not file.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield json.loads(file.read_text())["url"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A browser tab that notes console errors and every address asked for."""
+
+    def __init__(self, browser: Any, viewport: dict[str, int], scheme: str = "light") -> None:
+        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def sign_in(self, address: str, name: str = "amina") -> None:
+        self.page.goto(address)
+        self.page.fill("input[name=name]", name)
+        self.page.fill("input[name=password]", PASSWORD)
+        self.page.click("main button")
+        self.page.wait_for_selector("nav")
+
+    def until(self, expression: str, timeout_s: float = 15) -> None:
+        """Wait until a JavaScript expression is true (the content policy forbids playwright's own way, which is eval)."""
+        deadline = time.monotonic() + timeout_s
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, f"still false: {expression}"
+            self.page.wait_for_timeout(50)
+
+    def unlock(self, address: str, item: str, identity: Path) -> None:
+        self.page.goto(f"{address}evidence/{item}")
+        self.page.fill("#unlock input[name=reason]", "Enquête 2026/117")
+        self.page.set_input_files("#unlock input[name=identity]", str(identity))
+        self.page.click("#unlock button")
+        self.page.wait_for_selector("#player")
+
+
+@pytest.fixture
+def tab(chromium: Any, address: str) -> Iterator[Watched]:
+    """A desktop tab; at the end it must have met no error and asked nothing outside the server."""
+    watched = Watched(chromium, DESKTOP)
+    yield watched
+    watched.context.close()
+    assert watched.errors == []
+    assert [url for url in watched.asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def test_live_list_shows_a_new_hit_when_the_page_is_not_loaded_again(tab: Watched, address: str, centre: Any) -> None:
+    tab.sign_in(address)
+    tab.page.evaluate("window.untouched = true")
+    centre.add_hit("777|د|26", "777D26", "Personne recherchée")
+    card = tab.page.wait_for_selector(f'[data-key="{centre.hits[-1]}"]', timeout=10_000)
+    fields = card.query_selector_all(".plate .field")
+    places = [field.bounding_box()["x"] for field in fields]
+    assert [field.inner_text() for field in fields] == ["777", "د", "26"]
+    assert places == sorted(places)
+    assert tab.page.evaluate("window.untouched") is True
+
+
+def test_live_list_keeps_a_half_written_note_when_another_hit_arrives(tab: Watched, address: str, centre: Any) -> None:
+    tab.sign_in(address)
+    first = tab.page.locator(f'[data-key="{centre.hits[-1]}"]')
+    first.locator("summary").click()
+    first.locator("textarea").fill("vu sur place")
+    centre.add_hit("777|د|26", "777D26")
+    tab.page.wait_for_selector(f'[data-key="{centre.hits[-1]}"]', timeout=10_000)
+    assert first.locator("textarea").input_value() == "vu sur place"
+
+
+def test_hit_is_confirmed_when_the_box_is_ticked_and_stays_open_before(tab: Watched, address: str, centre: Any) -> None:
+    tab.sign_in(address)
+    tab.page.goto(f"{address}hits/{centre.hits[0]}")
+    tab.page.click("button[value=confirmed]")
+    assert centre.store.hit(centre.hits[0]).state == "open"
+    tab.page.check("input[name=compared]")
+    tab.page.fill("textarea", "même véhicule, même plaque")
+    tab.page.click("button[value=confirmed]")
+    tab.page.wait_for_selector(".state-confirmed")
+    decided = centre.store.decisions(centre.hits[0])[-1]
+    assert (decided.user, decided.state, decided.note) == ("amina", "confirmed", "même véhicule, même plaque")
+
+
+def test_pictures_of_a_hit_are_drawn_when_the_page_is_open(tab: Watched, address: str, centre: Any) -> None:
+    tab.sign_in(address)
+    tab.page.goto(f"{address}hits/{centre.hits[0]}", wait_until="networkidle")
+    widths = tab.page.evaluate("[...document.querySelectorAll('figure img')].map((picture) => picture.naturalWidth)")
+    assert widths == [240, 640]
+
+
+def test_recording_plays_segment_after_segment_when_the_key_is_unlocked(tab: Watched, address: str, centre: Any) -> None:
+    tab.sign_in(address)
+    tab.unlock(address, centre.segments[0], centre.evidence_key)
+    tab.until("player.readyState >= 3")
+    assert tab.page.evaluate("player.duration") == pytest.approx(3.0, abs=0.2)
+    tab.page.evaluate("player.muted = true; player.currentTime = 1.5; player.play()")
+    tab.until("player.currentTime > 2")
+    tab.until(f"player.dataset.current === '{centre.segments[1]}'")
+    tab.until("player.currentTime > 0.3")
+    tab.page.click("#lock")
+    tab.page.wait_for_selector("#unlock")
+    assert [one.reason for one in centre.store.accesses(centre.segments[1]) if one.action == "play"] == ["Enquête 2026/117"]
+
+
+def test_cut_segment_plays_to_its_last_whole_chunk_when_power_was_lost(
+    tab: Watched, address: str, centre: Any, films: list[bytes]
+) -> None:
+    item = centre.add_segment(films[0], 2, cut_bytes=200_000)
+    tab.sign_in(address)
+    tab.unlock(address, item, centre.evidence_key)
+    tab.until("player.readyState >= 3")
+    assert 1 < tab.page.evaluate("player.duration") < 3
+
+
+def test_page_words_change_when_english_is_chosen(tab: Watched, address: str) -> None:
+    tab.sign_in(address)
+    assert tab.page.inner_text("h1") == "Correspondances"
+    tab.page.click(".languages a[lang=en]")
+    tab.until("document.documentElement.lang === 'en'")
+    assert tab.page.inner_text("h1") == "Hits"
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, TABLET, {"width": 1180, "height": 820}, {"width": 414, "height": 896}])
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_no_page_scrolls_sideways_when_the_window_is_narrow(
+    chromium: Any, address: str, centre: Any, viewport: dict[str, int], language: str
+) -> None:
+    tab = Watched(chromium, viewport)
+    tab.page.goto(f"{address}language/{language}")
+    wide = {"login": tab.page.evaluate("document.documentElement.scrollWidth")}
+    tab.sign_in(address, "chief")
+    for path in ("", "evidence", "devices", "log", f"hits/{centre.hits[0]}", f"evidence/{centre.segments[0]}"):
+        tab.page.goto(address + path)
+        wide[path] = tab.page.evaluate("document.documentElement.scrollWidth")
+    tab.context.close()
+    assert {path: width for path, width in wide.items() if width > viewport["width"]} == {}

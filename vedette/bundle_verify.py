@@ -1,0 +1,192 @@
+"""Checks a bundle, folder or zip, with nothing but the contract: one flipped byte anywhere is found and named.
+
+Decided here: nothing of the archive's own structure is believed. The listing `bundle.json` says which bytes must be
+where, its signature says who wrote it, and every other check reads through it; so a bundle whose listing is wrong
+still gets every check that its bytes allow. Implements BU-18 to BU-22 of docs/spec/bundle.md. Nothing is unpacked,
+nothing is written.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from vedette import bundle
+from vedette.bundle import BUNDLE, KEYS, LISTING, Keys, Listed, Listing
+from vedette.bundle_source import Source, open_source
+from vedette.custody_verify import split_lines
+from vedette.enrolment import Enrolment, open_enrolment
+from vedette.errors import Integrity, NotFound, NotTrusted
+from vedette.evidence_checks import Evidence, check_evidence, digest_of
+from vedette.findings import Checks, Report
+from vedette.keys import PublicKey
+from vedette.proof import MAX_PROOF_BYTES
+from vedette.records import MAX_RECORD_BYTES, keyring, open_record
+from vedette.sealed import Identity
+from vedette.trust import Trust
+
+REQUIRED = ("readme", "keys", "manifest", "receipt", "proof", "journal")
+
+
+def verify(path: Path, trust: Trust | None = None, identities: Sequence[Identity] = ()) -> Report:
+    """Check the bundle at `path`; raises NotFound where there is nothing.
+
+    `trust` pins the centre's key; without it the key inside the bundle is taken and the report says so. With
+    `identities` the sealed file is opened in memory and compared with the opened one.
+    """
+    if not path.exists():
+        raise NotFound(f"{path} is not there")
+    checks = Checks()
+    source = checks.run("bundle", path.name, lambda: open_source(path))
+    if source is None:
+        return checks.report()
+    with source:
+        listing = checks.run("listing", LISTING, lambda: Listing.peek(source.record), _listing_message)
+        if listing is not None:
+            _Bundle(source, listing, trust, checks).check(identities)
+    return checks.report()
+
+
+class _Bundle:
+    """One verification of one bundle whose listing could be read."""
+
+    def __init__(self, source: Source, listing: Listing, trust: Trust | None, checks: Checks) -> None:
+        self._source = source
+        self._listing = listing
+        self._trust = trust
+        self._checks = checks
+        self._names = bundle.file_names(listing.item, listing.kind)
+        self._listed = {one.name: one for one in listing.files}
+
+    def check(self, identities: Sequence[Identity]) -> None:
+        """Make every check."""
+        self._checks.run(
+            "container", self._source.name, self._container, "every byte between the files is as it must be"
+        )
+        for one in self._listing.files:
+            self._checks.run("file", one.name, functools.partial(self._file, one), f"{one.size} bytes, as listed")
+        keys = self._checks.run("keys", KEYS, self._keys)
+        centre = self._centre(keys)
+        self._checks.run("listing's signature", LISTING, lambda: self._signature(centre), "signed by the centre")
+        enrolment = self._enrolment(keys, centre)
+        manifest = self._part("manifest", MAX_RECORD_BYTES)
+        if manifest is None:
+            return
+        evidence = Evidence(
+            names=self._names,
+            manifest=manifest,
+            device=enrolment.key if enrolment else None,
+            centre=centre,
+            log_origin=self._origin(keys),
+            receipt=self._part("receipt", MAX_RECORD_BYTES),
+            proof=self._text("proof", MAX_PROOF_BYTES),
+            journal=self._lines(),
+            sealed=self._opener("sealed"),
+            opened=self._opener("opened"),
+            identities=identities,
+        )
+        check_evidence(evidence, self._checks)
+
+    def _container(self) -> None:
+        self._source.check_container(self._listing)
+        missing = [self._names[what] for what in REQUIRED if self._names[what] not in self._listed]
+        if missing:
+            raise Integrity(f"the listing lacks {', '.join(missing)}")
+        unknown = sorted(set(self._listed) - set(self._names.values()))
+        if unknown:
+            raise Integrity(f"the listing has a file that is no part of a bundle: {unknown[0]}")
+        if not {self._names["sealed"], self._names["opened"]} & set(self._listed):
+            raise Integrity("neither the sealed file nor the opened one is in the bundle")
+
+    def _file(self, one: Listed) -> None:
+        size, digest = digest_of(self._source.open(one.name))
+        if size != one.size:
+            raise Integrity(f"{size} bytes where {one.size} are listed")
+        if digest != one.sha256:
+            raise Integrity(f"its SHA-256 is not the listed one: one or more of its {size} bytes were changed")
+
+    def _keys(self) -> Keys:
+        return Keys.from_bytes(self._read(KEYS, bundle.MAX_KEYS_BYTES))
+
+    def _centre(self, keys: Keys | None) -> PublicKey | None:
+        trust = self._trust
+        if trust is None:
+            said = (
+                f"checked against the key inside the bundle, {keys.centre.text} (fingerprint {keys.centre.key_id});"
+                " compare with the one published by the force"
+                if keys
+                else ""
+            )
+            return self._checks.run("centre's key", KEYS, lambda: _present(keys).centre, said)
+        self._checks.run("centre's key", KEYS, lambda: _pinned(_present(keys), trust), "the one in your trust file")
+        return trust.centre
+
+    def _origin(self, keys: Keys | None) -> str | None:
+        if self._trust is not None:
+            return self._trust.log_origin
+        return keys.log_origin if keys else None
+
+    def _signature(self, centre: PublicKey | None) -> None:
+        open_record(BUNDLE, self._source.record, keyring(centre) if centre else {})
+
+    def _enrolment(self, keys: Keys | None, centre: PublicKey | None) -> Enrolment | None:
+        def check() -> Enrolment:
+            enrolment = open_enrolment(_present(keys).enrolment, keyring(centre) if centre else {})
+            if enrolment.device != self._listing.device:
+                raise NotTrusted(f"it is of device {enrolment.device}, the bundle of {self._listing.device}")
+            return enrolment
+
+        return self._checks.run(
+            "device's key", KEYS, check, lambda found: f"the centre vouches for {found.device}: {found.key.text}"
+        )
+
+    def _part(self, what: str, max_bytes: int) -> bytes | None:
+        name = self._names[what]
+        return self._checks.run(what, name, lambda: self._read(name, max_bytes))
+
+    def _text(self, what: str, max_bytes: int) -> str | None:
+        def decode() -> str:
+            return _utf8(self._read(self._names[what], max_bytes))
+
+        return self._checks.run(what, self._names[what], decode)
+
+    def _lines(self) -> list[bytes] | None:
+        name = self._names["journal"]
+        return self._checks.run("journal", name, lambda: split_lines(self._read(name, bundle.MAX_JOURNAL_BYTES)))
+
+    def _read(self, name: str, max_bytes: int) -> bytes:
+        with self._source.open(name) as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise Integrity(f"larger than {max_bytes} bytes")
+        return content
+
+    def _opener(self, what: str) -> functools.partial[BinaryIO] | None:
+        name = self._names[what]
+        return functools.partial(self._source.open, name) if name in self._listed else None
+
+
+def _listing_message(listing: Listing) -> str:
+    return f"{listing.kind} {listing.item} of {listing.device}, {len(listing.files)} files"
+
+
+def _present(keys: Keys | None) -> Keys:
+    if keys is None:
+        raise NotTrusted(f"{KEYS} cannot be read, so nobody's key is known")
+    return keys
+
+
+def _pinned(keys: Keys, trust: Trust) -> None:
+    if keys.centre != trust.centre:
+        raise NotTrusted(f"the bundle is of another centre: its key is {keys.centre.text}, yours {trust.centre.text}")
+    if keys.log_origin != trust.log_origin:
+        raise NotTrusted(f"the bundle is of another log: {keys.log_origin!r}, yours is {trust.log_origin!r}")
+
+
+def _utf8(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Integrity(f"not UTF-8 at byte {error.start}") from None

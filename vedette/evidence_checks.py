@@ -1,0 +1,232 @@
+"""The checks of one item, wherever it lies: manifest, sealed bytes, receipt, log inclusion, custody chain,
+checkpoints, opened file.
+
+Decided here: what is checked against what, and the sentence each check says. A part that is absent is said to be
+absent; whether it may be is the caller's to decide (a bundle must have all, an item on a device has no receipt
+yet). Implements BU-10 to BU-13 of docs/spec/bundle.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar
+
+from vedette import note, proof, records
+from vedette.clock import iso
+from vedette.custody_entry import Entry
+from vedette.custody_verify import READ_BYTES, SegmentCheck, check_segment, verify_chain
+from vedette.errors import Integrity, NotTrusted
+from vedette.findings import Checks
+from vedette.keys import PublicKey
+from vedette.records import Manifest, Receipt, keyring
+from vedette.sealed import Identity, SealedReader
+
+T = TypeVar("T")
+Opener = Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One item's parts. `names` says what each part is called in the report: manifest, sealed, opened, receipt,
+    proof, journal.
+
+    `device` and `centre` are the keys that count here; None where none does. `sealed` and `opened` open the file
+    anew at each call.
+    """
+
+    names: Mapping[str, str]
+    manifest: bytes
+    device: PublicKey | None
+    centre: PublicKey | None
+    log_origin: str | None
+    receipt: bytes | None = None
+    proof: str | None = None
+    journal: Sequence[bytes] | None = None
+    sealed: Opener | None = None
+    opened: Opener | None = None
+    identities: Sequence[Identity] = field(default=(), repr=False)
+
+
+def check_evidence(evidence: Evidence, checks: Checks) -> None:
+    """Make every check that the parts allow; findings go to `checks`."""
+    manifest = _manifest(evidence, checks)
+    if manifest is None:
+        return
+    _sealed(evidence, manifest, checks)
+    receipt = _receipt(evidence, manifest, checks)
+    _proof(evidence, manifest, receipt, checks)
+    entries = _journal(evidence, manifest, checks)
+    if manifest.kind == "segment" and entries is not None:
+        _checkpoints(evidence, manifest, entries, checks)
+    _opened(evidence, manifest, checks)
+
+
+def digest_of(file: BinaryIO) -> tuple[int, str]:
+    """(size in bytes, SHA-256 in hex) of what is left of `file`, which is closed after."""
+    digest, size = hashlib.sha256(), 0
+    with file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+            size += len(piece)
+    return size, digest.hexdigest()
+
+
+def _manifest(evidence: Evidence, checks: Checks) -> Manifest | None:
+    name = evidence.names["manifest"]
+    manifest = checks.run(
+        "manifest",
+        name,
+        lambda: records.open_manifest(evidence.manifest, keyring(_known(evidence.device, "the device"))),
+        lambda found: f"signed by {found.device}: {found.kind} of {iso(found.started_us)}, {found.sealed_size} bytes",
+    )
+    if manifest is not None:
+        return manifest
+    return checks.run("manifest's form", name, lambda: records.peek_manifest(evidence.manifest), "readable, unsigned")
+
+
+def _sealed(evidence: Evidence, manifest: Manifest, checks: Checks) -> None:
+    name, opener = evidence.names["sealed"], evidence.sealed
+    if opener is None:
+        checks.absent("sealed file", name, "not here; only the opened item is")
+        return
+
+    def check() -> None:
+        size, digest = digest_of(opener())
+        if size != manifest.sealed_size:
+            raise Integrity(f"{size} bytes where the manifest says {manifest.sealed_size}: changed from byte {size} on")
+        if digest != manifest.sealed_sha256:
+            raise Integrity("its SHA-256 is not the one in the manifest: the file was changed")
+
+    checks.run("sealed file", name, check, "size and SHA-256 are those that the device signed")
+
+
+def _receipt(evidence: Evidence, manifest: Manifest, checks: Checks) -> Receipt | None:
+    name, record = evidence.names["receipt"], evidence.receipt
+    if record is None:
+        checks.absent("receipt", name, "not here: the centre has not signed for this item, as far as can be seen")
+        return None
+
+    def check() -> Receipt:
+        centre, origin = _known(evidence.centre, "the centre"), _known(evidence.log_origin, "the centre's log")
+        receipt = records.open_receipt(record, keyring(centre))
+        records.check_receipt(receipt, manifest, hashlib.sha256(evidence.manifest).hexdigest())
+        checkpoint = note.open_checkpoint(receipt.log_checkpoint, origin, centre)
+        if checkpoint.size <= receipt.log_index:
+            raise Integrity(f"its log checkpoint of {checkpoint.size} leaves does not reach leaf {receipt.log_index}")
+        return receipt
+
+    return checks.run(
+        "receipt", name, check, lambda receipt: f"the centre signed for these bytes at {iso(receipt.stored_us)}"
+    )
+
+
+def _proof(evidence: Evidence, manifest: Manifest, receipt: Receipt | None, checks: Checks) -> None:
+    name, text = evidence.names["proof"], evidence.proof
+    if text is None:
+        checks.absent("log inclusion", name, "not here: that the item is in the centre's log cannot be checked")
+        return
+
+    def check() -> str:
+        centre, origin = _known(evidence.centre, "the centre"), _known(evidence.log_origin, "the centre's log")
+        parsed = proof.Proof.from_text(text)
+        leaf, checkpoint = proof.verify(parsed, origin, centre)
+        manifest_sha256 = hashlib.sha256(evidence.manifest).hexdigest()
+        expected = proof.LogLeaf(
+            item=manifest.item,
+            kind=manifest.kind,
+            device=manifest.device,
+            sealed_sha256=manifest.sealed_sha256,
+            sealed_size=manifest.sealed_size,
+            manifest_sha256=manifest_sha256,
+            received_us=leaf.received_us,
+        )
+        if leaf != expected:
+            raise Integrity(f"leaf {parsed.index} of the log is of item {leaf.item} or of other bytes")
+        if receipt is not None and receipt.log_index != parsed.index:
+            raise Integrity(f"it is of leaf {parsed.index}, the receipt of leaf {receipt.log_index}")
+        return f"leaf {parsed.index} of {checkpoint.size} in log {checkpoint.origin}, received {iso(leaf.received_us)}"
+
+    checks.run("log inclusion", name, check, lambda said: said)
+
+
+def _journal(evidence: Evidence, manifest: Manifest, checks: Checks) -> list[Entry] | None:
+    name, lines = evidence.names["journal"], evidence.journal
+    if not lines:
+        checks.absent("custody chain", name, "no lines here: who did what to this item cannot be checked")
+        return None
+
+    def check() -> list[Entry]:
+        entries = verify_chain(lines, _known(evidence.device, "the device"))
+        if entries[0].device != manifest.device:
+            raise NotTrusted(f"the chain is of device {entries[0].device}, the item of {manifest.device}")
+        head = manifest.journal
+        for entry in entries:
+            if head and (entry.service, entry.seq) == (head.service, head.seq) and entry.sha256 != head.head:
+                raise Integrity(f"seq {entry.seq} is not the line that the manifest names: there are two chains")
+        return entries
+
+    return checks.run("custody chain", name, check, _chain_message)
+
+
+def _chain_message(entries: Sequence[Entry]) -> str:
+    first, last = entries[0], entries[-1]
+    return (
+        f"{len(entries)} lines of {first.service}, seq {first.seq} to {last.seq}, unbroken and signed by {first.device}"
+    )
+
+
+def _checkpoints(evidence: Evidence, manifest: Manifest, entries: Sequence[Entry], checks: Checks) -> None:
+    name, opener = evidence.names["sealed"], evidence.sealed
+    if opener is None:
+        return
+
+    def check() -> SegmentCheck:
+        with opener() as file:
+            found = check_segment(entries, manifest.item, file)
+        if found.fault:
+            raise Integrity(found.fault)
+        if not found.marks and manifest.complete:
+            raise Integrity("the custody chain has no checkpoint of this item")
+        return found
+
+    checks.run("checkpoints", name, check, _marks_message)
+
+
+def _marks_message(found: SegmentCheck) -> str:
+    rest = "to its end" if found.is_closed else "no line says where the file ends"
+    return f"{found.marks} hold: {found.proven_bytes} bytes, {found.proven_us / 1e6:.3f} s, {rest}"
+
+
+def _opened(evidence: Evidence, manifest: Manifest, checks: Checks) -> None:
+    name, opener, sealed = evidence.names["opened"], evidence.opened, evidence.sealed
+    if opener is None:
+        return
+
+    def check() -> None:
+        if digest_of(opener()) != (manifest.plain_size, manifest.plain_sha256):
+            raise Integrity("size or SHA-256 is not what the device recorded")
+
+    if manifest.plain_sha256 is None:
+        checks.absent("opened file", name, "the device did not state its hash (it was recovered after a cut)")
+    else:
+        checks.run("opened file", name, check, "it is what the device recorded, byte for byte")
+    if evidence.identities and sealed is not None:
+        checks.run(
+            "opens to it", name, lambda: _compare(sealed, opener, evidence.identities), "the sealed file opens to it"
+        )
+
+
+def _known(key: T | None, whose: str) -> T:
+    if key is None:
+        raise NotTrusted(f"no key of {whose} is known here that somebody vouches for")
+    return key
+
+
+def _compare(sealed: Opener, opened: Opener, identities: Sequence[Identity]) -> None:
+    with sealed() as source:
+        inside = digest_of(io.BufferedReader(SealedReader(source, identities), READ_BYTES))
+    if inside != digest_of(opened()):
+        raise Integrity("the sealed file opens to other bytes")
