@@ -1,7 +1,7 @@
 """One table: how well the shipped models find and read plates on photographs they were not trained on.
 
 `python -m models.evaluate [--data DIR] [--set ma_scenes ...]`.  Of the Moroccan sets only the validation split counts.
-Exactness is counted on the plates whose text is known; `?` in a known text stands for a character that was painted over.
+Exactness is counted on the plates whose text is known; `?` in it stands for a character painted over.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from simulator import world
 from simulator.report import Figures, Progress, gather
-from simulator.stage import Scene, Stage
+from simulator.stage import ON_START, Scene, Stage
 from vedette import spool
 from vedette.clock import SystemClock, iso
 from vedette.daemon import read_status
@@ -75,7 +75,7 @@ def scene(options: Options) -> Scene:
         rows = [] if options.plates else world.watchlist_rows(world.plan(options.seed, 60), now_us=now_us)
     else:
         seconds = options.seconds or 60
-        start = {"seed": str(options.seed), "seconds": str(seconds), "start_utc_us": "on-start"}
+        start = {"seed": str(options.seed), "seconds": str(seconds), "start_utc_us": ON_START}
         camera = {"adapter": "street", "rate": 25, "bitrate_kbps": 3000, "options": start}
         board = {"adapter": "sim", "options": start}
         rows = world.watchlist_rows(world.plan(options.seed, seconds), now_us=now_us)

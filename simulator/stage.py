@@ -21,6 +21,7 @@ from typing import Any
 
 from simulator.processes import Process
 from vedette import cli, files
+from vedette.clock import SystemClock
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
 
@@ -28,9 +29,9 @@ MARKER = ".vedette-demo"
 MEMORY = Path("/dev/shm")
 USER = "demo"
 READY_WITHIN_S = 60.0
+ON_START = "on-start"
+START_AFTER_US = 3_000_000
 SERVICES = ("uplink", "keeper", "reader", "recorder")
-
-_EXTRA = "install what is missing with: pip install 'vedette[simulator]'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +113,7 @@ class Stage:
 
     def start_device(self) -> None:
         """Start the four services; the recorder last, so that nothing of a short clip is missed."""
+        self._set_start()
         for name in ("uplink", "keeper", "reader"):
             self.services[name].start()
         self._wait("the watchlist on the device", lambda: (self.device / "watchlist" / "current.age").is_file())
@@ -154,6 +156,12 @@ class Stage:
                 raise Refused(f"waited {READY_WITHIN_S:.0f} s for {what}; see {self.logs}\n{words}")
             self.tend()
             time.sleep(0.1)
+
+    def _set_start(self) -> None:
+        """Tell camera and board when a drawn drive begins, so that one that restarts finds its place in it."""
+        path = self.device / "device.toml"
+        begins_us = SystemClock().utc_us() + START_AFTER_US
+        path.write_text(path.read_text().replace(f'"{ON_START}"', f'"{begins_us}"'))
 
     def _device_toml(self) -> str:
         sections: dict[str, dict[str, Any]] = {

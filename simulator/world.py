@@ -99,7 +99,10 @@ class Drive:
 
     def distance_m(self, at_us: int) -> float:
         """How far the own car has driven."""
-        return float(np.interp(at_us / _TICK_US, np.arange(len(self.travelled_m)), self.travelled_m))
+        tick, rest_us = divmod(max(0, at_us), _TICK_US)
+        tick = min(tick, len(self.travelled_m) - 2)
+        before, after = self.travelled_m[tick], self.travelled_m[tick + 1]
+        return float(before + (after - before) * min(1.0, rest_us / _TICK_US))
 
     def poses(self, at_us: int) -> list[CarPose]:
         """The cars in view, the farthest first."""

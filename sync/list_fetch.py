@@ -1,4 +1,4 @@
-"""Fetching a sealed watchlist in parts, as a pure state machine; whether the list is good is `vedette.watchlist`'s to say.
+"""Fetching a sealed watchlist in parts, as a pure state machine; whether it is good is `vedette.watchlist`'s to say.
 
 Decided here: which offer is followed, what is asked next, and when the same offer is not followed again for a while.
 Asking is repeated until it is answered; every message may be lost, doubled or late. Implements docs/spec/wire.md,
@@ -11,6 +11,7 @@ from vedette.wire import ListOffer, ListPart, ListWant
 
 FIRST_RETRY_US = 5_000_000
 MOST_RETRY_US = 60_000_000
+MAX_TRIES = 8
 REFUSED_PAUSE_US = 600_000_000
 
 
@@ -23,6 +24,7 @@ class ListFetch:
         self._got_bytes = 0
         self._asked_us: int | None = None
         self._retry_us = FIRST_RETRY_US
+        self._tries = 0
         self._refused: tuple[str, int] = ("", 0)
 
     @property
@@ -46,13 +48,16 @@ class ListFetch:
     def begin(self, offer: ListOffer, got_bytes: int) -> None:
         """Fetch `offer`, of which the first `got_bytes` are here already."""
         self._offer, self._got_bytes = offer, min(got_bytes, offer.size)
-        self._asked_us, self._retry_us = None, FIRST_RETRY_US
+        self._answered()
 
     def next_want(self, now_us: int) -> ListWant | None:
-        """What to ask now; call `asked` when the link took it."""
+        """What to ask now; call `asked` when the link took it. An offer that nobody honours is given up."""
         if self._offer is None or self.whole:
             return None
         if self._asked_us is not None and now_us < self._asked_us + self._retry_us:
+            return None
+        if self._tries >= MAX_TRIES:
+            self.refused(now_us)
             return None
         return ListWant(version=self._offer.version, offset=self._got_bytes)
 
@@ -61,6 +66,7 @@ class ListFetch:
         if self._asked_us is not None:
             self._retry_us = min(MOST_RETRY_US, self._retry_us * 2)
         self._asked_us = now_us
+        self._tries += 1
 
     def take(self, part: ListPart) -> bytes:
         """The bytes to append; none when the part is not the one asked for or runs past the list's end."""
@@ -70,19 +76,25 @@ class ListFetch:
         if part.offset + len(part.payload) > offer.size:
             return b""
         self._got_bytes += len(part.payload)
-        self._asked_us, self._retry_us = None, FIRST_RETRY_US
+        self._answered()
         return part.payload
 
     def lost_session(self) -> None:
         """Ask again at once in the next session."""
-        self._asked_us = None
+        self._answered()
 
-    def accepted(self, version: int) -> None:
-        """The list was verified and stored."""
-        self.have_version, self._offer = version, None
+    def accepted(self, version: int, now_us: int) -> None:
+        """The list was verified and stored; `version` is what its signature says, which an offer only claims."""
+        self.have_version = version
+        if self._offer is not None and self._offer.version != version:
+            self.refused(now_us)
+        self._offer = None
 
     def refused(self, now_us: int) -> None:
         """The bytes are not a list to be used: the same offer is not followed for a while."""
         if self._offer is not None:
             self._refused = (self._offer.sha256, now_us + REFUSED_PAUSE_US)
         self._offer = None
+
+    def _answered(self) -> None:
+        self._asked_us, self._retry_us, self._tries = None, FIRST_RETRY_US, 0

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from sync.parts import PartSet
-from vedette.errors import VedetteError
+from vedette.errors import NotFound, VedetteError
 from vedette.wire import (
     DEFAULT_PART_BYTES,
     MAX_PARTS,
@@ -41,6 +41,7 @@ FIRST_RETRY_US = 5_000_000
 LEAST_RETRY_US = 1_000_000
 MOST_RETRY_US = 60_000_000
 LEAST_SEAL_WAIT_US = 5_000_000
+UNHEARD_RETRY_US = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +154,7 @@ class _Upload:
     sent: PartSet = field(default_factory=lambda: PartSet(0))
     resent: set[int] = field(default_factory=set)
     fin_sent: bool = False
+    unheard: bool = False
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -164,15 +166,15 @@ class _Upload:
     def ask(self) -> None:
         self.state = _State.ASKING
         self.since_us = None
-        self.fin_sent = False
+        self.fin_sent = self.unheard = False
         self.in_flight.clear()
 
 
 class Sender:
     """All uploads of one device over one session; one thread, no clock, no disk. Times are monotonic microseconds.
 
-    `check_receipt(item, receipt)` returns when that is the centre's signed receipt for what the device holds as `item`
-    and raises a VedetteError otherwise.
+    `check_receipt(item, receipt)` returns when that is the centre's signed receipt for what the device holds as `item`,
+    and raises NotFound when it holds no such item (any more), another VedetteError when the receipt is wrong.
     """
 
     def __init__(
@@ -208,12 +210,19 @@ class Sender:
     def reset(self) -> None:
         """The session is gone and with it everything in flight; items are offered again in the next one."""
         self._uploads.clear()
+        self._retry = RetryTime()
 
     def undelivered(self, worker: str) -> None:
         """Nobody hears that worker any more: ask who takes over."""
         for upload in self._uploads.values():
             if upload.state is _State.SENDING and upload.worker == worker:
                 upload.ask()
+
+    def unheard(self, now_us: int) -> None:
+        """No ingest worker is there at all: ask again in a moment, which is no item's failure and no slow link."""
+        for upload in self._uploads.values():
+            if upload.state is _State.ASKING and upload.since_us is not None:
+                upload.since_us, upload.unheard = now_us, True
 
     def next_action(self) -> Action | None:
         """What to publish now, most urgent first, or None; call `sent` when the link took it."""
@@ -257,9 +266,9 @@ class Sender:
         silent = [one for one in self._uploads.values() if (due := self._due_us(one)) is not None and due <= now_us]
         outcomes: list[Outcome] = []
         for upload in silent:
-            if not upload.fin_sent:
+            if not (upload.fin_sent or upload.unheard):
                 self._retry.silence()
-            upload.tries += 1
+            upload.tries += 0 if upload.unheard else 1
             upload.ask()
             if upload.tries >= MAX_TRIES:
                 self.drop(upload.offer.item)
@@ -275,6 +284,8 @@ class Sender:
         """When silence about this upload is loss; None while it waits for nobody but us."""
         if upload.since_us is None:
             return None
+        if upload.unheard:
+            return upload.since_us + UNHEARD_RETRY_US
         if upload.state is _State.SENDING and not (upload.in_flight or upload.fin_sent or upload.credit == 0):
             return None
         return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if upload.fin_sent else self._retry.us)
@@ -311,6 +322,8 @@ class Sender:
     def _on_sealed(self, sealed: Sealed) -> list[Outcome]:
         try:
             self._check_receipt(sealed.item, sealed.receipt)
+        except NotFound:
+            return []
         except VedetteError as error:
             return [BadReceipt(item=sealed.item, why=str(error))]
         self.drop(sealed.item)
@@ -338,6 +351,7 @@ class Sender:
             upload.sent, upload.resent = PartSet(total), set()
         if PartSet(total, grant.have).count > upload.acked.count:
             upload.tries = 0
+        upload.unheard = False
         upload.state, upload.worker, upload.part_size = _State.SENDING, grant.worker, grant.part_size
         upload.credit, upload.acked = grant.credit, PartSet(total, grant.have)
         upload.in_flight.clear()

@@ -115,6 +115,7 @@ def first_member(file: BinaryIO, name: str, *, max_bytes: int, is_whole: Callabl
         if len(content) <= max_bytes and is_whole(content):
             return content
         contents.append(content)
+    _check_first_header(file, name)
     return contents[0][:max_bytes]
 
 
@@ -124,6 +125,19 @@ def member(name: str, pieces: Iterator[bytes]) -> Member:
     for piece in pieces:
         size, crc32 = size + len(piece), zlib.crc32(piece, crc32)
     return Member(name=name, size=size, crc32=crc32)
+
+
+def _check_first_header(file: BinaryIO, name: str) -> None:
+    """Integrity names the first byte of the first local header that no bundle has; checksum and sizes may be
+    anything.
+    """
+    expected = _local_header(Member(name=name, size=0, crc32=0))
+    file.seek(0)
+    found = file.read(len(expected))
+    checked = [*range(14), *range(26, len(expected))]
+    wrong = next((place for place in checked if found[place : place + 1] != expected[place : place + 1]), None)
+    if wrong is not None:
+        raise Integrity(f"byte {wrong} is not what the archive of a bundle has there; {name} cannot be read from it")
 
 
 def _sizes(file: BinaryIO, start: int) -> list[int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vedette import canonical
-from vedette.errors import Integrity
+from vedette.errors import Integrity, NotTrusted
 from vedette.fields import Fields
 from vedette.keys import PublicKey, SigningKey
 from vedette.note import base64_bytes
@@ -79,6 +79,8 @@ class Entry:
 
     def check_signature(self, public: PublicKey) -> None:
         """Return when `public` signed this line; raises NotTrusted (another key, or not its signature)."""
+        if self.key != public.key_id:
+            raise NotTrusted(f"it is signed by key {self.key}, the chain is checked against {public.key_id}")
         public.verify(self.sig, DOMAIN + canonical.dumps(self.to_body()))
 
 
@@ -137,5 +139,5 @@ def _detail(body: Mapping[str, Any]) -> dict[str, DetailValue]:
 
 def _matching(text: str, pattern: re.Pattern[str], what: str) -> str:
     if not pattern.match(text):
-        raise Integrity(f"custody line: {text[:40]!r} is not a {what}")
+        raise Integrity(f"custody line: {text[:40]!r} is no {what}")
     return text

@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
 from edge.camera.encode import X264Encoder
-from edge.camera.port import CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, CameraFault, EncodedUnit, SmallFrame, StreamInfo
 from vedette.clock import Clock
 from vedette.config import CameraSection
 from vedette.errors import NotFound, Refused, Usage
 
-MAX_FRAME_WIDTH, MAX_FRAME_HEIGHT = 1920, 1080
 MAX_BATCH = 16
 DEFAULT_RATE = Fraction(25)
 _COPIED_FORMATS = ("yuv420p", "yuvj420p")

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from vedette.errors import Refused
 
+MAX_FRAME_WIDTH, MAX_FRAME_HEIGHT = 1920, 1080
+
 
 class CameraFault(Refused):
     """A camera that was open broke: its process ended, its cable came out, its data make no sense."""

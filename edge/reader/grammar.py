@@ -18,7 +18,7 @@ MAX_VARIANTS = 24
 KNOWN, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -3.0, -6.0
 
 _MOROCCAN = re.compile(rf"([1-9]\d{{0,5}})([{ARABIC}])([1-9]\d?)")
-_MOROCCAN_SHORT = re.compile(rf"([1-9]\d{{1,5}})([شجم])")
+_MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم])")
 _MOROCCAN_TEMPORARY = re.compile(r"([1-9]\d{2,6})(WW)")
 # Shapes: A is a letter, 9 a digit.  Only shapes that a country issues in numbers.
 _SHAPES = {
@@ -58,20 +58,20 @@ _AMERICAN = (
     "AAA99A AA9AA9 99AAA9 9999AA AA999A 999AA9 AAAA99 AA99AA 9A99999 AAA9A9 9999A9 A9A9A9"
 )
 # The shapes most cars of the world carry: Brazil, Texas, New York; France, Italy; Britain; Spain; California.
-WIDESPREAD = frozenset("AAA9999 AAA9A99 AA999AA AA99AAA 9999AAA 9AAA999 AAA999".split())
+WIDESPREAD = frozenset({"AAA9999", "AAA9A99", "AA999AA", "AA99AAA", "9999AAA", "9AAA999", "AAA999"})
 _LOOK_ALIKE_LETTERS = {
     "0": "OQD", "1": "IL", "2": "Z", "3": "B", "4": "A", "5": "S", "6": "G", "7": "TZ", "8": "B", "9": "P",
 }  # fmt: skip
 _LOOK_ALIKE_DIGITS = {
-    "O": "0", "Q": "0", "D": "0", "U": "0", "I": "1", "L": "1", "J": "1", "T": "1", "Z": "27", "B": "8", "A": "4", "S": "5", "G": "6",
-    "P": "9", "E": "6",
+    "O": "0", "Q": "0", "D": "0", "U": "0", "I": "1", "L": "1", "J": "1", "T": "1", "Z": "27", "B": "8",
+    "A": "4", "S": "5", "G": "6", "P": "9", "E": "6",
 }  # fmt: skip
 _SPANISH_VOWELS = set("AEIOU")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """One text in its written form, the country it must be of (or empty), and its logarithm of likelihood beforehand."""
+    """One text in its written form, its country or an empty string, and its logarithm of likelihood beforehand."""
 
     text: str
     region: str

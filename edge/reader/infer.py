@@ -46,7 +46,8 @@ def _interpreter_class() -> Any:
             from tflite_runtime.interpreter import Interpreter
         except Exception as error:
             raise RuntimeMissing(
-                f"no TensorFlow Lite runtime can be used ({error}); install ai-edge-litert, or tflite-runtime with numpy<2"
+                f"no TensorFlow Lite runtime can be used ({error}); install ai-edge-litert, "
+                "or tflite-runtime with numpy<2"
             ) from error
     return Interpreter
 

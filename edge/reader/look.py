@@ -37,7 +37,7 @@ class Looker:
 
     @classmethod
     def load(cls, *, threads: int, folder: Path | None = None) -> Looker:
-        """Both models from the package (or from `folder`), their hashes checked; errors as in `registry` and `infer`."""
+        """Both models of the package or of `folder`, hashes checked; errors as in `registry` and `infer`."""
         files = (find_model("detector", folder=folder), find_model("reader", folder=folder))
         detector, reader = (Model.load(file.path, threads=threads) for file in files)
         return cls(Detector(detector), PlateReader(reader), {file.name: file.sha256 for file in files})

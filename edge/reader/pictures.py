@@ -22,6 +22,9 @@ VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".ts", ".m4v", ".webm", ".h2
 MAX_PIXELS = 50_000_000
 MAX_SIDE_PX = 30_000
 MAX_FILE_BYTES = 256 * 1024 * 1024
+JPEG_START = b"\xff\xd8"
+# A JPEG that was cut is decoded as far as it goes once the mark of its end follows.
+JPEG_END = b"\xff\xd9"
 # A JPEG can be decoded at an eighth of its size, so larger ones are still read.
 REDUCTIONS = ((1, cv2.IMREAD_GRAYSCALE), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
               (8, cv2.IMREAD_REDUCED_GRAYSCALE_8))  # fmt: skip
@@ -55,14 +58,21 @@ def read_picture(path: Path) -> Picture:
     size_px = picture_size(content.tobytes())
     if size_px is None or min(size_px) < 1:
         raise Unreadable("no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)")
-    reduction, flag = _reduction(*size_px, is_jpeg=content[:2].tobytes() == b"\xff\xd8")
+    is_jpeg = content[:2].tobytes() == JPEG_START
+    reduction, flag = _reduction(*size_px, is_jpeg=is_jpeg)
+    luma = _decoded(content, flag)
+    if luma is None and is_jpeg:
+        luma = _decoded(np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)]), flag)
+    if luma is None or luma.size == 0:
+        raise Unreadable("a damaged picture of which nothing can be decoded")
+    return Picture(luma=_eight_bits(luma), reduction=reduction)
+
+
+def _decoded(content: Luma, flag: int) -> NDArray[np.generic] | None:
     try:
-        luma = cv2.imdecode(content, flag | cv2.IMREAD_ANYDEPTH if flag == cv2.IMREAD_GRAYSCALE else flag)
+        return cv2.imdecode(content, flag | cv2.IMREAD_ANYDEPTH if flag == cv2.IMREAD_GRAYSCALE else flag)
     except (cv2.error, MemoryError) as error:
         raise Unreadable(f"cannot be decoded: {error}") from error
-    if luma is None or luma.size == 0:
-        raise Unreadable("no picture that can be decoded")
-    return Picture(luma=_eight_bits(luma), reduction=reduction)
 
 
 def _reduction(width: int, height: int, *, is_jpeg: bool) -> tuple[int, int]:

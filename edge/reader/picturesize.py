@@ -11,7 +11,7 @@ _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def picture_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None where it is none of them or cut too early."""
+    """Width and height of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None for anything else or a cut header."""
     for start, size_of in _FORMATS:
         if content.startswith(start):
             try:

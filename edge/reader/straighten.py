@@ -17,7 +17,7 @@ Quad = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """One way to cut: room beside and above in fractions of the plate, shear and tilt of what is taken, rows from-to."""
+    """One way to cut: room beside and above in fractions of the plate, shear, tilt, and the rows from top to bottom."""
 
     beside: float = 0.015
     above: float = 0.05

@@ -21,9 +21,11 @@ from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
 from edge.recorder.segments import OpenFile, PartFile, StreamFault
+from vedette.clock import Clock
 from vedette.errors import Refused
 from vedette.sealed import Recipient
 
+LOOK_US = 1_000_000
 RETRY_US = 2_000_000
 STALL_US = 1_000_000
 DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
@@ -73,20 +75,30 @@ class Gap:
 class Keeping:
     """The recorder's disk: at most one recording, or a named trouble, and the pre-event buffer beside it."""
 
-    def __init__(self, filing: Filing, buffer: PreEventBuffer, terms: Terms) -> None:
-        self._filing, self._buffer, self._terms = filing, buffer, terms
-        self._clock = filing.journal.clock
+    def __init__(
+        self, open_filing: Callable[[], Filing], spool_root: Path, clock: Clock, buffer: PreEventBuffer, terms: Terms
+    ) -> None:
+        """Nothing is opened yet; `repair` does, and a disk without one free byte only makes it trouble."""
+        self._open_filing, self._spool_root, self._clock = open_filing, spool_root, clock
+        self._buffer, self._terms = buffer, terms
+        self._opened: Filing | None = None
         self._gap: Gap | None = None
         self._last: tuple[int, int] | None = None
+        self._unwanted_us: int | None = None
         self._frame_us = 0
-        self._retry_us = 0
+        self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
         self.trouble: str | None = None
         self.counts = Counts()
 
     def repair(self) -> History:
-        """File what an earlier run left and return its history; trouble is noted, never raised."""
+        """Open the journal where it is not, file what an earlier run left and return its history.
+
+        A full or failing disk is noted, never raised. Raises Refused when the journal cannot be opened though there
+        is space: another recorder runs.
+        """
         history = History()
+        self._open()
         with self._on_disk():
             found = recover(self._filing, read_history(self._filing.journal.folder))
             self.counts.completed += found.completed
@@ -96,19 +108,38 @@ class Keeping:
             self._filing.tidy()
         return history
 
+    def _open(self) -> None:
+        if self._opened is not None:
+            return
+        try:
+            self._opened = self._open_filing()
+        except (OSError, Refused) as error:
+            if self._free() >= _LITTLE_BYTES:
+                raise
+            self._fail(error)
+
+    @property
+    def _filing(self) -> Filing:
+        if self._opened is None:
+            raise OSError(errno.ENOSPC, "the journal is not open yet")
+        return self._opened
+
     def note(self, event: str, detail: Detail) -> None:
         """Say something in the journal, where the disk takes it."""
         with self._on_disk():
             self._filing.journal.append(event, detail=detail)
 
     def broke_off(self, from_us: int | None, why: str) -> None:
-        """Remember that recording should have gone on from `from_us` (UTC) and did not."""
-        if from_us is not None and self._gap is None:
+        """Remember that recording should have gone on from `from_us` (UTC) and did not; the earliest counts."""
+        if from_us is not None and (self._gap is None or from_us < self._gap.from_us):
             self._gap = Gap(from_us, why)
 
     def begin(self, activation: str, info: StreamInfo, *, held: bool, is_marked: Callable[[int], bool]) -> None:
         """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs."""
+        self._look(self._clock.mono_us())
+        self._unwanted_us = None
         if self.recording is not None or self.trouble is not None:
+            self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
         form = Form(recipients=self._terms.recipients, info=info, segment_us=self._terms.segment_us,
                     open_file=self._terms.open_file)  # fmt: skip
@@ -135,9 +166,9 @@ class Keeping:
                 self.recording.stop(reason)
             self._collect()
             self.recording = self._last = None
-        if self._gap is not None:
-            with self._on_disk():
-                self._write_gap(self._clock.utc_us())
+        if self._gap is not None and self._unwanted_us is None:
+            self._unwanted_us = self._clock.utc_us()
+            self._close_gap()
 
     def interrupt(self, why: str) -> None:
         """End the recording, which is to go on: what is missing until it does is a gap."""
@@ -146,7 +177,7 @@ class Keeping:
         ended_us = None if self._last is None else self._last[0] + self._frame_us
         gap, self._gap = self._gap, None
         self.end(why)
-        self._gap = gap
+        self._gap = gap or self._gap
         self.broke_off(ended_us, why)
 
     def forget(self) -> None:
@@ -154,27 +185,38 @@ class Keeping:
         self._buffer.clear()
 
     def tend(self, now_us: int) -> None:
-        """Once a second: make what is recorded durable, look at the free space, try to get out of trouble."""
+        """Once a second make what is recorded durable and look at the free space; try to get out of trouble."""
         if self.recording is not None:
             with self._on_disk():
                 self.recording.keep(now_us)
             self._collect()
         if self.trouble is not None and now_us >= self._retry_us:
             self._get_out(now_us)
-        elif self.trouble is None and self._free() < self._terms.min_free_bytes:
-            self.trouble, self._retry_us = DISK_FULL, now_us + RETRY_US
-            self.interrupt(DISK_FULL)
+        else:
+            self._look(now_us)
 
     def close(self) -> None:
         """Say in the journal that the service stopped, and seal what it says."""
+        if self._opened is None:
+            return
         with self._on_disk():
             self._filing.journal.append("service.stopped")
             self._filing.tidy(all_of_it=True)
-        self._filing.journal.close()
+        self._opened.journal.close()
+        self._opened = None
 
     def free_mib(self) -> int:
         """The free space in MiB."""
         return self._free() >> 20
+
+    def _look(self, now_us: int) -> None:
+        """Once a second: is there still the space that must stay free?"""
+        if self.trouble is not None or now_us < self._look_us:
+            return
+        self._look_us = now_us + LOOK_US
+        if self._free() < self._terms.min_free_bytes:
+            self.trouble, self._retry_us = DISK_FULL, now_us + RETRY_US
+            self.interrupt(DISK_FULL)
 
     def _get_out(self, now_us: int) -> None:
         self._retry_us = now_us + RETRY_US
@@ -185,6 +227,13 @@ class Keeping:
         if history.last_stop is None and history.activation is not None:
             self.note("recording.stopped", {"reason": why})
             self.broke_off(history.broke_off_us, why)
+        self._close_gap()
+
+    def _close_gap(self) -> None:
+        """Name a gap that ended because recording is no longer wanted; not while the disk takes nothing."""
+        if self._unwanted_us is not None and self.trouble is None:
+            with self._on_disk():
+                self._write_gap(self._unwanted_us)
 
     def _name_gap(self, unit: EncodedUnit) -> None:
         last, self._last = self._last, (unit.utc_us, unit.mono_us)
@@ -212,7 +261,7 @@ class Keeping:
 
     def _free(self) -> int:
         try:
-            return self._terms.free_bytes(self._filing.spool_root)
+            return self._terms.free_bytes(self._spool_root)
         except OSError:
             return 0
 
@@ -222,15 +271,22 @@ class Keeping:
         full = getattr(error, "errno", None) in _NO_SPACE or self._free() < _LITTLE_BYTES
         return DISK_FULL if full else DISK_FAULT
 
+    def _fail(self, error: OSError | Refused) -> None:
+        """Be in trouble: the recording is let go as it lies."""
+        self.trouble = self._name(error)
+        self._retry_us = self._clock.mono_us() + RETRY_US
+        if self.recording is None:
+            return
+        self._collect()
+        self.recording.abandon()
+        self.recording = None
+        if self._last is not None:
+            self.broke_off(self._last[0] + self._frame_us, self.trouble)
+
     @contextmanager
     def _on_disk(self) -> Iterator[None]:
-        """Turn a disk that refuses into trouble: the recording is let go as it lies."""
+        """Turn a disk that refuses into trouble."""
         try:
             yield
         except (OSError, Refused) as error:
-            self.trouble = self._name(error)
-            self._retry_us = self._clock.mono_us() + RETRY_US
-            self._collect()
-            if self.recording is not None:
-                self.recording.abandon()
-            self.recording = None
+            self._fail(error)

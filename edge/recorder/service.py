@@ -86,7 +86,6 @@ class RecorderService:
         self._published = self._bad_commands = 0
         self._ended = False
         require_memory(config.run)
-        spool.make_folders(config.spool)
         self._source = Source(camera)
         self._keeping = self._open_keeping(config, terms)
         self._go_on(self._keeping.repair())
@@ -98,13 +97,13 @@ class RecorderService:
             self._obey()
         self._film(now_us)
         self._decide()
+        self._keeping.tend(now_us)
         if self._source.ended and not self._ended:
             self._ended = True
             self._keeping.end("ended")
             self._on_end()
         if now_us - self._second_us >= SECOND_US:
             self._second_us = now_us
-            self._keeping.tend(now_us)
             self._report()
         return IDLE_S if self._ended or self._source.info is None else 0.0
 
@@ -118,15 +117,22 @@ class RecorderService:
         self._report()
 
     def _open_keeping(self, config: DeviceConfig, terms: Terms) -> Keeping:
-        journal = Journal.open(
-            config.journals / self.name,
-            service=self.name,
-            device=config.device.id,
-            key=SigningKey.load(config.keys / "sign.pem"),
-            clock=self._clock,
-        )
-        filing = Filing(config.spool, journal, custody_recipients=load_trust(config.trust).lead_recipients())
-        return Keeping(filing, PreEventBuffer(length_us=self._policy.pre_event_us), terms)
+        key = SigningKey.load(config.keys / "sign.pem")
+        custody_recipients = load_trust(config.trust).lead_recipients()
+
+        def open_filing() -> Filing:
+            spool.make_folders(config.spool)
+            journal = Journal.open(
+                config.journals / self.name,
+                service=self.name,
+                device=config.device.id,
+                key=key,
+                clock=self._clock,
+            )
+            return Filing(config.spool, journal, custody_recipients=custody_recipients)
+
+        buffer = PreEventBuffer(length_us=self._policy.pre_event_us)
+        return Keeping(open_filing, config.spool, self._clock, buffer, terms)
 
     def _go_on(self, history: History) -> None:
         """Take up what a run before this one was doing, with the gap since it stopped."""

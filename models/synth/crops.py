@@ -78,7 +78,7 @@ def jittered(quad: Quad, rng: Generator, *, loose: float = 1.0) -> Quad:
 def seen(luma: Luma, quad: Quad, rng: Generator, *, harsh: float) -> Luma:
     """The quad photographed from some distance and stretched to the reader's input, brightness evened out."""
     width = int(np.exp(rng.uniform(np.log(50), np.log(230))))
-    tall = float(np.linalg.norm(quad[3] - quad[0]) / max(1.0, np.linalg.norm(quad[1] - quad[0])))
+    tall = float(np.linalg.norm(quad[3] - quad[0])) / max(1.0, float(np.linalg.norm(quad[1] - quad[0])))
     height = int(np.clip(width * tall, 10, 120))
     if width < 60 and height < 14:
         width, height = int(width * 1.3), int(height * 1.3)

@@ -5,7 +5,7 @@ Decides which faces may stand for a plate's lettering.  Nothing here knows about
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2
@@ -41,7 +41,7 @@ class FontsMissing(RuntimeError):
     """None of the typefaces of a list is installed."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def faces(kind: str) -> tuple[Path, ...]:
     """The installed files of one list: `plate`, `arabic` or `word`; raises FontsMissing when there is none."""
     wanted = {"plate": PLATE_FACES, "arabic": ARABIC_FACES, "word": WORD_FACES + PLATE_FACES}[kind]

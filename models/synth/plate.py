@@ -23,7 +23,7 @@ SMALL_PRINT = (
     "TEXAS", "California", "MISSOURI", "OHIO", "New York", "ALASKA", "FLORIDA", "The Lone Star State", "SUNSHINE STATE",
     "SHOW ME STATE", "www.visit.com", "AUTOHAUS", "SP - SAO PAULO", "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE",
     "BRASIL", "CURITIBA", "JAN", "DEC 09", "2016", "DUBLIN", "MAROC", "GARAGE CENTRAL", "COLLECTOR", "dealer.com",
-    "BA - SALVADOR", "PR - LONDRINA", "GRAND CANYON STATE", "Famous Potatoes", "Virginia", "ILLINOIS", "Land of Lincoln",
+    "BA - SALVADOR", "PR - LONDRINA", "GRAND CANYON STATE", "Famous Potatoes", "Virginia", "ILLINOIS",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class Street:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One training picture (320, 320), the corners of its plates (n, 4, 2), and boxes that must not be judged (m, 4)."""
+    """One training picture (320, 320), the corners of its plates (n, 4, 2), and boxes not to be judged (m, 4)."""
 
     luma: Luma
     quads: NDArray[np.float32]

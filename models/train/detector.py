@@ -41,8 +41,8 @@ def target_of(scene: Scene) -> tuple[NDArray[np.float32], NDArray[np.float32], N
     weight = np.zeros((CELLS, CELLS), dtype=np.float32)
     grid = (np.arange(CELLS, dtype=np.float32) + 0.5) * HEAT_STRIDE_PX
     for box in scene.ignored:
-        x0, y0, x1, y1 = (int(v // HEAT_STRIDE_PX) for v in box)
-        heat[max(0, y0) : y1 + 1, max(0, x0) : x1 + 1] = IGNORED
+        left, top, right, bottom = (int(v // HEAT_STRIDE_PX) for v in box)
+        heat[max(0, top) : bottom + 1, max(0, left) : right + 1] = IGNORED
     for quad in scene.quads:
         x0, y0, x1, y1 = bounds(quad)
         centre = quad.mean(axis=0)

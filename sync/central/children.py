@@ -8,6 +8,7 @@ centre started are ever signalled.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from vedette import files
 from vedette.errors import Refused
@@ -24,6 +26,7 @@ FIRST_PAUSE_US = 200_000
 MOST_PAUSE_US = 10_000_000
 STEADY_US = 30_000_000
 STOP_S = 5.0
+LOCK = "lock"
 MAX_LOG_BYTES = 1 << 20
 MAX_LAST_WORDS = 400
 
@@ -109,6 +112,27 @@ class Child:
         except OSError:
             return ""
         return text.strip()
+
+
+def take_lock(run: Path) -> IO[bytes]:
+    """Hold the lock of the centre whose run folder this is while the file is open; `Refused` when another has it."""
+    run.mkdir(exist_ok=True)
+    file = (run / LOCK).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(f"a centre is running on {run.parent} already; stop it first") from None
+    return file
+
+
+def is_running(run: Path) -> bool:
+    """Whether a centre holds the lock of this run folder."""
+    try:
+        take_lock(run).close()
+    except Refused:
+        return True
+    return False
 
 
 def process_start(pid: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sync.central import case_commands, fleet
 from sync.central.broker import broker_port
+from sync.central.children import is_running
 from sync.central.rows import ROLES
 from sync.central.store import Store
 from vedette import cli, config, daemon
@@ -157,7 +158,7 @@ def _status(args: argparse.Namespace) -> int:
         **{name: getattr(counts, name) for name in counts.__slots__ if name != "revision"},
     }
     ports = args.central / "run" / "ports.json"
-    if ports.is_file():
+    if is_running(args.central / "run") and ports.is_file():
         value["running"], value["ports"] = True, json.loads(ports.read_bytes())
         value["ingest"] = daemon.read_status(args.central / "run", "central")
     value["per_device"] = [

@@ -51,7 +51,7 @@ class Incoming:
 
         `NotTaken` when the disk has no room for it.
         """
-        self.close(init.item)
+        self.close(device, init.item)
         row = self._store.db.execute("SELECT part_size, have FROM transfers WHERE item = ?", [init.item]).fetchone()
         path = self.path(init.item)
         if row is None or not path.is_file():
@@ -98,19 +98,20 @@ class Incoming:
 
     def whole(self, item: str) -> Path:
         """The finished file, closed and with its length durable; its hash is the caller's to check."""
-        os.fsync(self._open[item].file.fileno())
-        self.close(item)
+        upload = self._open.pop(item)
+        os.fsync(upload.file.fileno())
+        upload.file.close()
         return self.path(item)
 
-    def close(self, item: str) -> None:
-        """Close the file and keep what is durable; an item that is not open is fine."""
-        upload = self._open.pop(item, None)
-        if upload is not None:
+    def close(self, device: str, item: str) -> None:
+        """Close this device's file and keep what is durable; one that is not open, or is another device's, stays so."""
+        upload = self._open.get(item)
+        if upload is not None and upload.device == device:
             upload.file.close()
+            del self._open[item]
 
     def discard(self, item: str) -> None:
-        """Forget the upload and delete its bytes; for bytes that turned out to be wrong."""
-        self.close(item)
+        """Forget an upload that is not open and delete its bytes."""
         self._store.db.execute("DELETE FROM transfers WHERE item = ?", [item])
         files.remove(self.path(item))
 

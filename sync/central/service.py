@@ -7,16 +7,14 @@ ingest does is ingest.py.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import sys
 from pathlib import Path
-from typing import IO
 
 from sync.central import fleet
 from sync.central.broker import Broker, broker_port
-from sync.central.children import Child
+from sync.central.children import Child, take_lock
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -24,7 +22,6 @@ from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics
 from vedette.clock import Clock, SystemClock
 from vedette.config import CentralConfig
-from vedette.errors import Refused
 from vedette.keys import SigningKey
 
 PORTS = "ports.json"
@@ -44,7 +41,7 @@ class Central:
     def __init__(self, config: CentralConfig, clock: Clock) -> None:
         """Take the folder's lock and start broker and pages; `Refused` when another centre has it or a port is busy."""
         self._config = config
-        self._lock = _lock(config.run)
+        self._lock = take_lock(config.run)
         self._clock = clock
         self._tend_at_us = 0
         self._status_at_us = 0
@@ -124,17 +121,6 @@ def run(config: CentralConfig) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     clock = SystemClock()
     return daemon.run(Central(config, clock), clock=clock)
-
-
-def _lock(run: Path) -> IO[bytes]:
-    run.mkdir(exist_ok=True)
-    file = (run / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise Refused(f"a centre is running on {run.parent} already; stop it first") from None
-    return file
 
 
 def _web_port(run: Path, pid: int | None) -> int | None:

@@ -132,21 +132,32 @@ def _extend(
 ) -> tuple[str | None, _Chain]:
     """(what is wrong with this journal, the chain after it)."""
     follows = first.seq == chain.seq + 1
+    start = (chain.seq, chain.head) if follows and chain.problem is None else None
+    end = (first.seq + len(lines) - 1, hashlib.sha256(lines[-1]).hexdigest())
+    error = _believe(db, item, lines, public, start)
+    if error is not None:
+        chain = _broken(chain, item, error)
+        if start is not None:
+            _believe(db, item, lines, public, None)  # it may be whole in itself and only not follow
+    if end[0] > chain.seq and (follows or error is None):
+        chain = _Chain(seq=end[0], head=end[1], utc_us=chain.utc_us if error else _utc_us(lines), problem=chain.problem)
+    return None if error is None else str(error), chain
+
+
+def _believe(
+    db: Database, item: str, lines: list[bytes], public: PublicKey, start: tuple[int, str] | None
+) -> VedetteError | None:
+    """Keep these lines if they are a chain that follows `start`; else why they are not."""
     try:
-        entries = verify_chain(lines, public, start=(chain.seq, chain.head) if follows else None)
-        for entry in entries:
+        for entry in verify_chain(lines, public, start=start):
             _keep_line(db, item, entry)
     except VedetteError as error:
-        chain = _broken(chain, item, error)
-        if follows:
-            # The next journal follows these bytes as they are, good or not; it may still be whole itself.
-            end = (first.seq + len(lines) - 1, hashlib.sha256(lines[-1]).hexdigest())
-            chain = _Chain(seq=end[0], head=end[1], utc_us=chain.utc_us, problem=chain.problem)
-        return str(error), chain
-    last = entries[-1]
-    if last.seq > chain.seq:
-        chain = _Chain(seq=last.seq, head=last.sha256, utc_us=last.utc_us, problem=chain.problem)
-    return None, chain
+        return error
+    return None
+
+
+def _utc_us(lines: list[bytes]) -> int:
+    return parse_line(lines[-1]).utc_us
 
 
 def _keep_line(db: Database, item: str, entry: Entry) -> None:

@@ -83,7 +83,7 @@ class Uploads:
         if isinstance(action, Write):
             return self._write(action)
         if isinstance(action, Forget):
-            self._incoming.close(action.item)
+            self._incoming.close(action.device, action.item)
             return []
         self._send(action.device, action.message)
         return []
@@ -98,7 +98,7 @@ class Uploads:
             code, text = RefuseCode.INVALID, str(error)
         except _DISK_TROUBLE as error:
             return self._busy(device, init.item, error)
-        self._incoming.close(init.item)
+        self._incoming.close(device, init.item)
         if code is not RefuseCode.BUSY:
             quarantine(self._store, device, init.item, code, text, init.manifest)
         return self._receiver.refuse(device, init.item, code, text[:400])
@@ -111,12 +111,21 @@ class Uploads:
         manifest = self._manifest(device, init)
         if self._incoming.owner(init.item) not in (None, device):
             raise NotTaken(RefuseCode.CONFLICT, f"item {init.item} is being sent by another device")
-        blob = self._store.blobs.path(init.sha256)
-        if blob.is_file() and self._incoming.is_whole(device, init):
-            receipts.check_bytes(blob, init)  # a crash came between the blob's rename and the commit of its row
+        if self._is_blob_already(device, init):
             return self._stored(device, init, manifest)
         part_size, have = self._incoming.open(device, init, action.part_size)
         return self._receiver.opened(device, init.item, part_size=part_size, have=have)
+
+    def _is_blob_already(self, device: str, init: Init) -> bool:
+        """Whether a crash came between the rename of this upload's whole blob and the commit of its row."""
+        blob = self._store.blobs.path(init.sha256)
+        if not blob.is_file() or not self._incoming.is_whole(device, init):
+            return False
+        try:
+            receipts.check_bytes(blob, init)
+        except Integrity:
+            return False
+        return True
 
     def _seal(self, action: Seal) -> list[Action]:
         device, init = action.device, action.init
@@ -159,5 +168,5 @@ class Uploads:
 
     def _busy(self, device: str, item: str, error: Exception) -> list[Action]:
         _log.error("item %s of %s waits, the centre's disk says: %s", item, device, error)
-        self._incoming.close(item)
+        self._incoming.close(device, item)
         return self._receiver.refuse(device, item, RefuseCode.BUSY, "the centre cannot write now; try later")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vedette import plates
@@ -33,6 +33,7 @@ def test_plate_is_refused_and_says_why_when_it_is_none(case: dict[str, Any]) -> 
     assert case["error"] in str(refused.value)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9_999_999), st.sampled_from(sorted(plates.ASCII_OF)), st.integers(1, 99))
 def test_written_form_stays_and_returns_from_ascii_when_the_plate_is_moroccan(
     serial: int, letter: str, prefecture: int
@@ -45,12 +46,14 @@ def test_written_form_stays_and_returns_from_ascii_when_the_plate_is_moroccan(
     assert plates.normalise(text, "").key == plate.key
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ABCXYZ0189", min_size=2, max_size=12))
 def test_written_form_stays_when_the_plate_is_latin(text: str) -> None:
     """WL-2, WL-3, WL-5."""
     assert plates.normalise(text, "FR").text == text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=70), st.sampled_from(["MA", "FR", ""]))
 def test_any_text_is_a_plate_in_its_written_form_or_a_plate_error(text: str, region: str) -> None:
     """WL-3, WL-6."""

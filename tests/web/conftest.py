@@ -1,4 +1,5 @@
-"""A real centre with one enrolled car, one recording of two segments, a custody journal and hits, for the tests of its pages."""
+"""A real centre with one enrolled car, one recording of two segments, a custody journal and hits, for the tests of its
+pages."""
 
 from __future__ import annotations
 
@@ -204,7 +205,10 @@ def pictures(text: str) -> dict[str, bytes]:
     context = np.linspace(60, 150, 360, dtype=np.uint8)[:, None, None].repeat(640, 1).repeat(3, 2).copy()
     cv2.rectangle(context, (190, 130), (450, 300), (120, 70, 40), -1)
     context[230:262, 260:380] = cv2.resize(crop, (120, 32))
-    return {name: cv2.imencode(".jpg", picture)[1].tobytes() for name, picture in (("crop.jpg", crop), ("context.jpg", context))}
+    return {
+        name: cv2.imencode(".jpg", picture)[1].tobytes()
+        for name, picture in (("crop.jpg", crop), ("context.jpg", context))
+    }
 
 
 def film(first: int) -> bytes:
@@ -212,7 +216,9 @@ def film(first: int) -> bytes:
     sink = io.BytesIO()
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "200000"}
     with av.open(sink, "w", format="mp4", options=options) as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"})
+        stream = container.add_stream(
+            "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
+        )
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         noise = np.random.default_rng(first)
         for index in range(SEGMENT_S * RATE):

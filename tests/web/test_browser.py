@@ -71,7 +71,7 @@ class Watched:
         self.page.wait_for_selector("nav")
 
     def until(self, expression: str, timeout_s: float = 15) -> None:
-        """Wait until a JavaScript expression is true (the content policy forbids playwright's own way, which is eval)."""
+        """Wait until an expression is true; the content policy forbids playwright's own way, which is eval."""
         deadline = time.monotonic() + timeout_s
         while not self.page.evaluate(expression):
             assert time.monotonic() < deadline, f"still false: {expression}"
@@ -137,7 +137,9 @@ def test_pictures_of_a_hit_are_drawn_when_the_page_is_open(tab: Watched, address
     assert widths == [240, 640]
 
 
-def test_recording_plays_segment_after_segment_when_the_key_is_unlocked(tab: Watched, address: str, centre: Any) -> None:
+def test_recording_plays_segment_after_segment_when_the_key_is_unlocked(
+    tab: Watched, address: str, centre: Any
+) -> None:
     tab.sign_in(address)
     tab.unlock(address, centre.segments[0], centre.evidence_key)
     tab.until("player.readyState >= 3")
@@ -148,7 +150,9 @@ def test_recording_plays_segment_after_segment_when_the_key_is_unlocked(tab: Wat
     tab.until("player.currentTime > 0.3")
     tab.page.click("#lock")
     tab.page.wait_for_selector("#unlock")
-    assert [one.reason for one in centre.store.accesses(centre.segments[1]) if one.action == "play"] == ["Enquête 2026/117"]
+    assert [one.reason for one in centre.store.accesses(centre.segments[1]) if one.action == "play"] == [
+        "Enquête 2026/117"
+    ]
 
 
 def test_cut_segment_plays_to_its_last_whole_chunk_when_power_was_lost(

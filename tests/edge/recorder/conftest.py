@@ -1,10 +1,10 @@
 """A device folder with keys and trust, a camera that gives what it is told to, and the service around them."""
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from vedette.clock import FakeClock
 from vedette.config import CameraSection, DeviceConfig
 from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import journal_files
+from vedette.daemon import read_status
 from vedette.keys import SigningKey
 from vedette.sealed import HybridIdentity, SealedReader
 from vedette.trust import Trust, load_trust
@@ -72,13 +73,13 @@ def pictures(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[np
     """Moving noise, I420: enough bits that a second of it fills sealed chunks."""
     generator = np.random.default_rng(7)
     noise = generator.integers(0, 255, (height * 3 // 2, width), dtype=np.uint8)
-    return [np.roll(noise, 7 * n, axis=1) for n in range(count)]
+    return [np.roll(noise, n // 2, axis=1) for n in range(count)]
 
 
 _units: list[tuple[bytes, bool]] = []
 
 
-def coded(count: int) -> list[tuple[bytes, bool]]:
+def coded_pictures(count: int) -> list[tuple[bytes, bool]]:
     """`count` coded pictures, a key picture every second; coded once for all tests."""
     if len(_units) < count:
         encoder = X264Encoder(WIDTH, HEIGHT, RATE, bitrate=3_000_000)
@@ -93,6 +94,7 @@ class ScriptedCamera:
 
     clock: FakeClock
     total: int = 10_000
+    frames: bool = True
     breaks_at: int = -1
     index: int = 0
     opens: int = 0
@@ -114,17 +116,32 @@ class ScriptedCamera:
             self.ended = True
             return []
         self.clock.advance(FRAME_US + self.jumps.pop(self.index, 0))
-        data, is_key = coded(100)[self.index % 100]
+        data, is_key = coded_pictures(100)[self.index % 100]
         media_us = self.clock.mono_us() - self.start[1] - FRAME_US
         times = {"utc_us": self.start[0] + media_us, "mono_us": self.start[1] + media_us}
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
         grey = np.full((HEIGHT * 3 // 2, WIDTH), self.index % 256, np.uint8)
         frame = SmallFrame(i420=grey, index=self.index, media_us=media_us, **times)
         self.index += 1
-        return [unit, frame]
+        return [unit, frame] if self.frames else [unit]
 
     def close(self) -> None:
         self.is_open = False
+
+
+@pytest.fixture
+def coded() -> Callable[[int], list[tuple[bytes, bool]]]:
+    return coded_pictures
+
+
+@pytest.fixture(scope="session")
+def b_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip whose decoding order is not its showing order."""
+    path = tmp_path_factory.mktemp("clip") / "b.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=3"]
+    coding = ["-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "25", "-pix_fmt", "yuv420p"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, *coding, str(path)], check=True)
+    return path
 
 
 @pytest.fixture
@@ -163,6 +180,16 @@ class Bench:
     clock: FakeClock
     camera: ScriptedCamera
     service: RecorderService
+    is_closed: bool = False
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self.service.close()
+
+    def status(self) -> dict[str, object]:
+        self.service._report()
+        return read_status(self.device.run, "recorder")
 
     def steps(self, count: int) -> None:
         for _ in range(count):
@@ -176,7 +203,9 @@ MakeBench = Callable[..., Bench]
 def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
     made: list[Bench] = []
 
-    def make(*, camera: ScriptedCamera | None = None, terms: dict[str, object] | None = None, **recorder: object) -> Bench:
+    def make(
+        *, camera: ScriptedCamera | None = None, terms: dict[str, object] | None = None, **recorder: object
+    ) -> Bench:
         found = device.config(**recorder)
         used = camera or ScriptedCamera(clock)
         values: dict[str, object] = {
@@ -186,14 +215,16 @@ def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
             **(terms or {}),
         }
         service = RecorderService(
-            found, clock, camera=used, terms=Terms(**values), on_end=lambda: None, read_timeout_s=0  # type: ignore[arg-type]
+            found,
+            clock,
+            camera=used,
+            terms=Terms(**values),
+            on_end=lambda: None,
+            read_timeout_s=0,  # type: ignore[arg-type]
         )
         made.append(Bench(device, clock, used, service))
         return made[-1]
 
     yield make
     for one in made:
-        one.service.close()
-
-
-assert Fraction(RATE) == RATE
+        one.close()

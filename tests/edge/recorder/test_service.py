@@ -18,5 +18,6 @@ def test_recorder_keeps_every_picture_when_mode_is_continuous(device, bench):
         data = device.opened(item)
         with av.open(io.BytesIO(data)) as mp4:
             assert len([f for f in mp4.decode(video=0)]) == item.manifest.media.frames
-    for l in device.lines(): print(l[:300])
+    for l in device.lines():
+        print(l[:300])
     assert 0

@@ -1,0 +1,1 @@
+"""Speed and memory, each beside a named reference measured in the same run: `make bench`."""

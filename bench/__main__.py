@@ -1,0 +1,38 @@
+"""`python -m bench`: prints the table; `python -m bench seal list` only the named parts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+
+from bench import evidence, plates, transfer
+from bench.harness import Row
+from vedette.cli import table
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "reader": plates.reader_stages,
+    "list": plates.list_lookup,
+    "seal": evidence.sealing,
+    "segment": evidence.segment_writer,
+    "transfer": transfer.transfer,
+}
+HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
+
+
+def main(names: list[str]) -> int:
+    """Run the parts named, all when none is, and print one table."""
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        print(f"bench: no part is called {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    rows = [row for name in (names or PARTS) for row in PARTS[name]()]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(table([row.cells() for row in rows], heads=HEADS))
+    print("\nratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

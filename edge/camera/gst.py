@@ -1,0 +1,276 @@
+"""Cameras behind GStreamer: Jetson sensors, USB cameras, and a test picture.
+
+Decided here: one `gst-launch-1.0` child with one pipeline and two ends, each a pipe in GDP: H.264 access units, which
+may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. When the recorder
+dies the pipes break and the child ends by itself. `[camera] source` is `BOARD` or `BOARD:DEVICE`; the boards are in
+`BOARDS`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of L4T.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.camera.annexb import ParameterSets
+from edge.camera.gdp import GdpBuffer, GdpReader
+from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from vedette.clock import Clock
+from vedette.config import CameraSection
+from vedette.errors import Integrity, NotFound, Refused, Usage
+
+LAUNCH = "gst-launch-1.0"
+START_S = 15.0
+STOP_S = 3.0
+PIPE_BYTES = 1 << 20
+MAX_ERROR_BYTES = 4096
+MAX_READS = 64
+
+_DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Board:
+    """How one kind of camera is read: its source up to the tee, how it is encoded, how it becomes I420."""
+
+    source: str
+    encode: str
+    picture: str
+    device: str = ""
+
+
+_RAW = "video/x-raw,format=I420,width={width},height={height},framerate={rate}/1"
+_X264 = (
+    "x264enc tune=zerolatency speed-preset={preset} bitrate={kbps} key-int-max={rate} bframes=0"
+    " ! h264parse config-interval=-1"
+)
+_SCALE = "videoscale ! video/x-raw,width={small_width},height={small_height}"
+_ARGUS = (
+    "nvarguscamerasrc sensor-id={device}"
+    " ! video/x-raw(memory:NVMM),format=NV12,width={width},height={height},framerate={rate}/1"
+)
+_NV_I420 = "nvvidconv ! video/x-raw,format=I420,width={small_width},height={small_height}"
+
+BOARDS = {
+    "test": Board(source="videotestsrc is-live=true pattern=ball ! " + _RAW, encode=_X264, picture=_SCALE),
+    "v4l2": Board(
+        source="v4l2src device={device} ! videoconvert ! videoscale ! videorate ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="/dev/video0",
+    ),
+    "v4l2-mjpeg": Board(
+        source="v4l2src device={device} ! image/jpeg,width={width},height={height} ! jpegdec"
+        " ! videoconvert ! videorate ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="/dev/video0",
+    ),
+    "jetson": Board(
+        source=_ARGUS,
+        encode="nvv4l2h264enc bitrate={bps} insert-sps-pps=1 idrinterval={rate} iframeinterval={rate} maxperf-enable=1"
+        " ! h264parse config-interval=-1",
+        picture=_NV_I420,
+        device="0",
+    ),
+    # Orin Nano has no H.264 encoder in hardware.
+    "jetson-cpu": Board(
+        source=_ARGUS + " ! nvvidconv ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="0",
+    ),
+}
+
+
+def open_gst(config: CameraSection, clock: Clock) -> GstCamera:
+    """The GStreamer adapter for `config`; Usage for an unknown board, a strange device or size."""
+    return GstCamera(config, clock, pipeline=pipeline(config))
+
+
+def pipeline(config: CameraSection) -> str:
+    """The pipeline for `config`, with `{units}` and `{pictures}` where the two pipes' numbers go."""
+    name, _, device = config.source.partition(":")
+    board = BOARDS.get(name)
+    if board is None:
+        raise Usage(
+            f"[camera] source: {name!r} is not a board: {', '.join(BOARDS)}, each with :DEVICE where it has one"
+        )
+    if not _DEVICE.match(device):
+        raise Usage(f"[camera] source: {device!r} is not the name of a device")
+    if config.width % 8 or config.height % 2:
+        raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
+    small_width, small_height = _small(config)
+    values = {
+        "device": device or board.device, "width": config.width, "height": config.height, "rate": config.rate,
+        "small_width": small_width, "small_height": small_height, "preset": config.preset,
+        "kbps": config.bitrate_kbps, "bps": config.bitrate_kbps * 1000,
+    }  # fmt: skip
+    source, encode, picture = (text.format(**values) for text in (board.source, board.encode, board.picture))
+    return (
+        f"{source} ! tee name=both"
+        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {encode}"
+        " ! video/x-h264,stream-format=byte-stream,alignment=au"
+        " ! gdppay crc-header=false crc-payload=false ! fdsink sync=false fd={units}"
+        f" both. ! queue leaky=downstream max-size-buffers=1 ! {picture}"
+        " ! gdppay crc-header=false crc-payload=false ! fdsink sync=false fd={pictures}"
+    )
+
+
+class GstCamera:
+    """A camera that a GStreamer child reads."""
+
+    ended = False
+
+    def __init__(self, config: CameraSection, clock: Clock, *, pipeline: str) -> None:
+        self._config, self._clock, self._pipeline = config, clock, pipeline
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ends: dict[int, GdpReader] = {}
+        self._units = self._pictures = -1
+        self._sets = ParameterSets()
+        self._first: list[EncodedUnit | SmallFrame] = []
+        self._base_us: int | None = None
+        self._index = 0
+
+    def open(self) -> StreamInfo:
+        """Start the pipeline and wait for its first picture.
+
+        Raises NotFound without GStreamer, Refused with its words when the pipeline does not start.
+        """
+        if shutil.which(LAUNCH) is None:
+            raise NotFound(f"{LAUNCH} is not installed; install gstreamer1.0-tools and the plugins")
+        self.close()
+        self._start()
+        until_us = self._clock.mono_us() + int(START_S * 1e6)
+        try:
+            while not any(isinstance(one, EncodedUnit) for one in self._first):
+                if self._clock.mono_us() > until_us:
+                    raise CameraFault(f"no picture in {START_S:g} s")
+                self._first += self._take(0.1)
+        except CameraFault as error:
+            self.close()
+            raise Refused(f"the camera {self._config.source} does not start: {error}") from None
+        return StreamInfo(width=self._config.width, height=self._config.height, rate_num=self._config.rate, rate_den=1)
+
+    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+        """What has arrived. Raises CameraFault when the pipeline ended, with GStreamer's own words."""
+        found, self._first = self._first, []
+        return found or self._take(timeout_s)
+
+    def close(self) -> None:
+        """Stop the child and wait for it."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = {}
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stderr is not None:
+            child.stderr.close()
+
+    def _start(self) -> None:
+        self._base_us, self._first, self._sets = None, [], ParameterSets()
+        self._units, units_end = os.pipe()
+        self._pictures, pictures_end = os.pipe()
+        self._ends = {self._units: GdpReader(), self._pictures: GdpReader()}
+        for end in self._ends:
+            os.set_blocking(end, False)
+            with suppress(OSError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        words = self._pipeline.format(units=units_end, pictures=pictures_end).split()
+        try:
+            self._child = subprocess.Popen(
+                [LAUNCH, "-q", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(units_end, pictures_end),
+            )
+        finally:
+            os.close(units_end)
+            os.close(pictures_end)
+        assert self._child.stderr is not None
+        os.set_blocking(self._child.stderr.fileno(), False)
+
+    def _take(self, timeout_s: float) -> list[EncodedUnit | SmallFrame]:
+        if not self._ends:
+            raise CameraFault("the camera is not open")
+        found: list[EncodedUnit | SmallFrame] = []
+        ready, _, _ = select.select(list(self._ends), [], [], timeout_s)
+        for end in ready:
+            for buffer in self._buffers(end):
+                found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
+        return found
+
+    def _buffers(self, end: int) -> list[GdpBuffer]:
+        """The buffers one pipe has now, a bounded number of reads at a time."""
+        found: list[GdpBuffer] = []
+        for _ in range(MAX_READS):
+            try:
+                data = os.read(end, PIPE_BYTES)
+                if not data:
+                    raise CameraFault(f"GStreamer ended: {self._last_words()}")
+                found += self._ends[end].feed(data)
+            except BlockingIOError:
+                break
+            except Integrity as error:
+                raise CameraFault(str(error)) from None
+        return found
+
+    def _times(self, buffer: GdpBuffer) -> tuple[int, int, int]:
+        """(media, UTC, monotonic) of a buffer in microseconds.
+
+        The pipeline's clock is the monotonic clock from another zero; the least delayed buffer so far tells where.
+        """
+        now_us = self._clock.mono_us()
+        media_us = buffer.pts_us or 0
+        self._base_us = min(now_us - media_us, self._base_us if self._base_us is not None else now_us)
+        mono_us = self._base_us + media_us
+        return media_us, self._clock.utc_us() - (now_us - mono_us), mono_us
+
+    def _unit(self, buffer: GdpBuffer) -> EncodedUnit:
+        data, is_key = self._sets.complete(buffer.payload)
+        media_us, utc_us, mono_us = self._times(buffer)
+        return EncodedUnit(data=data, pts_us=media_us, is_key=is_key, utc_us=utc_us, mono_us=mono_us)
+
+    def _frame(self, buffer: GdpBuffer) -> SmallFrame:
+        width, height = _small(self._config)
+        if len(buffer.payload) != width * height * 3 // 2:
+            raise CameraFault(f"a picture of {len(buffer.payload)} bytes came where {width}x{height} was expected")
+        media_us, utc_us, mono_us = self._times(buffer)
+        picture = np.frombuffer(buffer.payload, np.uint8).reshape(height * 3 // 2, width)
+        self._index += 1
+        return SmallFrame(i420=picture, index=self._index - 1, utc_us=utc_us, mono_us=mono_us, media_us=media_us)
+
+    def _last_words(self) -> str:
+        """What GStreamer said last on its way out."""
+        child = self._child
+        if child is None or child.stderr is None:
+            return "no reason given"
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(1.0)
+        said = (child.stderr.read(MAX_ERROR_BYTES) or b"").decode("utf-8", "replace")
+        lines = [line.strip() for line in said.splitlines()]
+        telling = [line for word in ("ERROR: from", "ERROR", "WARNING") for line in lines if word in line]
+        return telling[0][:300] if telling else f"exit status {child.returncode}"
+
+
+def _small(config: CameraSection) -> tuple[int, int]:
+    """The size of the pictures for the reader: the camera's own, or reduced to fit 1920x1080."""
+    scale = min(1.0, MAX_FRAME_WIDTH / config.width, MAX_FRAME_HEIGHT / config.height)
+    return int(config.width * scale) // 8 * 8, int(config.height * scale) // 2 * 2

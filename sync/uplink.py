@@ -1,0 +1,254 @@
+"""The device's uplink, the only service with a network: sends what is spooled, keeps receipts, fetches the watchlist.
+
+Decided here: the order of one step, and what is written when (a receipt only after it was checked against our own
+manifest). Deletes no evidence, ever. The rules are `sync.outbox` (what next), `sync.sender` (how), `sync.holdings`
+(what a receipt must say) and `sync.list_fetch`. Implements docs/spec/wire.md, "Device".
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sync.holdings import Holdings
+from sync.link import Connected, Disconnected, Event, Link, Message, Undelivered
+from sync.outbox import Network, Outbox, next_work
+from sync.sender import Action, BadReceipt, Done, Outcome, Sender, SendFin, SendPart, Stopped
+from sync.uplink_report import UplinkReport
+from sync.watchlist_intake import WatchlistIntake
+from vedette.clock import Clock
+from vedette.custody import Journal
+from vedette.errors import Integrity, VedetteError
+from vedette.topics import COMMAND, parse_topic, topic
+from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
+
+IDLE_S = 0.2
+LOOK_EVERY_US = 100_000
+MAX_ACTIONS = 64
+MAX_TOLD = 1000
+_log = logging.getLogger("vedette.uplink")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UplinkParts:
+    """Everything the uplink works with, made by `sync.uplink_commands` or a test."""
+
+    device: str
+    clock: Clock
+    link: Link
+    outbox: Outbox
+    holdings: Holdings
+    sender: Sender
+    intake: WatchlistIntake
+    journal: Journal
+    report: UplinkReport
+    network: Network
+
+
+class Uplink:
+    """One device's uplink as a service that steps; it waits only for its link, and only when it has nothing to send."""
+
+    name = "uplink"
+
+    def __init__(self, parts: UplinkParts) -> None:
+        self._parts = parts
+        self._idle = False
+        self._look_us = 0
+        self._told: set[str] = set()
+
+    def step(self, now_us: int) -> float:
+        """Hear, look for work, send, report. Returns 0: waiting for something to do is part of hearing."""
+        events = self._parts.link.poll(IDLE_S if self._idle else 0.0)
+        now_us = self._parts.clock.mono_us()
+        for event in events:
+            self._hear(event, now_us)
+        self._note(self._parts.sender.tick(now_us), now_us)
+        if now_us >= self._look_us:
+            self._look_us = now_us + LOOK_EVERY_US
+            self._look_for_work(now_us)
+        sent = self._publish(now_us)
+        self._report(now_us)
+        self._idle = not events and not sent
+        return 0.0
+
+    def close(self) -> None:
+        """Say goodbye; everything that matters is on the disk already."""
+        parts = self._parts
+        self._birth(online=False)
+        parts.link.close()
+        parts.holdings.release_all()
+        parts.report.write_file(connected=False, outbox=parts.outbox, list_version=parts.intake.version)
+        parts.outbox.close()
+        self._journal("service.stopped", None, {})
+        parts.journal.close()
+
+    def _hear(self, event: Event, now_us: int) -> None:
+        parts = self._parts
+        if isinstance(event, Message):
+            self._message(event, now_us)
+        elif isinstance(event, Undelivered):
+            self._undelivered(event, now_us)
+        elif isinstance(event, (Connected, Disconnected)):
+            parts.sender.reset()
+            parts.holdings.release_all()
+            parts.intake.lost_session()
+            self._look_us = 0
+            if isinstance(event, Connected):
+                self._birth(online=True)
+            else:
+                parts.report.trouble(event.reason)
+
+    def _undelivered(self, event: Undelivered, now_us: int) -> None:
+        self._parts.report.trouble(f"{event.topic}: {event.reason}")
+        address = parse_topic(event.topic)
+        if address.worker is not None:
+            self._parts.sender.undelivered(address.worker)
+        elif address.name == Init.name:
+            self._parts.sender.unheard(now_us)
+
+    def _message(self, event: Message, now_us: int) -> None:
+        parts = self._parts
+        try:
+            address = parse_topic(event.topic)
+            if address.name == COMMAND:
+                parts.report.commands_ignored += 1
+                return
+            message = decode(address.name, event.payload)
+        except Integrity as error:
+            parts.report.messages_refused += 1
+            parts.report.trouble(str(error))
+            return
+        if isinstance(message, (Grant, Ack, Sealed, Refuse)):
+            self._note(parts.sender.receive(message, now_us), now_us)
+        elif isinstance(message, (ListOffer, ListPart)):
+            self._list(message, now_us)
+
+    def _list(self, message: ListOffer | ListPart, now_us: int) -> None:
+        try:
+            version = self._parts.intake.take(message, now_us)
+        except VedetteError as error:
+            self._parts.report.trouble(str(error))
+            self._journal("watchlist.refused", None, {"offered": message.version, "why": str(error)[:300]})
+            return
+        if version is not None:
+            self._journal("watchlist.accepted", None, {"version": version})
+            self._birth(online=True)
+
+    def _look_for_work(self, now_us: int) -> None:
+        parts = self._parts
+        for item_id in parts.outbox.refresh(now_us):
+            if parts.holdings.has_receipt(item_id):
+                parts.outbox.done(item_id)
+        while parts.link.connected:
+            work = next_work(
+                parts.outbox.items.values(),
+                now_us=now_us,
+                network=parts.network,
+                under_way=parts.sender.under_way,
+            )
+            if work is None or not parts.sender.has_room(work.priority):
+                return
+            try:
+                parts.sender.offer(parts.holdings.offer(work.item_id))
+            except (VedetteError, OSError) as error:
+                self._failed(work.item_id, now_us, str(error))
+
+    def _publish(self, now_us: int) -> int:
+        parts = self._parts
+        want = parts.intake.next_want(now_us) if parts.link.connected else None
+        if want is not None and parts.link.publish(topic(parts.device, want), want.encode()):
+            parts.intake.asked(now_us)
+        for count in range(MAX_ACTIONS):
+            action = parts.sender.next_action()
+            if action is None or not self._send(action, now_us):
+                return count
+        return MAX_ACTIONS
+
+    def _send(self, action: Action, now_us: int) -> bool:
+        """Publish one action; False when the link takes no more now."""
+        parts = self._parts
+        try:
+            message = parts.holdings.read(action) if isinstance(action, SendPart) else action.message
+            worker = action.worker if isinstance(action, (SendPart, SendFin)) else None
+            taken = parts.link.publish(topic(parts.device, message, worker), message.encode())
+        except (VedetteError, OSError) as error:
+            item = action.item if isinstance(action, SendPart) else action.message.item
+            parts.sender.drop(item)
+            self._failed(item, now_us, str(error))
+            return True
+        if taken:
+            parts.sender.sent(action, now_us)
+            parts.report.bytes_sent += action.length if isinstance(action, SendPart) else 0
+        return taken
+
+    def _note(self, outcomes: list[Outcome], now_us: int) -> None:
+        for outcome in outcomes:
+            self._look_us = 0
+            if isinstance(outcome, Done):
+                self._done(outcome, now_us)
+            elif isinstance(outcome, Stopped):
+                self._stopped(outcome, now_us)
+            else:
+                self._bad_receipt(outcome)
+
+    def _done(self, done: Done, now_us: int) -> None:
+        parts = self._parts
+        parts.holdings.release(done.item)
+        if done.item not in parts.outbox.items:
+            return
+        try:
+            parts.holdings.keep_receipt(done.item, done.receipt)
+        except (VedetteError, OSError) as error:
+            self._failed(done.item, now_us, f"its receipt could not be kept: {error}")
+            return
+        parts.outbox.done(done.item)
+        parts.report.receipts += 1
+
+    def _stopped(self, stopped: Stopped, now_us: int) -> None:
+        parts = self._parts
+        parts.holdings.release(stopped.item)
+        code, temporary = "no-answer", True
+        if stopped.code is not None:
+            code, temporary = stopped.code.value, stopped.code.temporary
+        parts.outbox.fail(stopped.item, now_us=now_us, code=code, temporary=temporary, why=stopped.text)
+        parts.report.trouble(f"item {stopped.item}: {code}: {stopped.text}")
+        if not temporary:
+            parts.report.refused += 1
+            self._journal("item.refused", stopped.item, {"code": code, "why": stopped.text[:300]})
+
+    def _bad_receipt(self, bad: BadReceipt) -> None:
+        self._parts.report.receipts_refused += 1
+        self._parts.report.trouble(bad.why)
+        if bad.item not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(bad.item)
+            self._journal("receipt.refused", bad.item, {"why": bad.why[:300]})
+
+    def _failed(self, item_id: str, now_us: int, why: str) -> None:
+        self._parts.holdings.release(item_id)
+        self._parts.outbox.fail(item_id, now_us=now_us, code="unsendable", temporary=True, why=why)
+        self._parts.report.trouble(f"item {item_id}: {why}")
+
+    def _journal(self, event: str, item: str | None, detail: dict[str, int | str | bool | None]) -> None:
+        """Write custody; a disk that takes no line does not stop the sending of what is on it."""
+        try:
+            self._parts.journal.append(event, item, detail)
+        except VedetteError as error:
+            self._parts.report.trouble(str(error))
+        self._parts.report.journalled = True
+
+    def _birth(self, *, online: bool) -> None:
+        parts = self._parts
+        if parts.link.connected:
+            birth = parts.report.birth(online=online, list_version=parts.intake.version)
+            parts.link.publish(topic(parts.device, birth), birth.encode(), retain=True)
+
+    def _report(self, now_us: int) -> None:
+        parts = self._parts
+        if parts.report.file_due(now_us):
+            parts.report.write_file(
+                connected=parts.link.connected, outbox=parts.outbox, list_version=parts.intake.version
+            )
+        if parts.link.connected and parts.report.message_due(now_us):
+            status = parts.report.status(outbox=parts.outbox, list_version=parts.intake.version)
+            parts.link.publish(topic(parts.device, status), status.encode())
+        parts.report.seal_journal(parts.journal, now_us)

@@ -1,0 +1,117 @@
+"""`vedette uplink run` and `vedette uplink status`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from sync.holdings import Holdings
+from sync.link import Will
+from sync.outbox import Network, Outbox, refused_items
+from sync.paho_link import LinkConfig, PahoLink
+from sync.sender import Sender
+from sync.uplink import Uplink, UplinkParts
+from sync.uplink_report import UplinkReport
+from sync.watchlist_intake import WatchlistIntake
+from vedette import cli, daemon, spool
+from vedette.clock import Clock, SystemClock
+from vedette.config import DeviceConfig, load_device
+from vedette.custody import Journal
+from vedette.keys import SigningKey
+from vedette.records import keyring
+from vedette.sealed import load_identities
+from vedette.topics import device_subscriptions, topic
+from vedette.trust import Trust, load_trust
+from vedette.wire import Birth
+
+LINK_WINDOW = 32
+
+
+def register(nouns: cli.Nouns) -> None:
+    """Add the noun `uplink`."""
+    verbs = cli.noun(nouns, "uplink", help="the device's connection to the centre")
+    run = verbs.add_parser("run", help="run the uplink until it is stopped", description="Run the uplink service.")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
+    run.set_defaults(run=run_uplink)
+    status = verbs.add_parser("status", help="what waits, what was sent", description="Show the uplink's figures.")
+    status.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
+    cli.add_json(status)
+    status.set_defaults(run=show_status)
+
+
+def run_uplink(args: argparse.Namespace) -> int:
+    """Run the service; returns its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    clock = SystemClock()
+    return daemon.run(make_uplink(load_device(args.config), clock), clock=clock)
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Print the figures of the running (or last) uplink and every item the centre has refused."""
+    config = load_device(args.config)
+    figures = daemon.read_status(config.run, "uplink")
+    refused = refused_items(config.data / "outbox.db")
+    rows = [[one.item_id, one.kind, one.refused, one.why] for one in refused]
+    text = cli.table([[name, str(value)] for name, value in sorted(figures.items())], heads=["figure", "value"])
+    if rows:
+        text += "\n\n" + cli.table(rows, heads=["refused item", "kind", "code", "why"])
+    listed = [{"item": one.item_id, "kind": one.kind, "code": one.refused, "why": one.why} for one in refused]
+    cli.show(args, {**figures, "refused_items": listed}, text)
+    return 0
+
+
+def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
+    """The service with its real parts; raises VedetteError when the device is not enrolled or a key does not load."""
+    trust = load_trust(config.trust)
+    spool.make_folders(config.spool)
+    outbox = Outbox(config.data / "outbox.db", config.spool)
+    holdings = Holdings(outbox, config.receipts, keyring(trust.centre))
+    report = UplinkReport(clock=clock, run_dir=config.run, spool_root=config.spool, recipients=trust.lead_recipients())
+    intake = _intake(config, trust, clock)
+    link = PahoLink(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
+    device, uplink = config.device.id, config.uplink
+    return Uplink(
+        UplinkParts(
+            device=device,
+            clock=clock,
+            link=link,
+            outbox=outbox,
+            holdings=holdings,
+            sender=Sender(holdings.check_receipt, window=uplink.window, part_size=uplink.part_kib * 1024),
+            intake=intake,
+            journal=_journal(config, clock),
+            report=report,
+            network=Network(allow_bulk=uplink.allow_bulk),
+        )
+    )
+
+
+def _intake(config: DeviceConfig, trust: Trust, clock: Clock) -> WatchlistIntake:
+    identities = load_identities(config.keys / "list.identity")
+    return WatchlistIntake(config.data, identities, trust.list_signer, clock)
+
+
+def _journal(config: DeviceConfig, clock: Clock) -> Journal:
+    key = SigningKey.load(config.keys / "sign.pem")
+    return Journal.open(config.journals / "uplink", service="uplink", device=config.device.id, key=key, clock=clock)
+
+
+def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:
+    uplink, device = config.uplink, config.device.id
+    return LinkConfig(
+        host=uplink.host,
+        port=uplink.port,
+        client_id=device,
+        ca=_file(config, uplink.ca, "ca.crt"),
+        certificate=_file(config, uplink.cert, "tls.crt"),
+        key=_file(config, uplink.key, "tls.key"),
+        subscriptions=device_subscriptions(device),
+        will=Will(topic=topic(device, Birth), payload=will.encode()),
+        window=LINK_WINDOW,
+        backlog=0,
+    )
+
+
+def _file(config: DeviceConfig, named: str, usual: str) -> Path:
+    return config.data / named if named else config.keys / usual

@@ -1,0 +1,110 @@
+"""Finding plates: fitting a picture into the model, and from heat map to corners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.reader import detect
+from edge.reader.detect import Detection, Detector, decode, fit, is_convex, overlap
+from edge.reader.infer import Model, ModelUnusable
+from edge.reader.registry import find_model
+
+ROWS, COLUMNS = 12, 16
+Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def maps(*plates: tuple[int, int, float, float, float]) -> Maps:
+    """Heat and corner maps with one plate for each (row, column, logit, half width, half height)."""
+    heat = np.full((ROWS, COLUMNS), -9.0, dtype=np.float32)
+    corners = np.zeros((ROWS, COLUMNS, 8), dtype=np.float32)
+    for row, column, logit, wide, tall in plates:
+        heat[row, column] = logit
+        offsets = np.array([-wide, -tall, wide, -tall, wide, tall, -wide, tall])
+        corners[row, column] = np.arcsinh(offsets / detect.CORNER_SCALE_PX)
+    return heat, corners
+
+
+def test_a_peak_becomes_a_plate_around_the_centre_of_its_cell() -> None:
+    (found,) = decode(*maps((3, 5, 2.0, 30, 8)))
+    assert found.box_px == (44 - 30, 28 - 8, 44 + 30, 28 + 8)
+    assert found.confidence_permille == int(1000 / (1 + np.exp(-2.0)))
+
+
+def test_the_surest_plate_comes_first() -> None:
+    found = decode(*maps((2, 3, 0.0, 20, 6), (9, 12, 4.0, 20, 6)))
+    assert [one.confidence_permille for one in found] == [982, 500]
+
+
+def test_a_weak_peak_is_no_plate() -> None:
+    just_below = float(np.log(0.249 / 0.751))
+    just_above = float(np.log(0.251 / 0.749))
+    assert decode(*maps((3, 5, just_below, 30, 8))) == []
+    assert len(decode(*maps((3, 5, just_above, 30, 8)))) == 1
+
+
+def test_two_peaks_of_one_plate_give_the_surer_one() -> None:
+    (found,) = decode(*maps((3, 5, 2.0, 40, 10), (3, 7, 1.0, 40, 10)))
+    assert found.confidence_permille == int(1000 / (1 + np.exp(-2.0)))
+
+
+def test_neighbouring_cells_steady_the_corners() -> None:
+    heat, corners = maps((3, 5, 3.0, 32, 8), (3, 6, 2.9, 24, 8))
+    (found,) = decode(heat, corners)
+    alone = decode(*maps((3, 5, 3.0, 32, 8)))[0]
+    assert found.corners_px != alone.corners_px
+
+
+def test_corners_that_cross_are_no_plate() -> None:
+    heat, corners = maps((3, 5, 3.0, 30, 8))
+    corners[3, 5] = corners[3, 5][[2, 3, 0, 1, 4, 5, 6, 7]]
+    assert decode(heat, corners) == []
+
+
+def test_no_more_plates_than_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    plates = [(row, column, 2.0, 6.0, 3.0) for row in (1, 4, 7) for column in (1, 4, 7)]
+    monkeypatch.setattr(detect, "MAX_DETECTIONS", 9)
+    assert len(decode(*maps(*plates))) == 9
+    monkeypatch.setattr(detect, "MAX_DETECTIONS", 8)
+    assert len(decode(*maps(*plates))) == 8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (48, 160), (720, 1280), (4000, 3000)])
+def test_any_picture_fits_into_the_model(size: tuple[int, int]) -> None:
+    fitted, scale = fit(np.full(size, 200, dtype=np.uint8), width_px=512, height_px=384)
+    assert fitted.shape == (384, 512)
+    assert fitted[0, 0] == 200
+    assert 0 < scale <= detect.MAX_ENLARGEMENT
+
+
+def test_fit_keeps_the_shape_and_pads_with_grey() -> None:
+    fitted, scale = fit(np.full((720, 1280), 200, dtype=np.uint8), width_px=512, height_px=384)
+    assert scale == 0.4
+    assert (fitted[:288] == 200).all()
+    assert (fitted[288:] == detect.PADDING_GREY).all()
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1.0
+    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (10, 10, 20, 20)) == 0.0
+    assert overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0.0
+
+
+def test_a_box_is_upright_around_the_corners() -> None:
+    found = Detection(corners_px=((10.4, 5.0), (50.0, 8.6), (49.0, 20.2), (9.0, 17.0)), confidence_permille=900)
+    assert found.box_px == (9, 5, 50, 20)
+    assert is_convex(found.corners_px)
+
+
+def test_a_reader_is_no_detector() -> None:
+    reader = Model.load(find_model("reader").path, threads=1)
+    with pytest.raises(ModelUnusable, match="heat map"):
+        Detector(reader)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (384, 512), (1080, 1920)])
+def test_a_grey_picture_holds_no_plate(size: tuple[int, int]) -> None:
+    detector = Detector(Model.load(find_model("detector").path, threads=1))
+    assert detector.detect(np.full(size, 128, dtype=np.uint8)) == []

@@ -1,0 +1,246 @@
+"""What comes in: quarantine, durability of parts, revocation and bounds (docs/spec/receipt.md, RC-7 to RC-10)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sync.central import fleet
+from sync.central.incoming import MAX_AT_REST_PER_DEVICE
+from sync.central.quarantine import MAX_PER_DEVICE, quarantine
+from sync.link import Message
+from vedette.config import IngestSection
+from vedette.wire import Ack, Birth, Grant, Part, Refuse, RefuseCode, Sealed, Status
+
+BOOT = "01890000-0000-7000-8000-000000000001"
+
+
+def test_message_is_quarantined_once_when_it_is_malformed(centre: Any, device: Any, worker: Any) -> None:
+    """RC-7."""
+    for _ in range(3):
+        worker.link.waiting.append(Message(topic=f"devices/{device.id}/init", payload=b'{"v":1}'))
+    worker.step()
+
+    (row,) = centre.store.quarantine()
+
+    assert (row.device, row.code) == (device.id, "invalid")
+
+
+def test_quarantine_stops_when_one_device_has_filled_its_share(centre: Any, device: Any) -> None:
+    """RC-7. At the limit the row is kept, past it not; another device is not touched by it."""
+    for number in range(MAX_PER_DEVICE + 1):
+        quarantine(centre.store, device.id, None, RefuseCode.INVALID, f"complaint {number}", b"x" * 70_000)
+    quarantine(centre.store, "car-2", None, RefuseCode.INVALID, "complaint")
+
+    counts = centre.store.db.execute(
+        "SELECT device, count(*), max(length(evidence)) FROM quarantine GROUP BY 1"
+    ).fetchall()
+
+    assert counts == [("car-1", MAX_PER_DEVICE, 65536), ("car-2", 1, None)]
+
+
+def test_parts_are_synced_and_committed_when_they_are_acknowledged(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-8. fdatasync first, then the row, then the ack."""
+    order: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        order.append("data")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    centre.store.db.conn.set_trace_callback(
+        lambda sql: order.append("row") if sql.startswith("UPDATE transfers") else None
+    )
+
+    (answer,) = worker.say(device.id, *item.parts())
+
+    assert isinstance(answer, Ack) and answer.ranges == ((0, len(item.parts()) - 1),)
+    assert order == ["data", "row"]
+
+
+def test_upload_goes_on_where_it_was_when_the_worker_is_killed(centre: Any, device: Any, worker: Any) -> None:
+    """RC-8. What was acknowledged is granted as had, nothing else."""
+    item = device.item(b"video" * 20_000)
+    parts = item.parts()
+    worker.say(device.id, item.init())
+    worker.say(device.id, parts[0], parts[1], parts[3])
+    worker.restart()
+
+    (grant,) = worker.say(device.id, item.init())
+
+    assert isinstance(grant, Grant) and grant.have == ((0, 1), (3, 3))
+    worker.say(device.id, *(part for part in parts if part.index not in (0, 1, 3)))
+    assert isinstance(worker.say(device.id, item.fin())[0], Sealed)
+
+
+def test_upload_begins_anew_when_its_bytes_are_gone(centre: Any, device: Any, worker: Any) -> None:
+    """RC-8. The row alone is no promise."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    worker.say(device.id, *item.parts())
+    worker.restart()
+    (centre.folder / "incoming" / f"{item.id}.part").unlink()
+
+    (grant,) = worker.say(device.id, item.init())
+
+    assert isinstance(grant, Grant) and grant.have == ()
+
+
+def test_duplicates_change_nothing_when_parts_and_fin_come_twice(centre: Any, device: Any, worker: Any) -> None:
+    """RC-3, RC-8."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init(), item.init())
+    worker.say(device.id, *item.parts(), *item.parts())
+
+    answers = worker.say(device.id, item.fin(), item.fin())
+
+    assert isinstance(answers[0], Sealed)
+    assert centre.store.log_size() == 1
+
+
+def test_nothing_is_taken_when_the_device_is_not_enrolled(centre: Any, worker: Any) -> None:
+    """RC-9."""
+    stranger = centre.stranger()
+    item = stranger.item(b"video")
+
+    (answer,) = worker.say(stranger.id, item.init())
+
+    assert isinstance(answer, Refuse) and answer.code is RefuseCode.REVOKED
+    assert centre.store.items() == []
+
+
+def test_upload_is_let_go_when_the_device_is_revoked(centre: Any, device: Any, worker: Any) -> None:
+    """RC-9. Within two seconds, in the middle of an upload, and its certificate is on the list."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    worker.say(device.id, item.parts()[0])
+    fleet.revoke(centre.store, device.id)
+    centre.clock.advance(2_000_000)
+    worker.step()
+
+    answers = worker.say(device.id, *item.parts()[1:], item.fin(), item.init())
+
+    assert [answer.code for answer in answers] == [RefuseCode.REVOKED]
+    assert centre.store.items() == []
+    assert worker.ingest.counters["uploads"] == 0
+
+
+def test_seal_is_refused_when_the_device_was_revoked_a_moment_before(centre: Any, device: Any, worker: Any) -> None:
+    """RC-9. The key is looked up again before anything is signed."""
+    item = device.item(b"video")
+    worker.say(device.id, item.init())
+    worker.say(device.id, *item.parts())
+    fleet.revoke(centre.store, device.id)
+
+    (answer,) = worker.say(device.id, item.fin())
+
+    assert isinstance(answer, Refuse) and answer.code is RefuseCode.REVOKED
+
+
+@pytest.mark.parametrize(("size", "taken"), [(1 << 20, True), ((1 << 20) + 1, False)])
+def test_item_is_refused_when_it_is_above_the_limit(
+    device: Any, make_worker: Callable[[IngestSection], Any], size: int, taken: bool
+) -> None:
+    """RC-10. At the limit it is granted."""
+    worker = make_worker(IngestSection(credit_mib=1, part_kib=16, max_item_mib=1))
+    item = device.item(b"", sealed_size=size)
+
+    (answer,) = worker.say(device.id, item.init())
+
+    assert isinstance(answer, Grant) == taken
+    assert taken or answer.code is RefuseCode.INVALID
+
+
+def test_upload_is_refused_for_now_when_the_disk_is_full(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-10. Busy, nothing in quarantine, and it goes on when there is room again."""
+    item = device.item(b"video")
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
+        (answer,) = worker.say(device.id, item.init())
+    assert isinstance(answer, Refuse) and answer.code is RefuseCode.BUSY
+    assert centre.store.quarantine() == []
+
+    assert isinstance(worker.upload(item)[0], Sealed)
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_upload_waits_when_a_write_fails(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """RC-10. ENOSPC in the middle: busy, and the upload is taken up again later."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    with monkeypatch.context() as full:
+        full.setattr(os, call, _no_space)
+        answers = worker.say(device.id, *item.parts())
+    assert isinstance(answers[0], Refuse) and answers[0].code is RefuseCode.BUSY
+
+    assert isinstance(worker.upload(item)[0], Sealed)
+
+
+def test_seal_waits_when_the_database_cannot_write(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-10. The blob is there already; asked again, the item is stored."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    worker.say(device.id, *item.parts())
+    with monkeypatch.context() as full:
+        full.setattr("sync.central.log.Log.append", _database_full)
+        (answer,) = worker.say(device.id, item.fin())
+    assert isinstance(answer, Refuse) and answer.code is RefuseCode.BUSY
+    assert centre.store.log_size() == 0
+
+    assert isinstance(worker.say(device.id, item.init())[0], Sealed)
+
+
+def test_oldest_unfinished_upload_goes_when_a_device_has_too_many(centre: Any, device: Any, worker: Any) -> None:
+    """RC-10."""
+    items = [device.item(b"video") for _ in range(MAX_AT_REST_PER_DEVICE + 1)]
+    for item in items:
+        worker.restart()
+        worker.say(device.id, item.init())
+
+    left = {path.stem for path in (centre.folder / "incoming").iterdir()}
+
+    assert left == {item.id for item in items[1:]}
+
+
+def test_device_is_shown_online_when_its_birth_arrives(centre: Any, device: Any, worker: Any) -> None:
+    birth = Birth(online=True, boot=BOOT, software="test", list_version=3, utc_us=1)
+    worker.say(device.id, birth, Status(utc_us=2, counters={"waiting": 4, "network": "lte"}))
+
+    row = centre.store.device(device.id)
+
+    assert (row.online, row.list_version, row.status) == (True, 3, {"waiting": 4, "network": "lte"})
+    worker.say(device.id, Birth(online=False, boot=BOOT, software="test", list_version=3, utc_us=1))
+    assert not centre.store.device(device.id).online
+
+
+def test_part_of_an_unknown_item_is_answered_when_the_worker_was_restarted(device: Any, worker: Any) -> None:
+    part = Part(item=BOOT, index=0, payload=b"x")
+
+    (answer,) = worker.say(device.id, part)
+
+    assert isinstance(answer, Refuse) and answer.code is RefuseCode.UNKNOWN_ITEM
+
+
+def _no_space(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def _database_full(*_: Any) -> None:
+    raise sqlite3.OperationalError("database or disk is full")

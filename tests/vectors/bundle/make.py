@@ -1,0 +1,320 @@
+"""Makes the bundles beside this file anew: `python tests/vectors/bundle/make.py`. Tests also build from `parts()`.
+
+`cases.json` says of each what a checker must find: exit code, and the file or check that is named.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from vedette import bundle, bundle_zip, canonical, custody_entry, merkle, note, proof, records, sealed
+from vedette.bundle import BUNDLE, BundleParts
+from vedette.enrolment import Enrolment
+from vedette.keys import SigningKey
+from vedette.trust import Trust
+
+HERE = Path(__file__).parent
+ORIGIN = "vedette.example/log"
+ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
+OTHER_ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d4"
+BOOT = "01a2076b-43f0-7000-8000-000000000001"
+NOW_US = 1_795_420_800_000_000
+PLAIN = b"not really an MP4, but as good as one here"
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def keys() -> tuple[SigningKey, SigningKey, sealed.HybridIdentity]:
+    """The centre's key, the device's, and the evidence identity: new in each run, kept nowhere."""
+    return SigningKey.generate(), SigningKey.generate(), sealed.HybridIdentity.generate()
+
+
+def chain(device: SigningKey, ciphertext: bytes, item: str = ITEM) -> list[bytes]:
+    """The recorder's lines on an item that was sealed in one go, with one checkpoint at its header's end."""
+    cut = 1600
+    events: list[tuple[str, str | None, dict[str, Any]]] = [
+        ("service.started", None, {"gap_us": None}),
+        ("segment.opened", item, {}),
+        ("segment.checkpoint", item, {"offset": cut, "sha256": sha(ciphertext[:cut]), "media_us": 1_000_000}),
+        (
+            "segment.closed",
+            item,
+            {"sealed_size": len(ciphertext), "sealed_sha256": sha(ciphertext), "media_us": 2_000_000},
+        ),
+    ]
+    lines: list[bytes] = []
+    for seq, (event, named, detail) in enumerate(events, start=1):
+        entry = custody_entry.Entry(
+            seq=seq,
+            prev=sha(lines[-1]) if lines else "0" * 64,
+            utc_us=NOW_US + seq,
+            mono_us=seq,
+            time_source="ntp",
+            time_error_us=500,
+            boot=BOOT,
+            device="car-1",
+            service="recorder",
+            event=event,
+            item=named,
+            detail=detail,
+        )
+        lines.append(custody_entry.sign_line(entry, device))
+    return lines
+
+
+def manifest_of(ciphertext: bytes, lines: list[bytes], **changes: Any) -> records.Manifest:
+    made = records.Manifest(
+        item=ITEM,
+        kind="segment",
+        device="car-1",
+        sealed_sha256=sha(ciphertext),
+        sealed_size=len(ciphertext),
+        plain_sha256=sha(PLAIN),
+        plain_size=len(PLAIN),
+        created_us=NOW_US,
+        started_us=NOW_US,
+        ended_us=NOW_US + 2_000_000,
+        time_source="ntp",
+        time_error_us=500,
+        complete=True,
+        priority=records.PRIORITY_BULK,
+        recording="01a2076b-4400-7000-8000-000000000002",
+        sequence=0,
+        activation="button",
+        media=None,
+        journal=records.JournalHead(service="recorder", seq=len(lines), head=sha(lines[-1])),
+        software="vedette 0.1.0",
+        models={},
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def parts(**changes: Any) -> BundleParts:
+    """The parts of a good bundle; `manifest`, `origin`, `receipt`, `lines` … change what they are made from."""
+    centre, device, identity = keys()
+    ciphertext = sealed.seal(PLAIN, [identity.recipient])
+    lines = chain(device, ciphertext)
+    made = manifest_of(ciphertext, lines, **changes.pop("manifest", {}))
+    record = records.sign_record(records.MANIFEST, made.to_body(), changes.pop("manifest_signer", device))
+    leaf = proof.LogLeaf(
+        item=made.item,
+        kind=made.kind,
+        device=made.device,
+        sealed_sha256=made.sealed_sha256,
+        sealed_size=made.sealed_size,
+        manifest_sha256=sha(record),
+        received_us=NOW_US + 9,
+    )
+    leaf = dataclasses.replace(leaf, **changes.pop("leaf", {}))
+    tree = merkle.tree_of([merkle.leaf_hash(bytes([number])) for number in range(6)])
+    index = tree.append(merkle.leaf_hash(leaf.to_bytes()))
+    log_signer = changes.pop("log_signer", centre)
+    checkpoint = note.sign_checkpoint(note.Checkpoint(origin=ORIGIN, size=tree.size, root=tree.root()), log_signer)
+    receipt = records.Receipt(
+        item=made.item,
+        device=made.device,
+        sealed_sha256=made.sealed_sha256,
+        sealed_size=made.sealed_size,
+        manifest_sha256=sha(record),
+        stored_us=NOW_US + 9,
+        log_index=index,
+        log_checkpoint=checkpoint,
+    )
+    receipt = dataclasses.replace(receipt, **changes.pop("receipt", {}))
+    receipt_signer = changes.pop("receipt_signer", centre)
+    enrolment = Enrolment(device="car-1", key=device.public, certificate_serial="1f", enrolled_us=NOW_US - 9)
+    enrolment = dataclasses.replace(enrolment, **changes.pop("enrolment", {}))
+    good = BundleParts(
+        manifest=record,
+        receipt=records.sign_record(records.RECEIPT, receipt.to_body(), receipt_signer),
+        proof=proof.Proof(
+            leaf=leaf.to_bytes(), index=index, hashes=tree.inclusion(index), checkpoint=checkpoint
+        ).to_text(),
+        journal=bundle.journal_of(lines, made.item),
+        enrolment=enrolment.sign(changes.pop("enrolment_signer", centre)),
+        log_origin=ORIGIN,
+        signer=centre,
+        made_us=NOW_US + 99,
+        sealed=ciphertext,
+        opened=PLAIN,
+        note="a vector",
+    )
+    return dataclasses.replace(good, **changes)
+
+
+def relisted(whole: bytes, kind: str = BUNDLE, **changes: Any) -> bytes:
+    """The bundle with its listing's body changed and signed again by the centre: only the listing is wrong."""
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    body = {**json.loads(contents["bundle.json"])["body"], **changes}
+    record = records.sign_record(kind, body, keys()[0])
+    names = [one["name"] for one in body["files"]]
+    old = list(contents)[1:]
+    members = [bundle_zip.member("bundle.json", iter([record]))]
+    data = {"bundle.json": record}
+    for name, was in zip(names, [*old, *old], strict=False):
+        data[name] = contents.get(name, contents[was])
+        members.append(bundle_zip.member(name, iter([data[name]])))
+    sink = io.BytesIO()
+    bundle_zip.write(sink, members, lambda name: iter([data[name]]))
+    return sink.getvalue()
+
+
+def rezipped(whole: bytes, **changes: bytes | None) -> bytes:
+    """The bundle packed anew in its own form, with contents changed, added (new names) or taken out (None)."""
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        contents: dict[str, bytes | None] = {name: archive.read(name) for name in archive.namelist()}
+    contents.update(changes)
+    kept = {name: data for name, data in contents.items() if data is not None}
+    sink = io.BytesIO()
+    bundle_zip.write(
+        sink, [bundle_zip.member(name, iter([data])) for name, data in kept.items()], lambda name: iter([kept[name]])
+    )
+    return sink.getvalue()
+
+
+def repacked(whole: bytes, method: int) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive, zipfile.ZipFile(sink, "w", method) as again:
+        for name in archive.namelist():
+            again.writestr(name, archive.read(name))
+    return sink.getvalue()
+
+
+def renamed_files(whole: bytes, first: str) -> list[dict[str, Any]]:
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        files: list[dict[str, Any]] = json.loads(archive.read("bundle.json"))["body"]["files"]
+    return [{**files[0], "name": first}, *files[1:]]
+
+
+def more_files(whole: bytes, more: str) -> list[dict[str, Any]]:
+    return [*renamed_files(whole, "README.txt"), *renamed_files(whole, more)[:1]]
+
+
+def built(made: BundleParts) -> bytes:
+    target = HERE / "temporary.zip"
+    bundle.make(target, made)
+    whole = target.read_bytes()
+    target.unlink()
+    return whole
+
+
+def cases() -> dict[str, tuple[bytes, int, str]]:
+    """name → (bytes, exit code, what the failing finding must name)."""
+    _centre, device, _identity = keys()
+    other = SigningKey.generate()
+    good = parts()
+    whole = built(good)
+    ciphertext = good.sealed
+    assert isinstance(ciphertext, bytes)
+    flipped = bytearray(ciphertext)
+    flipped[-1] ^= 1
+    cut = {"plain_sha256": None, "complete": False}
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        key_file = json.loads(archive.read("keys.json"))
+    stranger = canonical.dumps({**key_file, "centre": other.public.text})
+    lines = chain(device, ciphertext)
+    end = struct.calcsize("<IHHHHIIH")
+    return {
+        "whole": (whole, 0, ""),
+        "sealed-only": (built(dataclasses.replace(good, opened=None)), 0, ""),
+        "opened-only": (built(dataclasses.replace(good, sealed=None)), 0, ""),
+        "cut-recording": (built(parts(manifest=cut)), 0, ""),
+        "no-custody-yet": (built(dataclasses.replace(good, journal=[])), 0, ""),
+        "whole-chain": (built(dataclasses.replace(good, journal=lines)), 0, ""),
+        "byte-before": (b"\0" + whole, 10, "byte 0 "),
+        "byte-behind": (whole + b"\0", 10, f"{len(whole) + 1} bytes"),
+        "cut-by-one": (whole[:-1], 10, "end of central directory"),
+        "cut-at-directory": (whole[: whole.rfind(b"PK\1\2")], 10, "central directory"),
+        "comment": (whole[: -end + 20] + b"\1\0x", 10, "end of central directory"),
+        "compressed": (repacked(whole, zipfile.ZIP_DEFLATED), 10, "byte 4 "),
+        "packed-anew": (repacked(whole, zipfile.ZIP_STORED), 10, "container"),
+        "readme-changed": (rezipped(whole, **{"README.txt": b"All is well.\n"}), 10, "README.txt"),
+        "sealed-changed": (rezipped(whole, **{f"{ITEM}.segment.age": bytes(flipped)}), 10, f"{ITEM}.segment.age"),
+        "opened-changed": (rezipped(whole, **{f"{ITEM}.mp4": PLAIN[:-1] + b"!"}), 10, f"{ITEM}.mp4"),
+        "file-missing": (rezipped(whole, **{f"{ITEM}.receipt": None}), 10, f"{ITEM}.receipt"),
+        "file-added": (rezipped(whole, **{"virus.exe": b"MZ"}), 10, "container"),
+        "two-listings": (rezipped(whole, **{"zbundle.json": b"{}"}), 10, "container"),
+        "listing-of-a-path": (relisted(whole, files=renamed_files(whole, "../README.txt")), 10, "bundle.json"),
+        "listing-names-twice": (relisted(whole, files=renamed_files(whole, "keys.json")), 10, "bundle.json"),
+        "listing-of-itself": (relisted(whole, files=renamed_files(whole, "bundle.json")), 10, "bundle.json"),
+        "listing-with-a-stranger": (relisted(whole, files=more_files(whole, "notes.txt")), 10, "notes.txt"),
+        "listing-of-another-item": (relisted(whole, item=OTHER_ITEM), 10, OTHER_ITEM),
+        "future-version": (relisted(whole, kind="vedette/bundle/2"), 10, "bundle.json"),
+        "unknown-field": (relisted(whole, officer="x"), 10, "bundle.json"),
+        "listing-by-another-key": (built(dataclasses.replace(good, signer=other)), 11, "keys.json"),
+        "keys-of-another-centre": (rezipped(whole, **{"keys.json": stranger}), 10, "keys.json"),
+        "enrolment-by-another-key": (built(parts(enrolment_signer=other)), 11, "device's key"),
+        "enrolment-of-another-device": (built(parts(enrolment={"device": "car-2"})), 11, "car-2"),
+        "manifest-by-another-key": (built(parts(manifest_signer=other)), 11, f"{ITEM}.manifest"),
+        "receipt-by-another-key": (built(parts(receipt_signer=other)), 11, f"{ITEM}.receipt"),
+        "receipt-for-other-bytes": (built(parts(receipt={"sealed_sha256": "ab" * 32})), 11, f"{ITEM}.receipt"),
+        "receipt-of-another-leaf": (built(parts(receipt={"log_index": 2})), 10, f"{ITEM}.proof"),
+        "receipt-beyond-its-checkpoint": (built(parts(receipt={"log_index": 7})), 10, f"{ITEM}.receipt"),
+        "leaf-of-another-item": (built(parts(leaf={"item": OTHER_ITEM})), 10, f"{ITEM}.proof"),
+        "checkpoint-by-another-key": (built(parts(log_signer=other)), 11, f"{ITEM}.proof"),
+        "log-of-another-origin": (
+            built(dataclasses.replace(good, log_origin="other.example/log")),
+            11,
+            "other.example/log",
+        ),
+        "proof-of-another-leaf": (
+            built(dataclasses.replace(good, proof=good.proof.replace("index 6", "index 5"))),
+            10,
+            f"{ITEM}.proof",
+        ),
+        "custody-line-missing": (built(dataclasses.replace(good, journal=[lines[1], lines[3]])), 10, "line 2 (seq 3)"),
+        "custody-of-another-key": (built(dataclasses.replace(good, journal=chain(other, ciphertext))), 11, "line 1"),
+        "custody-of-another-file": (
+            built(dataclasses.replace(good, journal=chain(device, bytes(flipped)))),
+            10,
+            "two chains",
+        ),
+        "checkpoint-of-other-bytes": (built(_checkpoint_wrong()), 10, "between byte 1600 and byte"),
+        "plain-hash-wrong": (built(parts(manifest={"plain_sha256": "ab" * 32})), 10, f"{ITEM}.mp4"),
+    }
+
+
+def _checkpoint_wrong() -> BundleParts:
+    """The file's end was changed and everything that names its hash made to agree, but for the custody chain."""
+    _centre, device, identity = keys()
+    ciphertext = sealed.seal(PLAIN, [identity.recipient])
+    flipped = bytearray(ciphertext)
+    flipped[-1] ^= 1
+    changed = {"sealed_sha256": sha(bytes(flipped)), "sealed_size": len(flipped), "journal": None}
+    made = parts(manifest=changed, sealed=bytes(flipped))
+    return dataclasses.replace(made, journal=bundle.journal_of(chain(device, ciphertext), ITEM))
+
+
+def main() -> None:
+    centre, _device, identity = keys()
+    trust = Trust(
+        centre=centre.public,
+        list_signer=centre.public,
+        log_origin=ORIGIN,
+        evidence=(identity.recipient.text,),
+        oversight=(identity.recipient.text,),
+        triage=identity.recipient.text,
+    )
+    (HERE / "trust.json").write_bytes(trust.to_bytes())
+    shutil.rmtree(HERE / "zip", ignore_errors=True)
+    (HERE / "zip").mkdir()
+    listed = []
+    for name, (data, exit_code, named) in cases().items():
+        (HERE / "zip" / f"{name}.zip").write_bytes(data)
+        listed.append({"name": name, "exit_code": exit_code, "names": named})
+    (HERE / "cases.json").write_text(json.dumps(listed, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
