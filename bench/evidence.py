@@ -64,7 +64,12 @@ def segment_writer() -> list[Row]:
             _plain_mp4(plain, info, [(unit.data, unit.pts_us, unit.is_key) for unit in units])
 
         row = pair(
-            "segment writer, 10 s of 720p25", write_sealed, "PyAV, plain MP4, one fsync", write_plain, amount=10, unit="s"
+            "segment writer, 10 s of 720p25",
+            write_sealed,
+            "PyAV, plain MP4, one fsync",
+            write_plain,
+            amount=10,
+            unit="s",
         )
     return [row]
 

@@ -33,12 +33,18 @@ def reader_stages() -> list[Row]:
     found = looker.look(luma)
     plates = f"{len(found)} plates found"
     decoding = "JPEG decode of the picture"
-    rows = [pair("look, 720p, one thread", lambda: looker.look(luma), decoding, decode, amount=1, unit="frames", note=plates)]
+    rows = [
+        pair(
+            "look, 720p, one thread", lambda: looker.look(luma), decoding, decode, amount=1, unit="frames", note=plates
+        )
+    ]
     detector, reader = looker.detector, looker.reader
     rows.append(pair("  detect", lambda: detector.detect(luma), decoding, decode, amount=1, unit="frames"))
     if found:
         corners = found[0].detection.corners_px
-        rows.append(pair("  read one plate", lambda: reader.read(luma, corners), decoding, decode, amount=1, unit="plates"))
+        rows.append(
+            pair("  read one plate", lambda: reader.read(luma, corners), decoding, decode, amount=1, unit="plates")
+        )
     return rows
 
 

@@ -24,6 +24,7 @@ from vedette.errors import NotFound, Refused
 DEVICE = "car-1"
 DRAIN_WITHIN_S = 120.0
 TICK_S = 0.5
+MOST_S = 3700.0
 _DAY_US = 86_400_000_000
 _COLUMNS = ("plate", "region", "reason", "priority", "source", "valid_from", "valid_to")
 
@@ -46,24 +47,25 @@ def run(options: Options, tell: Tell, leave: Callable[[Stage], None]) -> Figures
     """Prepare a stage, drive, finish, count; `leave` is called while the centre still runs."""
     stage = Stage(options.folder, scene(options))
     try:
-        tell(Progress(stage="making the central store, its keys and the vehicle"))
-        stage.prepare()
-        stage.start_centre()
-        tell(Progress(stage="starting recorder, reader, uplink and keeper"))
-        stage.start_device()
-        drive(stage, options.seconds, tell)
-        finish(stage, tell)
-        figures = gather(stage)
-        leave_figures(stage, figures, leave)
+        figures = drive_through(stage, options, tell)
+        leave(stage)
         return figures
     finally:
         stage.close()
 
 
-def leave_figures(stage: Stage, figures: Figures, leave: Callable[[Stage], None]) -> None:
-    """Keep the figures beside the demo's folders, then let the caller show what is still running."""
+def drive_through(stage: Stage, options: Options, tell: Tell) -> Figures:
+    """One drive from an empty folder to its figures; the centre, uplink and keeper still run on return."""
+    tell(Progress(stage="making the central store, its keys and the vehicle"))
+    stage.prepare()
+    stage.start_centre()
+    tell(Progress(stage="starting recorder, reader, uplink and keeper"))
+    stage.start_device()
+    drive(stage, options.seconds if options.video is not None else None, tell)
+    finish(stage, tell)
+    figures = gather(stage)
     (stage.folder / "figures.json").write_bytes(figures.to_bytes())
-    leave(stage)
+    return figures
 
 
 def scene(options: Options) -> Scene:
@@ -90,22 +92,25 @@ def scene(options: Options) -> Scene:
 
 
 def drive(stage: Stage, seconds: int | None, tell: Tell) -> None:
-    """Watch until the camera has ended or `seconds` are over; restart what dies, as systemd does."""
+    """Watch until the camera has ended, or `seconds` of a looping clip are recorded; restart what dies."""
     started = time.monotonic()
     while True:
         stage.tend()
         status = read_status(stage.run, "recorder")
         elapsed_s = time.monotonic() - started
         tell(Progress.of(stage, "driving", elapsed_s))
-        if status.get("state") == "ended" or (seconds is not None and elapsed_s >= seconds + 1):
+        recorded_ms = status.get("recorded_ms", 0)
+        if status.get("state") == "ended":
             return
-        if seconds is None and elapsed_s > 3600:
-            raise Refused("the clip did not end within an hour; give --seconds")
+        if seconds is not None and isinstance(recorded_ms, int) and recorded_ms >= seconds * 1000:
+            return
+        if elapsed_s > MOST_S:
+            raise Refused(f"the camera did not end within {MOST_S:.0f} s; see {stage.logs}")
         time.sleep(TICK_S)
 
 
 def finish(stage: Stage, tell: Tell) -> None:
-    """End recorder and reader, so that their last files are sealed, then wait until every item is receipted and gone."""
+    """End recorder and reader, so that their last files are sealed; wait until each item is receipted and gone."""
     started = time.monotonic()
     for name in ("recorder", "reader"):
         stage.services[name].stop()
@@ -134,7 +139,14 @@ def _csv(rows: list[dict[str, str]], options: Options) -> str:
     now_us = SystemClock().utc_us()
     dates = {"valid_from": iso(now_us - _DAY_US)[:10], "valid_to": iso(now_us + 30 * _DAY_US)[:10]}
     named = [
-        {"plate": plate, "region": region, "reason": "named for this demo", "priority": "high", "source": "demo", **dates}
+        {
+            "plate": plate,
+            "region": region,
+            "reason": "named for this demo",
+            "priority": "high",
+            "source": "demo",
+            **dates,
+        }
         for plate, region in options.plates
     ]
     out = io.StringIO()

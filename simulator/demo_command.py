@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
+
+from typing import TYPE_CHECKING
 
 from vedette import cli
 from vedette.cli import Nouns
 from vedette.errors import Usage
+
+if TYPE_CHECKING:  # what the demo needs takes half a second to import, and every `vedette` command would pay for it
+    from simulator.report import Progress
+    from simulator.stage import Stage
+
+USER = "demo"
 
 
 def register(nouns: Nouns) -> None:
@@ -30,7 +39,6 @@ def register(nouns: Nouns) -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     from simulator import demo
-    from simulator.stage import USER, Stage
 
     if args.seconds is not None and not 5 <= args.seconds <= 3600:
         raise Usage(f"--seconds is {args.seconds}; it must be from 5 to 3600")
@@ -43,36 +51,32 @@ def _demo(args: argparse.Namespace) -> int:
         plates=tuple(_plate(text) for text in args.plate),
         watchlist=args.watchlist,
     )
+    access: list[str] = []
     stays = sys.stdin.isatty() and not (args.headless or args.json)
 
     def leave(stage: Stage) -> None:
+        screen.end()
+        access.append(stage.password)
         if stays:
-            screen.end()
-            print(f"\nThe centre's page is at {stage.page}  (user {USER}, password {stage.password})")
-            print(f"Evidence opens with the key {stage.escrow / 'evidence.identity'}")
+            print(f"\nThe centre's page: {stage.page}  user {USER}, password {stage.password}")
+            print(f"Recordings play with the key {stage.escrow / 'evidence.identity'}")
             input("Press Enter to stop the centre. ")
 
-    figures = demo.run(options, screen.tell, leave) if stays else demo.run(options, screen.tell, leave)
-    screen.end()
-    shown = figures.table() + "\n\n" + _where(args.folder, figures.page)
-    cli.show(args, _as_json(figures), shown)
+    figures = demo.run(options, screen.tell, leave)
+    shown = figures.table() + "\n\n" + _where(args.folder, access[0])
+    cli.show(args, dataclasses.asdict(figures), shown)
     return 0
 
 
-def _where(folder: Path, page: str) -> str:
+def _where(folder: Path, password: str) -> str:
     return (
-        f"Everything lies in {folder}; to look at it:\n"
-        f"  vedette central run --config {folder}/central/central.toml     the centre and its page\n"
-        f"  vedette evidence list {folder}/central                         what is there\n"
+        f"Everything lies in {folder}. To look at it:\n"
+        f"  vedette central run --config {folder}/central/central.toml   the centre and its page, whose address is in\n"
+        f"                      {folder}/central/run/ports.json; user {USER}, password {password}\n"
+        f"  vedette evidence list {folder}/central                       what is there\n"
         f"  vedette evidence export {folder}/central ITEM -o case.zip --identity {folder}/escrow/evidence.identity\n"
-        f"  vedette evidence verify case.zip                               as anybody can"
+        f"  vedette evidence verify case.zip                             as anybody can"
     )
-
-
-def _as_json(figures: object) -> object:
-    import dataclasses
-
-    return dataclasses.asdict(figures)  # type: ignore[call-overload]
 
 
 def _plate(text: str) -> tuple[str, str]:
@@ -89,10 +93,8 @@ class _Screen:
         self._stage = ""
         self._ticks = 0
 
-    def tell(self, progress: object) -> None:
-        from simulator.report import Progress
-
-        assert isinstance(progress, Progress)
+    def tell(self, progress: Progress) -> None:
+        """Show how far the demo is."""
         self._ticks = 0 if progress.stage != self._stage else self._ticks + 1
         if self._quiet or (not self._live and self._ticks % 20):
             self._stage = progress.stage
@@ -106,6 +108,7 @@ class _Screen:
         sys.stderr.flush()
 
     def end(self) -> None:
+        """Leave the live line."""
         if self._live and not self._quiet and self._stage:
             sys.stderr.write("\n")
             self._stage = ""

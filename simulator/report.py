@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
+from simulator.checks import stored_items
 from simulator.stage import Stage
 from sync.central.store import Store
 from vedette import cli, spool
@@ -109,7 +110,7 @@ def gather(stage: Stage) -> Figures:
     recorder, keeper = read_status(stage.run, "recorder"), read_status(stage.run, "keeper")
     store = Store(stage.central)
     try:
-        items = [row for row in _all_items(store)]
+        items = stored_items(store)
         hits = store.hits(limit=500)
         counts = store.counts()
     finally:
@@ -143,10 +144,6 @@ def gather(stage: Stage) -> Figures:
         page=stage.page,
         folder=str(stage.folder),
     )
-
-
-def _all_items(store: Store) -> list:
-    return store.items(limit=500)
 
 
 def _count(status: dict[str, int | str | bool | None], name: str) -> int:

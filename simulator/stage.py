@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.demo_command import USER
 from simulator.processes import Process
 from vedette import cli, files
 from vedette.clock import SystemClock
@@ -27,7 +28,6 @@ from vedette.errors import NotFound, Refused
 
 MARKER = ".vedette-demo"
 MEMORY = Path("/dev/shm")
-USER = "demo"
 READY_WITHIN_S = 60.0
 ON_START = "on-start"
 START_AFTER_US = 3_000_000
@@ -84,9 +84,7 @@ class Stage:
         self.run = _memory_folder()
         self.centre = Process("centre", ["central", "run", "--config", self._central_toml], self.logs / "centre.log")
         config = str(self.device / "device.toml")
-        self.services = {
-            name: Process(name, _command(name, config), self.logs / f"{name}.log") for name in SERVICES
-        }
+        self.services = {name: Process(name, _command(name, config), self.logs / f"{name}.log") for name in SERVICES}
 
     @property
     def _central_toml(self) -> str:

@@ -15,7 +15,7 @@ from edge.reader.alphabet import ARABIC, BAR, DIGITS, LATIN
 
 MAX_LOOK_ALIKES = 3
 MAX_VARIANTS = 24
-KNOWN, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -3.0, -6.0
+KNOWN, AMERICAN_ONLY, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -2.0, -4.0, -7.0
 
 _MOROCCAN = re.compile(rf"([1-9]\d{{0,5}})([{ARABIC}])([1-9]\d?)")
 _MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم])")
@@ -133,7 +133,9 @@ def _latin_prior(text: str) -> float:
         return UNKNOWN
     if shape in WIDESPREAD:
         return KNOWN
-    return ISSUED if shape in REGIONS_OF or shape in AMERICAN else UNKNOWN
+    if shape in AMERICAN:
+        return AMERICAN_ONLY
+    return ISSUED if shape in REGIONS_OF else UNKNOWN
 
 
 def variants(text: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge.camera.port import EncodedUnit, StreamInfo
 from edge.recorder.filing import Detail, Filing
-from edge.recorder.history import History, read_history
+from edge.recorder.history import SERVICE_STOPPED, History, read_history
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
@@ -164,6 +164,7 @@ class Keeping:
         if self.recording is not None:
             with self._on_disk():
                 self.recording.stop(reason)
+                self._filing.tidy(all_of_it=reason != SERVICE_STOPPED)
             self._collect()
             self.recording = self._last = None
         if self._gap is not None and self._unwanted_us is None:

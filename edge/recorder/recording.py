@@ -107,7 +107,6 @@ class Recording:
         """Close the open segment and say in the journal that recording stopped, and why."""
         self.end_segment()
         self._filing.journal.append("recording.stopped", detail={"reason": reason, "recording": self.recording_id})
-        self._filing.tidy(all_of_it=True)
 
     def abandon(self) -> None:
         """Let go of the open segment as the disk has it; recovery files what is whole."""

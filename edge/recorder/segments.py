@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -154,12 +154,8 @@ class SegmentWriter:
         Raises OSError when the disk does not take it, StreamFault when it is no picture of this stream.
         """
         before = self._plain.size_bytes
-        try:
+        with self._mp4(f"the picture at {unit.pts_us} us"):
             self._container.mux(self._packet(unit))
-        except av.FFmpegError as error:
-            self._plain.raise_fault()
-            raise StreamFault(f"the camera's picture at {unit.pts_us} us does not go into an MP4: {error}") from None
-        self._plain.raise_fault()
         if self._plain.size_bytes > before:
             self._edges.append((self._plain.size_bytes, self.media_us, self.frames))
         self.media_us = max(self.media_us, unit.pts_us - self._first.pts_us + self._info.frame_us)
@@ -177,10 +173,8 @@ class SegmentWriter:
 
     def finish(self) -> Finished:
         """End the MP4 and the sealed file and make them durable."""
-        try:
+        with self._mp4("the end"):
             self._container.close()
-        finally:
-            self._plain.raise_fault()
         self._plain.finish()
         self._file.sync()
         self._file.close()
@@ -199,6 +193,16 @@ class SegmentWriter:
         with suppress(OSError, av.FFmpegError):
             self._container.close()
         self._file.close()
+
+    @contextmanager
+    def _mp4(self, what: str) -> Iterator[None]:
+        """Around a call of the MP4 writer: the disk's error comes first, for FFmpeg makes it one of its own."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            self._plain.raise_fault()
+            raise StreamFault(f"{what} does not go into an MP4: {error}") from None
+        self._plain.raise_fault()
 
     def _packet(self, unit: EncodedUnit) -> av.Packet[Any]:
         packet: av.Packet[Any] = av.Packet(unit.data)

@@ -171,7 +171,7 @@ class RecorderService:
         if self._source.mend(now_us):
             self._keeping.forget()
         try:
-            found = self._source.read(self._read_timeout_s)
+            found = self._source.read(self._read_timeout_s, now_us)
         except VedetteError as error:
             self._keeping.note("camera.fault", {"why": str(error)[:512]})
             self._keeping.interrupt("camera_fault")

@@ -26,7 +26,7 @@ class Source:
         self._wait_us = FIRST_WAIT_US
         self._again_us = 0
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float, now_us: int) -> Sequence[EncodedUnit | SmallFrame]:
         """What the camera has; raises VedetteError once when it breaks, after which `info` is None."""
         if self.info is None:
             return ()
@@ -36,6 +36,7 @@ class Source:
             self.info = None
             self.faults += 1
             self.ended = self._camera.ended
+            self._again_us = now_us + self._wait_us
             self._camera.close()
             raise
         if found:
@@ -45,13 +46,10 @@ class Source:
 
     def mend(self, now_us: int) -> bool:
         """Open a broken camera again when its time has come; True when it works again."""
-        if self.info is not None or self.ended:
+        if self.info is not None or self.ended or now_us < self._again_us:
             return False
-        if not self._again_us:
-            self._again_us = now_us + self._wait_us
-        if now_us < self._again_us:
-            return False
-        self._again_us, self._wait_us = 0, min(self._wait_us * 2, LONGEST_WAIT_US)
+        self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
+        self._again_us = now_us + self._wait_us
         try:
             self.info = self._camera.open()
         except VedetteError:

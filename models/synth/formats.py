@@ -77,9 +77,16 @@ def readable(drawn: str) -> str:
     return "".join(c for c in drawn if c not in " -*")
 
 
-def fill(pattern: str, rng: Generator) -> str:
-    """One random text of a pattern."""
-    return "".join(CLASSES[c][int(rng.integers(len(CLASSES[c])))] if c in CLASSES else c for c in pattern)
+def fill(pattern: str, rng: Generator, *, shy: bool = True) -> str:
+    """One random text of a pattern; where `shy`, I, O and Q are as rare as most countries have them."""
+    return "".join(_drawn_from(CLASSES[c], rng, shy=shy) if c in CLASSES else c for c in pattern)
+
+
+def _drawn_from(characters: str, rng: Generator, *, shy: bool) -> str:
+    character = characters[int(rng.integers(len(characters)))]
+    if shy and character in "IOQ" and rng.random() < 0.6:
+        return characters[int(rng.integers(len(characters)))]
+    return character
 
 
 def moroccan(rng: Generator) -> PlateLabel:
@@ -103,7 +110,7 @@ def moroccan(rng: Generator) -> PlateLabel:
 
 def _of(table: dict[str, tuple[str, ...]], rng: Generator) -> PlateLabel:
     region = list(table)[int(rng.integers(len(table)))]
-    drawn = fill(table[region][int(rng.integers(len(table[region])))], rng)
+    drawn = fill(table[region][int(rng.integers(len(table[region])))], rng, shy=region != "BR")
     return PlateLabel(region=region, drawn=drawn, symbols=readable(drawn))
 
 
@@ -119,16 +126,16 @@ def european(rng: Generator) -> PlateLabel:
     return _of(table, rng)
 
 
-def any_label(rng: Generator, *, moroccan_share: float = 0.4) -> PlateLabel:
+def any_label(rng: Generator, *, moroccan_share: float = 0.3) -> PlateLabel:
     """A plate of any country, and now and then a text of no country or one row of a two-line plate."""
     if rng.random() < moroccan_share:
         return moroccan(rng)
     kind = rng.random()
-    if kind < 0.44:
+    if kind < 0.40:
         label = european(rng)
-    elif kind < 0.62:
-        label = _of({"BR": AMERICA["BR"]} if rng.random() < 0.75 else AMERICA, rng)
-    elif kind < 0.92:
+    elif kind < 0.64:
+        label = _of({"BR": AMERICA["BR"]} if rng.random() < 0.85 else AMERICA, rng)
+    elif kind < 0.93:
         label = american(rng)
     else:
         drawn = fill(OTHER[int(rng.integers(len(OTHER)))], rng)

@@ -176,6 +176,7 @@ class _Hand:
     weight_px: int
     stretch: float
     spacing: float
+    rounding_px: float
 
 
 def _hand(rng: Generator) -> _Hand:
@@ -185,7 +186,17 @@ def _hand(rng: Generator) -> _Hand:
         weight_px=int(rng.choice([-2, -1, 0, 0, 0, 1, 2, 3])),
         stretch=rng.uniform(0.8, 1.25),
         spacing=rng.uniform(0.06, 0.26),
+        rounding_px=rng.uniform(1.5, 4.5) if rng.random() < 0.4 else 0.0,
     )
+
+
+def _rounded(mask: NDArray[np.uint8], radius_px: float) -> NDArray[np.uint8]:
+    """The glyph with soft corners and stroke ends, as pressed metal has them."""
+    if radius_px == 0.0:
+        return mask
+    padded = cv2.copyMakeBorder(mask, 4, 4, 4, 4, cv2.BORDER_CONSTANT, value=0).astype(np.float32)
+    soft = cv2.GaussianBlur(padded, (0, 0), radius_px)
+    return np.asarray(np.clip((soft - 105.0) * 5.0, 0, 255), dtype=np.uint8)[2:-2, 2:-2]
 
 
 def _weighted(mask: NDArray[np.uint8], weight_px: int) -> NDArray[np.uint8]:
@@ -241,7 +252,7 @@ def _piece(character: str, hand: _Hand, region: str, rng: Generator) -> list[_Pi
         height = np.clip(mask.shape[0] / alef * rng.uniform(0.7, 1.0), 0.3, 0.95)
         width = height * mask.shape[1] / mask.shape[0] * rng.uniform(0.8, 1.25)
         return [_Piece(mask=mask, width=width, height=height, drop=rng.uniform(-0.12, 0.12))]
-    mask = _weighted(fonts.glyph(hand.latin, character), hand.weight_px)
+    mask = _weighted(_rounded(fonts.glyph(hand.latin, character), hand.rounding_px), hand.weight_px)
     return [_Piece(mask=mask, width=hand.stretch * mask.shape[1] / fonts.GLYPH_HEIGHT_PX)]
 
 

@@ -146,7 +146,7 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> N
     photos = [p for p in data.photos(data_root) if p.kind == "scene"]
     training = streets([p for p in photos if p.folder == "ma_scenes" and not p.held_out], labels)
     held = {
-        name: [p for p in photos if p.folder == name and p.held_out and not p.loose][:70]
+        name: [p for p in photos if p.folder == name and p.held_out and not p.loose][:32]
         for name in ("ma_scenes", "br_scenes", "us_scenes", "es_scenes")
     }
     print(f"{len(training)} streets; held out: " + ", ".join(f"{k} {len(v)}" for k, v in held.items()), flush=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -44,6 +45,7 @@ class Endless(IterableDataset[Any]):  # type: ignore[misc]
     def __iter__(self) -> Iterator[Any]:
         """Items without end."""
         torch.set_num_threads(1)
+        cv2.setNumThreads(0)
         info = torch.utils.data.get_worker_info()
         draw = self.source(np.random.default_rng([self.seed, 0 if info is None else info.id]))
         while True:

@@ -27,7 +27,7 @@ class Blobs:
 
     def path(self, sha256: str) -> Path:
         """Where the blob is or would be; `Integrity` when `sha256` is not 64 lower-case hex digits."""
-        if not _SHA256.match(sha256):
+        if not _SHA256.fullmatch(sha256):
             raise Integrity(f"{sha256[:70]!r} is not a SHA-256 in hex")
         return self._folder / sha256[:2] / sha256
 

@@ -140,12 +140,15 @@ def _write_configuration(path: Path, text: str) -> None:
     files.replace(path, text.encode(), mode=0o600)
 
 
+def find_mosquitto() -> str | None:
+    """Where the program is; None where it is not installed."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
 def _mosquitto() -> str:
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    found = find_mosquitto()
     if found is None:
-        raise NotFound(
-            "mosquitto is not installed; on Debian: apt-get install mosquitto (its own service is not needed)"
-        )
+        raise NotFound("mosquitto is not installed; on Debian: apt-get install mosquitto (its service is not needed)")
     return found
 
 

@@ -111,7 +111,7 @@ def check_new_id(store: Store, device: str) -> None:
         check_device_id(device)
     except Integrity as error:
         raise Refused(str(error)) from None
-    if device in RESERVED_IDS or device.endswith(RESERVED_ENDING):
+    if device in RESERVED_IDS or device.endswith((RESERVED_ENDING, "\n")):
         raise Refused(f"{device!r} is a name the centre keeps for itself; choose another id")
     if store.db.execute("SELECT 1 FROM devices WHERE device = ?", [device]).fetchone():
         raise Refused(f"{device} is enrolled or was; an id is never given twice, choose another")

@@ -30,7 +30,7 @@ _MEMORY_BYTES = 64 << 20
 
 def check_name(name: str) -> str:
     """`name` when it may be a user's, else `Refused`."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise Refused(f"{name[:40]!r} is not a user name: 2 to 32 of a-z, 0-9, dot, dash, underscore")
     return name
 

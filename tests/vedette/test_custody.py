@@ -81,7 +81,12 @@ def test_append_has_fsynced_file_and_folder_when_it_returns(
     journal.roll()
     synced: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd))[1])
+
+    def noting(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
     journal.append("camera.fault")
     assert synced == [str(folder), str(folder / "000000000002.jsonl")]
 
@@ -98,8 +103,9 @@ def test_journal_opens_when_its_last_writer_was_killed(folder: Path, opened: Ope
     script = (
         "import os, signal, sys; from pathlib import Path; from vedette.custody import Journal;"
         "from vedette.clock import SystemClock; from vedette.keys import SigningKey;"
-        "j = Journal.open(Path(sys.argv[1]), service='recorder', device='car-1', key=SigningKey.load(Path(sys.argv[2])),"
-        " clock=SystemClock()); j.append('camera.fault'); os.kill(os.getpid(), signal.SIGKILL)"
+        "key = SigningKey.load(Path(sys.argv[2]));"
+        "j = Journal.open(Path(sys.argv[1]), service='recorder', device='car-1', key=key, clock=SystemClock());"
+        " j.append('camera.fault'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     key_file = folder.parents[1] / "sign.pem"
     KEY.save(key_file)

@@ -24,7 +24,7 @@ from sync.central.fleet import centre_trust
 from sync.central.store import Store
 from sync.central.web.app import create_app
 from sync.central.web.site import uses_tls
-from vedette import daemon, files
+from vedette import files
 from vedette.config import CentralConfig, load_central
 from vedette.errors import NotFound, Refused, VedetteError
 
@@ -84,7 +84,6 @@ def serve(config: CentralConfig) -> int:
         # uvicorn raises the signal again once it has stopped; a stop that was asked for is no failure.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: None)
-        daemon.notify("READY=1")
         server.run(sockets=[listener])
     files.remove(config.run / ADDRESS_FILE)
     return 0

@@ -15,7 +15,7 @@ from edge.camera.port import CameraFault, EncodedUnit, SmallFrame, StreamInfo
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
 from edge.recorder.service import RecorderService
-from vedette import config, spool
+from vedette import commands, config, spool
 from vedette.clock import FakeClock
 from vedette.config import CameraSection, DeviceConfig
 from vedette.custody_entry import Entry, parse_line
@@ -132,6 +132,22 @@ class ScriptedCamera:
 @pytest.fixture
 def coded() -> Callable[[int], list[tuple[bytes, bool]]]:
     return coded_pictures
+
+
+@pytest.fixture
+def identity() -> HybridIdentity:
+    return IDENTITIES["evidence"]
+
+
+@pytest.fixture
+def post() -> Callable[..., None]:
+    """Post a command to a bench's recorder."""
+
+    def send(one: "Bench", verb: str, activation: str = "button", **more: object) -> None:
+        body = {"command": verb, "activation": activation, "id": "", **more}
+        commands.post(one.device.run, "recorder", body, clock=one.clock)
+
+    return send
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import io
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -155,11 +156,16 @@ def test_decoding_times_rise_when_the_camera_repeats_one(tmp_path: Path, coded):
     assert times == sorted(set(times))
 
 
-def test_segment_refuses_what_is_no_picture_when_it_begins(tmp_path: Path):
-    junk = EncodedUnit(data=b"\x00\x00\x00\x01\x67junk", pts_us=0, is_key=True, utc_us=0, mono_us=0)
-    writer = SegmentWriter(tmp_path / "s", recipients=[IDENTITY.recipient], info=INFO, first=junk)
-    with pytest.raises(StreamFault, match="does not go into an MP4"):
-        writer.write(junk)
+def test_segment_names_the_picture_when_the_mp4_writer_refuses_it(tmp_path: Path, coded, monkeypatch):
+    stream = units(coded(2))
+    writer = SegmentWriter(tmp_path / "s", recipients=[IDENTITY.recipient], info=INFO, first=stream[0])
+
+    def refuse(packet: object) -> None:
+        raise av.error.InvalidDataError(1, "no picture")
+
+    monkeypatch.setattr(writer, "_container", SimpleNamespace(mux=refuse, close=lambda: None))
+    with pytest.raises(StreamFault, match="the picture at 100000 us does not go into an MP4"):
+        writer.write(stream[1])
     writer.abandon()
 
 

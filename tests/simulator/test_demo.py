@@ -1,0 +1,155 @@
+"""The demo as its user runs it: figures, what is on the disks, and what anybody can check afterwards."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator import world
+from simulator.checks import account_for
+from simulator.report import Figures
+from simulator.stage import Stage, vedette
+from sync.central.store import Store
+from vedette.errors import NotTrusted, Refused
+
+SEED, SECONDS = 1, 30
+
+
+def clips() -> Path:
+    from_environment = __import__("os").environ.get("VEDETTE_DATA")
+    data = Path(from_environment) if from_environment else Path(__file__).parents[3] / "shared" / "data"
+    return data / "video"
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vedette.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def device_files(stage: Stage) -> Iterator[Path]:
+    return (path for path in stage.device.rglob("*") if path.is_file())
+
+
+def test_demo_records_reads_and_lands_everything_at_the_centre(driven: tuple[Stage, Figures]) -> None:
+    stage, figures = driven
+    assert figures.recorded_ms >= (SECONDS - 1) * 1000
+    assert figures.items_on_device == 0
+    assert figures.receipts == figures.items_at_centre == figures.files_deleted
+    assert figures.restarts == figures.quarantined == 0
+    found = account_for(stage)
+    assert (found.unexplained, found.twice) == ((), ())
+
+
+def test_demo_raises_each_watched_plate_once_and_no_other(driven: tuple[Stage, Figures]) -> None:
+    _stage, figures = driven
+    drive = world.plan(SEED, SECONDS)
+    watched = sorted(one.text for one in drive.plates if one.on_watchlist)
+    assert len(watched) >= 1
+    assert sorted(hit.text for hit in figures.seen) == watched
+    assert figures.plates_read > len(watched)
+    assert min(hit.looks for hit in figures.seen) >= 2
+
+
+def test_devices_disk_holds_no_picture_no_video_and_no_plate(driven: tuple[Stage, Figures]) -> None:
+    """SP-5."""
+    stage, _figures = driven
+    drive = world.plan(SEED, SECONDS)
+    texts = [one.text for one in drive.plates] + [re.sub(r"\W", "", one.text) for one in drive.plates]
+    needles = [text.encode() for text in texts] + [b"\xff\xd8\xff", b"ftypiso", b"moof", b"mdat", b"JFIF"]
+    found = [
+        (path.name, needle)
+        for path in device_files(stage)
+        for data in [path.read_bytes()]
+        for needle in needles
+        if needle in data
+    ]
+    assert found == []
+    sealed = next(path for path in (stage.central / "blobs").rglob("*") if path.is_file())
+    assert sealed.read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_evidence_of_a_drive_opens_and_verifies_as_anybody_can(driven: tuple[Stage, Figures], tmp_path: Path) -> None:
+    stage, _figures = driven
+    listed = json.loads(vedette("evidence", "list", stage.central, "--json"))
+    segment = next(one["item"] for one in listed if one["kind"] == "segment")
+    bundle = tmp_path / "case.zip"
+    identity = stage.escrow / "evidence.identity"
+    vedette("evidence", "export", stage.central, segment, "-o", bundle, "--identity", identity)
+    report = run("evidence", "verify", bundle, "--json")
+    assert report.returncode == 0, report.stderr
+    assert json.loads(report.stdout)["ok"] is True
+    changed = bytearray(bundle.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (tmp_path / "changed.zip").write_bytes(changed)
+    damaged = run("evidence", "verify", tmp_path / "changed.zip")
+    assert damaged.returncode == 10
+    assert segment in damaged.stdout + damaged.stderr
+
+
+def test_evidence_stays_shut_for_another_key(driven: tuple[Stage, Figures], tmp_path: Path) -> None:
+    stage, _figures = driven
+    store = Store(stage.central)
+    row = store.items(kind="segment", limit=1)[0]
+    sealed = tmp_path / f"{row.item}.segment.age"
+    with store.blobs.open(row.sealed_sha256) as blob:
+        sealed.write_bytes(blob.read())
+    store.close()
+    vedette("key", "generate", "-o", tmp_path / "other.identity")
+    refused = run("evidence", "open", sealed, "--identity", tmp_path / "other.identity", "-o", tmp_path / "out.mp4")
+    assert refused.returncode == NotTrusted.exit_code
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_hit_on_a_real_clip_is_one_hit_at_the_centre(tmp_path: Path) -> None:
+    clip = clips() / "uk_street_one_car.mp4"
+    if not clip.is_file():
+        pytest.skip(f"the clip {clip.name} is not here (set VEDETTE_DATA)")
+    done = run(
+        "sim", "demo", "--video", clip, "--plate", "LS15EBC:GB", "--folder", tmp_path / "d", "--headless", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert [hit["text"] for hit in figures["seen"]] == ["LS15EBC"]
+    assert figures["items_on_device"] == 0
+    assert 4_500 <= figures["recorded_ms"] <= 4_800
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no video at all\n" * 100])
+def test_demo_says_what_is_wrong_when_the_clip_is_none(tmp_path: Path, content: bytes | None) -> None:
+    clip = tmp_path / "clip.mp4"
+    if content is not None:
+        clip.write_bytes(content)
+    done = run("sim", "demo", "--video", clip, "--folder", tmp_path / "d", "--headless", "--json")
+    assert done.returncode == (3 if content is None else 1)
+    assert "clip.mp4" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_demo_publishes_nothing_when_a_row_of_the_list_is_broken(tmp_path: Path) -> None:
+    broken = tmp_path / "list.csv"
+    broken.write_text(
+        "plate,region,reason,priority,source,valid_from,valid_to\n"
+        "12345|أ|6,MA,stolen,high,test,2026-01-01,2027-01-01\n"
+        "12345|أ|600,MA,stolen,high,test,2026-01-01,2027-01-01\n"
+    )
+    done = run("sim", "demo", "--watchlist", broken, "--folder", tmp_path / "d", "--headless", "--json")
+    assert done.returncode == Refused.exit_code
+    assert "row 3" in done.stderr
+    assert "prefecture" in done.stderr
+
+
+def test_demo_refuses_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("keep me")
+    done = run("sim", "demo", "--folder", tmp_path, "--headless", "--json")
+    assert done.returncode == Refused.exit_code
+    assert (tmp_path / "precious.txt").read_text() == "keep me"

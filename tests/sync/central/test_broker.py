@@ -1,0 +1,295 @@
+"""The real Mosquitto with the centre's configuration: who gets in, and who may say and hear what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from sync.central import broker, fleet
+from sync.central.broker import Broker, broker_port
+from vedette.errors import NotFound, Refused
+
+pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
+
+WAIT_S = 10.0
+
+
+def until(fact: Callable[[], object], wait_s: float = WAIT_S) -> bool:
+    end = time.monotonic() + wait_s
+    while not fact() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(fact())
+
+
+class Client:
+    """A plain MQTT 5 client with the certificate at `keys/<name>.crt`; it notes what it hears."""
+
+    def __init__(self, centre: Any, port: int, keys: Path, name: str, client_id: str = "anything") -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.published: dict[int, int] = {}
+        self.connected = False
+        self.reasons: list[str] = []
+        self.mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5)
+        context = ssl.create_default_context(cafile=str(centre.folder / "keys" / "ca.crt"))
+        if name:
+            context.load_cert_chain(keys / f"{name}.crt", keys / f"{name}.key")
+        self.mqtt.tls_set_context(context)
+        self.mqtt.on_connect = self._on_connect
+        self.mqtt.on_disconnect = self._on_disconnect
+        self.mqtt.on_message = lambda _c, _d, message: self.heard.append((message.topic, message.payload))
+        self.mqtt.on_publish = lambda _c, _d, mid, code, _p: self.published.update({mid: code.value})
+        self.port = port
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        self.connected = not code.is_failure
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        self.connected = False
+        self.reasons.append(str(code))
+
+    def __enter__(self) -> Client:
+        properties = Properties(PacketTypes.CONNECT)
+        self.mqtt.connect("127.0.0.1", self.port, keepalive=10, clean_start=True, properties=properties)
+        self.mqtt.loop_start()
+        assert until(lambda: self.connected)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.mqtt.disconnect()
+        self.mqtt.loop_stop()
+
+    def say(self, topic: str, payload: bytes = b"x") -> int:
+        """Publish and return the broker's reason code."""
+        mid = self.mqtt.publish(topic, payload, qos=1).mid
+        assert until(lambda: mid in self.published)
+        return self.published[mid]
+
+    def listen(self, topic: str) -> None:
+        done: list[object] = []
+        self.mqtt.on_subscribe = lambda *_: done.append(1)
+        self.mqtt.subscribe(topic, qos=1)
+        assert until(lambda: done)
+
+
+@pytest.fixture
+def running(centre: Any) -> Iterator[Broker]:
+    child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
+    child.start(0)
+    yield child
+    child.stop()
+
+
+@pytest.fixture
+def as_device(centre: Any, running: Broker) -> Callable[..., Client]:
+    return lambda device, **more: Client(centre, running.port, device.folder / "keys", "tls", **more)
+
+
+@pytest.fixture
+def as_centre(centre: Any, running: Broker) -> Callable[[], Client]:
+    return lambda: Client(centre, running.port, centre.folder / "keys", "ingest")
+
+
+def test_device_and_centre_hear_each_other_when_they_use_their_own_topics(
+    device: Any, as_device: Any, as_centre: Any
+) -> None:
+    with as_centre() as centre_client, as_device(device) as device_client:
+        centre_client.listen("devices/+/init")
+        device_client.listen(f"cmd/{device.id}/#")
+
+        device_client.say(f"devices/{device.id}/init", b"up")
+        centre_client.say(f"cmd/{device.id}/grant", b"down")
+
+        assert until(lambda: centre_client.heard == [(f"devices/{device.id}/init", b"up")])
+        assert until(lambda: device_client.heard == [(f"cmd/{device.id}/grant", b"down")])
+
+
+def test_device_cannot_publish_when_the_topic_is_anothers(
+    centre: Any, device: Any, as_device: Any, as_centre: Any
+) -> None:
+    """Told so by code, and nobody hears it."""
+    other = centre.device("car-2")
+    topics = (
+        f"devices/{other.id}/init",
+        f"cmd/{other.id}/grant",
+        f"cmd/{device.id}/sealed",
+        "devices/centre/x/../init",
+    )
+    with as_centre() as centre_client, as_device(other) as victim, as_device(device) as attacker:
+        centre_client.listen("#")
+        victim.listen(f"cmd/{other.id}/#")
+
+        codes = {attacker.say(topic) for topic in topics}
+        attacker.say(f"devices/{device.id}/init", b"mine")
+
+        assert codes == {0x87}
+        assert until(lambda: centre_client.heard)
+        assert centre_client.heard == [(f"devices/{device.id}/init", b"mine")]
+        assert victim.heard == []
+
+
+def test_device_hears_nothing_when_it_subscribes_to_anothers_topics(
+    centre: Any, device: Any, as_device: Any, as_centre: Any
+) -> None:
+    other = centre.device("car-2")
+    wishes = (f"cmd/{other.id}/#", f"devices/{other.id}/#", "#", "+/+/+", "$share/ingest/devices/+/init", "$SYS/#")
+    with as_centre() as centre_client, as_device(other) as victim, as_device(device) as attacker:
+        for wish in wishes:
+            attacker.listen(wish)
+        victim.listen(f"cmd/{other.id}/#")
+        centre_client.listen("devices/#")
+
+        centre_client.say(f"cmd/{other.id}/grant", b"secret")
+        victim.say(f"devices/{other.id}/init", b"secret")
+        centre_client.say(f"cmd/{device.id}/grant", b"mine")
+
+        assert until(lambda: victim.heard and centre_client.heard and attacker.heard)
+        assert {payload for _topic, payload in attacker.heard} == {b"mine"}
+
+
+def test_centres_session_lives_on_when_a_device_claims_its_client_id(
+    device: Any, as_device: Any, as_centre: Any
+) -> None:
+    with as_centre() as centre_client:
+        centre_client.listen("devices/+/init")
+        with as_device(device, client_id=fleet.CENTRE_ID) as device_client:
+            device_client.say(f"devices/{device.id}/init")
+            assert until(lambda: centre_client.heard)
+
+        assert centre_client.reasons == []
+
+
+def test_client_is_not_let_in_when_it_has_no_certificate(centre: Any, running: Broker) -> None:
+    with pytest.raises((ssl.SSLError, OSError, AssertionError)):
+        _handshake(centre, running.port, lambda context: None)
+
+
+def test_client_is_not_let_in_when_another_authority_made_its_certificate(
+    centre: Any, running: Broker, tmp_path: Path
+) -> None:
+    made = fleet.make_centre(tmp_path / "foreign", tmp_path / "foreign-keys", "centre.test/log", clock=centre.clock)
+    keys = made.folder / "keys"
+
+    with pytest.raises((ssl.SSLError, OSError, AssertionError)):
+        _handshake(
+            centre, running.port, lambda context: context.load_cert_chain(keys / "ingest.crt", keys / "ingest.key")
+        )
+
+
+def test_client_is_not_let_in_when_it_speaks_no_tls_13(centre: Any, device: Any, running: Broker) -> None:
+    def older(context: ssl.SSLContext) -> None:
+        context.load_cert_chain(device.folder / "keys" / "tls.crt", device.folder / "keys" / "tls.key")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    with pytest.raises(ssl.SSLError):
+        _handshake(centre, running.port, older)
+
+
+def test_client_is_not_let_in_when_it_speaks_no_tls(running: Broker) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=WAIT_S) as plain:
+        plain.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03abc")
+
+        assert plain.recv(16) in (b"", b"\x15\x03\x03\x00\x02\x02F")
+
+
+def test_device_is_cut_and_kept_out_when_it_is_revoked(
+    centre: Any, device: Any, running: Broker, as_device: Any, as_centre: Any
+) -> None:
+    """RC-9. Its live session ends too; the centre's comes back by itself."""
+    with as_centre() as centre_client, as_device(device) as device_client:
+        fleet.revoke(centre.store, device.id)
+        fleet.write_revocations(centre.store)
+        running.tend(1_000_000)
+
+        assert until(lambda: device_client.reasons and centre_client.reasons)
+        assert until(lambda: centre_client.connected)
+        assert not until(lambda: device_client.connected, 1.5)
+
+
+def test_broker_comes_back_when_it_is_killed(running: Broker) -> None:
+    pid = running.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: running.pid is None)
+
+    running.tend(10_000_000)
+
+    assert until(lambda: _is_open(running.port))
+    assert running.pid not in (None, pid)
+
+
+def test_orphan_is_ended_when_a_new_broker_starts(centre: Any, running: Broker) -> None:
+    orphan = running.pid
+    successor = Broker(centre.folder, "127.0.0.1", running.port)
+
+    successor.start(0)
+
+    assert successor.pid not in (None, orphan)
+    assert until(lambda: running.pid is None)
+    successor.stop()
+
+
+def test_stranger_is_not_ended_when_it_has_an_old_brokers_process_id(centre: Any) -> None:
+    (centre.folder / "run" / "broker.pid.json").write_text(f'{{"pid": {os.getpid()}, "started": "another boot/12"}}')
+    child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
+
+    child.start(0)
+
+    child.stop()
+
+
+def test_broker_is_refused_when_the_port_is_busy(centre: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+
+        with pytest.raises(Refused, match=f"port {port}"):
+            Broker(centre.folder, "127.0.0.1", port).start(0)
+
+
+def test_broker_is_refused_when_mosquitto_does_not_start(centre: Any) -> None:
+    """Its own words are in the message."""
+    (centre.folder / "keys" / "server.key").write_text("no key")
+
+    with pytest.raises(Refused, match="server key file|Unable to load"):
+        Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0)).start(0)
+
+
+def test_broker_is_not_found_when_mosquitto_is_missing(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_more: None)
+
+    with pytest.raises(NotFound, match="apt-get install mosquitto"):
+        Broker(centre.folder, "127.0.0.1", 1)
+
+
+def test_port_is_kept_when_it_was_chosen_once(centre: Any) -> None:
+    port = broker_port(centre.folder, "127.0.0.1", 0)
+
+    assert broker_port(centre.folder, "127.0.0.1", 0) == port
+    assert broker_port(centre.folder, "127.0.0.1", 8883) == 8883
+
+
+def _handshake(centre: Any, port: int, prepare: Callable[[ssl.SSLContext], None]) -> None:
+    """Connect by TLS and read the answer to an MQTT CONNECT; raises when the broker ends it."""
+    context = ssl.create_default_context(cafile=str(centre.folder / "keys" / "ca.crt"))
+    prepare(context)
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secured:
+            secured.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03abc")
+            assert secured.recv(64)[:1] == b"\x20"
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
