@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from vedette import cli

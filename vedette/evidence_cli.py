@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vedette import bundle_verify, cli
-from vedette.errors import Integrity, NotFound, NotTrusted
+from vedette.errors import Integrity, NotFound, NotTrusted, Refused
 from vedette.evidence_item import Vouched, verify_item
 from vedette.findings import Report
 from vedette.keys import PublicKey
@@ -67,18 +67,10 @@ def _show(args: argparse.Namespace, report: Report) -> int:
 def _open(args: argparse.Namespace) -> int:
     path, output = args.path, args.output
     identities = load_identities(args.identity)
-    try:
-        source = path.open("rb")
-    except OSError as error:
-        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
-    with source, new_file(output, mode=0o600) as file:
+    with _source(path) as source, new_file(output, mode=0o600) as file:
         recovery = _start(path, source, identities)
         digest = _copy(recovery, file)
-        if not recovery.complete and not args.recover:
-            raise Integrity(
-                f"{path}: {recovery.fault} (of a file of {path.stat().st_size} bytes); nothing was written,"
-                " --recover writes what is whole"
-            )
+        _check_whole(path, recovery, may_be_cut=args.recover)
     said = {
         "output": str(output),
         "size": recovery.plain_bytes,
@@ -90,11 +82,30 @@ def _open(args: argparse.Namespace) -> int:
     return 0
 
 
+def _source(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise NotFound(f"{path} is not there") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
 def _start(path: Path, source: BinaryIO, identities: list[Identity]) -> Recovery:
     try:
         return recover(source, identities)
     except NoMatch:
         raise NotTrusted(f"{path} is sealed to other keys: the identity given does not open it") from None
+    except Integrity as error:
+        raise Integrity(f"{path}: {error}") from None
+
+
+def _check_whole(path: Path, recovery: Recovery, *, may_be_cut: bool) -> None:
+    if recovery.complete or (may_be_cut and recovery.plain_bytes):
+        return
+    rest = "--recover writes what is whole" if recovery.plain_bytes else "nothing of it can be recovered"
+    size = path.stat().st_size
+    raise Integrity(f"{path}: {recovery.fault} (of a file of {size} bytes); nothing was written, {rest}")
 
 
 def _copy(pieces: Iterator[bytes], file: BinaryIO) -> str:

@@ -32,6 +32,9 @@ class JetsonBoard:
             from Jetson import GPIO
         except ImportError:
             raise NotFound("[board] adapter 'jetson' needs the package Jetson.GPIO (extra device-jetson)") from None
+        except Exception as error:
+            # The package looks for the board while it is imported and raises bare exceptions of several types.
+            raise Refused(f"[board] adapter 'jetson': {str(error)[:200]}") from None
         self._gpio: Any = GPIO
         self._run_dir, self._clock = run_dir, clock
         self._events: deque[ButtonEvent] = deque(maxlen=MAX_EVENTS)

@@ -155,8 +155,10 @@ class Keeping:
             self._buffer.add(unit)
             return
         with self._on_disk():
-            if self.recording.write(unit, marked=marked):
+            if self.recording.takes(unit):
+                # The gap is named before the picture behind it is, or a crash between the two would lose it.
                 self._name_gap(unit)
+                self.recording.write(unit, marked=marked)
                 self.counts.pictures += 1
 
     def end(self, reason: str) -> None:

@@ -61,19 +61,22 @@ class Recording:
         """The sealed bytes in the open segment."""
         return self._writer.size_bytes if self._writer else 0
 
-    def write(self, unit: EncodedUnit, *, marked: bool) -> bool:
-        """Record one unit; `marked` says that it lies in a marked stretch of time. False while no key unit came yet."""
+    def takes(self, unit: EncodedUnit) -> bool:
+        """True when `write` would record `unit`: the first one must be a key unit."""
+        return self._writer is not None or unit.is_key
+
+    def write(self, unit: EncodedUnit, *, marked: bool) -> None:
+        """Record one unit; `marked` says that it lies in a marked stretch of time."""
         if unit.is_key and self._first and unit.pts_us - self._first.pts_us >= self._form.segment_us:
             self.end_segment()
+        if not self.takes(unit):
+            return
         if self._writer is None:
-            if not unit.is_key:
-                return False
             self._begin(unit, marked=marked)
         assert self._writer is not None and self._facts is not None
         if marked and not self._facts.marked:
             self.mark()
         self._writer.write(unit)
-        return True
 
     def keep(self, now_us: int) -> None:
         """Once a second of monotonic time: make what is written durable and say so in the journal."""

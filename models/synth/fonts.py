@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 FONT_ROOT = Path("/usr/share/fonts")
 GLYPH_HEIGHT_PX = 72
 # Debian packages: fonts-roadgeek, fonts-opendin, fonts-osifont, fonts-dejavu-core, fonts-dejavu-extra,
-# fonts-liberation, fonts-noto-core.
+# fonts-liberation, fonts-noto-core, fonts-bebas-neue, fonts-inter, fonts-play, fonts-b612, fonts-roboto-unhinted,
+# fonts-league-mono, fonts-dosis, fonts-comfortaa, fonts-lato, fonts-cantarell, fonts-open-sans,
+# fonts-yanone-kaffeesatz, fonts-averia-sans-gwf, fonts-freefont-ttf, fonts-hosny-amiri, fonts-kacst, fonts-kacst-one.
 PLATE_FACES = (
     "RG2014B.ttf", "RG2014C.ttf", "RG2014D.ttf", "RG2014E.ttf", "OSP-DIN.ttf", "osifont.ttf",
     "DejaVuSansCondensed-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansCondensed.ttf",
@@ -25,6 +27,8 @@ PLATE_FACES = (
     "NotoSans-Regular.ttf", "BebasNeue-Regular.otf", "BebasNeue.otf", "Inter-Bold.otf", "Inter-SemiBold.otf",
     "Play-Bold.ttf", "B612-Bold.ttf", "Roboto-Bold.ttf", "RobotoCondensed-Bold.ttf", "RobotoCondensed-Regular.ttf",
     "Roboto-Medium.ttf", "LeagueMono-Bold.otf", "LeagueMono-CondensedBold.otf",
+    "Dosis-Bold.otf", "Dosis-SemiBold.otf", "Comfortaa-Bold.ttf", "Lato-Bold.ttf", "Cantarell-Bold.otf", "OpenSans-CondBold.ttf",
+    "YanoneKaffeesatz-Bold.otf", "AveriaSansGWF-Bold.ttf", "FreeSansBold.ttf", "OpenSans-Semibold.ttf",
 )  # fmt: skip
 ARABIC_FACES = (
     "Amiri-Bold.ttf", "Amiri-Regular.ttf", "KacstOne-Bold.ttf", "KacstOne.ttf", "KacstBook.ttf", "KacstOffice.ttf",

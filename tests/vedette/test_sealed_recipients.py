@@ -63,6 +63,14 @@ def test_bech32_refuses_when_one_character_is_mistyped(payload: bytes, data: st.
         bech32.decode(text[:position] + wrong + text[position + 1 :])
 
 
+@pytest.mark.parametrize("text", ["age1lae6aamz", "age1luqrr2q7m"], ids=["bits that are not zero", "a whole group"])
+def test_bech32_refuses_when_more_than_zero_bits_follow_the_payload(text: str) -> None:
+    """SF-7."""
+    assert bech32.decode("age1luyvfgxs") == ("age", b"\xff")
+    with pytest.raises(Integrity, match="not zero"):
+        bech32.decode(text)
+
+
 def test_recipient_of_the_specification_is_computed_when_its_identity_is_parsed() -> None:
     """SF-7."""
     identity = parse_identity(SPEC_IDENTITY)

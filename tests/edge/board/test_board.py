@@ -252,6 +252,17 @@ def test_jetson_board_leaves_a_pattern_for_a_newer_one_and_for_close(tmp_path: P
     assert jetson.cleaned == 1
 
 
+def test_jetson_board_is_refused_when_the_machine_is_no_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere(types.ModuleType):
+        @property
+        def GPIO(self) -> None:  # noqa: N802
+            raise RuntimeError("could not determine Jetson model")
+
+    monkeypatch.setitem(sys.modules, "Jetson", Elsewhere("Jetson"))
+    with pytest.raises(Refused, match="could not determine Jetson model"):
+        open_board(config(tmp_path, "jetson", **PINS), FakeClock())
+
+
 def test_jetson_board_is_refused_when_its_pins_cannot_be_had(
     tmp_path: Path, jetson: FakeJetson, monkeypatch: pytest.MonkeyPatch
 ) -> None:

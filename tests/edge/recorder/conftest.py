@@ -19,7 +19,6 @@ from vedette import commands, config, spool
 from vedette.clock import FakeClock
 from vedette.config import CameraSection, DeviceConfig
 from vedette.custody_entry import Entry, parse_line
-from vedette.custody_tail import journal_files
 from vedette.daemon import read_status
 from vedette.keys import SigningKey
 from vedette.sealed import HybridIdentity, SealedReader
@@ -51,8 +50,8 @@ class Device:
         return [item for item in items if item.kind == "segment"]
 
     def lines(self, service: str = "recorder") -> list[bytes]:
-        paths = journal_files(self.folder / "journal" / service)
-        return [line for path in paths for line in path.read_bytes().splitlines()]
+        paths = sorted((self.folder / "journal" / service).glob("[0-9]*.jsonl"))
+        return [line for path in paths for line in path.read_bytes().rpartition(b"\n")[0].splitlines()]
 
     def entries(self, event: str) -> list[Entry]:
         return [entry for entry in map(parse_line, self.lines()) if entry.event == event]

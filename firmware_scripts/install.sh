@@ -1,0 +1,282 @@
+#!/bin/sh
+# Puts Vedette on a Debian, Raspberry Pi OS or JetPack machine: user, folders, Python environment, units. Free to repeat.
+#
+#   install.sh --role device|central [options]
+#     --dry-run          say every command, change nothing (needs no root)
+#     --board NAME       pi, jetson or none (default: what this machine says it is)
+#     --device-id ID     also make the device's folder and key under this id, if there is none yet
+#     --camera NAME      its camera adapter: pi, gst, clip, … (default: pi on a Raspberry Pi, else gst)
+#     --source TEXT      what the camera adapter opens
+#     --wheels FOLDER    install from wheels in FOLDER only, without a package index
+#     --no-packages      the Debian packages are there already; do not call apt-get
+#     --uninstall        remove units and programs; keys, evidence and configuration stay where they are
+#
+# A new version goes into its own folder under /opt/vedette/releases; /opt/vedette/<role> changes over to it in one rename
+# once it is whole, and the version before stays for going back. The services are not restarted: recording goes on.
+set -eu
+
+OPT=/opt/vedette
+UNITS=/etc/systemd/system
+DEVICE=/var/lib/vedette/device
+CENTRE=/var/lib/vedette-central/centre
+MIN_PYTHON=10
+MAX_PYTHON=13
+DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-uplink.service vedette-keeper.service vedette.target"
+CENTRAL_UNITS="vedette-central.service"
+
+role="" board="" device_id="" camera="" source_text="" wheels="" dry="" uninstall="" with_packages=yes
+source_folder=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+
+say() { printf 'vedette: %s\n' "$*" >&2; }
+fail() { say "$1"; exit "${2:-1}"; }
+usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0" | sed '/^set -eu/,$d' >&2; exit 2; }
+
+run() {
+    if [ -n "$dry" ]; then
+        printf '+'
+        for word in "$@"; do
+            case $word in
+                *[!A-Za-z0-9_./:=,@%+-]* | "") printf " '%s'" "$word" ;;
+                *) printf ' %s' "$word" ;;
+            esac
+        done
+        printf '\n'
+    else
+        "$@"
+    fi
+}
+
+value() { [ -n "${2:-}" ] || fail "$1 needs a value" 2; }
+
+read_arguments() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --dry-run) dry=yes ;;
+            --uninstall) uninstall=yes ;;
+            --no-packages) with_packages="" ;;
+            --role) value "$@"; role=$2; shift ;;
+            --board) value "$@"; board=$2; shift ;;
+            --device-id) value "$@"; device_id=$2; shift ;;
+            --camera) value "$@"; camera=$2; shift ;;
+            --source) value "$@"; source_text=$2; shift ;;
+            --wheels) value "$@"; wheels=$(CDPATH='' cd -- "$2" && pwd) || fail "--wheels: $2 is no folder" 2; shift ;;
+            -h | --help) usage ;;
+            *) say "unknown option $1"; usage ;;
+        esac
+        shift
+    done
+    case $role in device | central) ;; *) say "--role is device or central"; usage ;; esac
+    [ -n "$board" ] || board=$(this_board)
+    case $board in pi | jetson | none) ;; *) fail "--board is pi, jetson or none, not '$board'" 2 ;; esac
+    case $device_id in
+        "") ;;
+        *[!a-z0-9.-]* | [.-]* | *[.-] | ? | ??) fail "--device-id: '$device_id' is not 3 to 64 of a-z, 0-9, dot and dash" 2 ;;
+    esac
+    [ -n "$camera" ] || { camera=gst; [ "$board" != pi ] || camera=pi; }
+}
+
+this_board() {
+    model=$({ tr -d '\0' </proc/device-tree/model; } 2>/dev/null || true)
+    case $model in
+        *"Raspberry Pi"*) echo pi ;;
+        *Jetson* | *Tegra*) echo jetson ;;
+        *) echo none ;;
+    esac
+}
+
+check_machine() {
+    [ -n "$dry" ] || [ "$(id -u)" = 0 ] || fail "run as root: sudo $0 --role $role"
+    command -v apt-get >/dev/null 2>&1 || fail "this is not a Debian machine: there is no apt-get"
+    case $(dpkg --print-architecture) in
+        arm64 | amd64) ;;
+        *) fail "Vedette needs a 64-bit system (arm64 or amd64), this one is $(dpkg --print-architecture)" ;;
+    esac
+    [ -f "$source_folder/vedette/__init__.py" ] || fail "$source_folder is not Vedette's source"
+}
+
+check_python() {
+    minor=$(python3 -c 'import sys; print(sys.version_info[1] if sys.version_info[0] == 3 else 0)' 2>/dev/null || echo 0)
+    if [ "$minor" -lt $MIN_PYTHON ] || [ "$minor" -gt $MAX_PYTHON ]; then
+        fail "Vedette needs Python 3.$MIN_PYTHON to 3.$MAX_PYTHON, python3 here is 3.$minor"
+    fi
+}
+
+# Swap on a disk would write readable pictures to it. (zram is memory.)
+check_swap() {
+    swaps=$(awk 'NR > 1 && $1 !~ /zram/ { print $1 }' /proc/swaps 2>/dev/null || true)
+    [ -z "$swaps" ] || say "warning: swap is on ($swaps); turn it off for good, it can write readable pictures to a disk"
+}
+
+packages() {
+    [ -n "$with_packages" ] || return 0
+    wanted="python3 python3-venv"
+    if [ "$role" = central ]; then
+        wanted="$wanted mosquitto"
+    else
+        case $board in
+            pi) wanted="$wanted python3-picamera2" ;;
+            jetson) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad" ;;
+        esac
+        case $board$camera in
+            nonegst) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly" ;;
+        esac
+    fi
+    missing=""
+    for package in $wanted; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    say "installing Debian packages:$missing"
+    run apt-get update -q
+    # shellcheck disable=SC2086
+    run env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends $missing
+    case $missing in
+        # The package starts a broker of its own for anybody on this machine; the centre runs a better one.
+        *mosquitto*) run systemctl disable --now mosquitto.service ;;
+    esac
+}
+
+extras() {
+    if [ "$role" = central ]; then echo central; else
+        case $board in pi) echo device-pi ;; jetson) echo device-jetson ;; *) echo device ;; esac
+    fi
+}
+
+# What the environment depends on: the source, the extras, the Python. The same again is the same release.
+release_name() {
+    {
+        (cd "$source_folder" && find vedette edge sync simulator models setup.cfg pyproject.toml -type f \
+            ! -name '*.pyc' ! -path '*.egg-info/*' -exec sha256sum {} + | LC_ALL=C sort -k 2)
+        extras
+        python3 -V 2>/dev/null || true
+    } | sha256sum | cut -c 1-12
+}
+
+environment() {
+    name=$role-$(release_name)
+    release=$OPT/releases/$name
+    if [ -f "$release/.whole" ]; then
+        say "release $name is here already"
+    else
+        say "making release $name"
+        build=$OPT/build
+        run rm -rf "$release" "$build"
+        run mkdir -p "$OPT/releases" "$build"
+        # picamera2 and libcamera must be the system's own.
+        if [ "$board" = pi ] && [ "$role" = device ]; then
+            run python3 -m venv --system-site-packages "$release"
+        else
+            run python3 -m venv "$release"
+        fi
+        # The source stays as it is: the build happens in a copy.
+        (cd "$source_folder" && run cp -R setup.cfg pyproject.toml README.md LICENSE vedette edge sync simulator models "$build")
+        if [ -n "$wheels" ]; then
+            run "$release/bin/python" -m pip install -q --no-index --find-links "$wheels" "${build}[$(extras)]"
+        else
+            run "$release/bin/python" -m pip install -q "${build}[$(extras)]"
+        fi
+        run rm -rf "$build"
+        run mkdir -p "$release/share/vedette"
+        run cp "$source_folder/docs/guide/install-device.md" "$release/share/vedette/"
+        check_release "$release"
+        run touch "$release/.whole"
+    fi
+    switch_to "$release"
+}
+
+check_release() {
+    run env -C / "$1/bin/vedette" --help >/dev/null || fail "the new release does not start; nothing was changed"
+    if [ "$board" = pi ] && [ "$role" = device ] && [ -z "$dry" ]; then
+        env -C / "$1/bin/python" -c 'import picamera2' 2>/dev/null ||
+            say "warning: picamera2 does not load beside this release (its NumPy is older on Bookworm); the pi camera will not open"
+    fi
+}
+
+switch_to() {
+    before=$(readlink "$OPT/$role" 2>/dev/null || true)
+    [ "$before" != "$1" ] || return 0
+    run ln -sfn "$1" "$OPT/$role.next"
+    run mv -T "$OPT/$role.next" "$OPT/$role"
+    [ -e /usr/local/bin/vedette ] || run ln -sfn "$OPT/$role/bin/vedette" /usr/local/bin/vedette
+    for old in "$OPT/releases/$role"-*; do
+        if [ -d "$old" ] && [ "$old" != "$1" ] && [ "$old" != "$before" ]; then run rm -rf "$old"; fi
+    done
+}
+
+users_and_folders() {
+    run install -D -m 0644 "$source_folder/systemd/sysusers-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
+    run systemd-sysusers "/etc/sysusers.d/vedette-$role.conf"
+    run install -D -m 0644 "$source_folder/systemd/tmpfiles-$role.conf" "/etc/tmpfiles.d/vedette-$role.conf"
+    run systemd-tmpfiles --create "/etc/tmpfiles.d/vedette-$role.conf"
+}
+
+units() {
+    run install -D -m 0644 "$source_folder/systemd/vedette-.service.d/10-hardening.conf" "$UNITS/vedette-.service.d/10-hardening.conf"
+    names=$DEVICE_UNITS
+    [ "$role" = device ] || names=$CENTRAL_UNITS
+    for unit in $names; do run install -m 0644 "$source_folder/systemd/$unit" "$UNITS/$unit"; done
+    if [ "$board" = jetson ] && [ "$role" = device ]; then
+        jetson=vedette-recorder.service.d/20-jetson.conf
+        run install -D -m 0644 "$source_folder/systemd/jetson/$jetson" "$UNITS/$jetson"
+    fi
+    # Works without a running systemd too, as in an image that is being built.
+    # shellcheck disable=SC2086
+    run systemctl enable -q $names
+    if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
+}
+
+first_device() {
+    [ -n "$device_id" ] && [ "$role" = device ] || return 0
+    if [ -f "$DEVICE/device.toml" ]; then
+        say "$DEVICE holds a device already; it stays as it is"
+        return 0
+    fi
+    run runuser -u vedette -- env -C / "$OPT/device/bin/vedette" device init "$DEVICE" \
+        --id "$device_id" --camera "$camera" --source "$source_text"
+}
+
+next_steps() {
+    [ -z "$dry" ] || return 0
+    if [ "$role" = central ]; then
+        say "installed; next, if there is no centre yet: sudo -u vedette-central vedette central init $CENTRE --keys FOLDER-ON-A-STICK"
+        say "then: sudo systemctl start vedette-central"
+    else
+        say "installed; next: enrol the device at the centre (docs/guide/install-device.md), then: sudo systemctl start vedette.target"
+    fi
+}
+
+remove() {
+    names=$DEVICE_UNITS
+    [ "$role" = device ] || names=$CENTRAL_UNITS
+    now=""
+    [ ! -d /run/systemd/system ] || now="--now"
+    for unit in $names; do
+        # shellcheck disable=SC2086
+        [ ! -e "$UNITS/$unit" ] || run systemctl disable -q $now "$unit"
+        run rm -f "$UNITS/$unit"
+    done
+    run rm -rf "$UNITS/vedette-recorder.service.d"
+    run rm -f "/etc/tmpfiles.d/vedette-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
+    run rm -rf "$OPT/$role" "$OPT/releases/$role"-*
+    if [ ! -e "$UNITS/vedette.target" ] && [ ! -e "$UNITS/vedette-central.service" ]; then
+        run rm -rf "$UNITS/vedette-.service.d" "$OPT"
+        run rm -f /usr/local/bin/vedette
+    fi
+    if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
+    say "removed; what lies under /var/lib/vedette* was not touched"
+}
+
+read_arguments "$@"
+check_machine
+if [ -n "$uninstall" ]; then
+    remove
+    exit 0
+fi
+packages
+[ -n "$dry" ] || check_python
+check_swap
+users_and_folders
+environment
+units
+first_device
+next_steps

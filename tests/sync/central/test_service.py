@@ -1,0 +1,242 @@
+"""The whole centre as a process tree, with the real broker: start, a device's upload, kill -9 of every part, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.central import broker, fleet
+from sync.central.broker import broker_port
+from sync.central.children import process_start
+from sync.link import Message
+from sync.paho_link import LinkConfig, PahoLink
+from vedette import topics, wire
+from vedette.clock import SystemClock
+from vedette.wire import Grant, Sealed
+
+pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
+
+WAIT_S = 20.0
+
+
+def until(fact: Callable[[], object], wait_s: float = WAIT_S) -> bool:
+    end = time.monotonic() + wait_s
+    while not fact() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(fact())
+
+
+class Running:
+    """`vedette central run` on this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "run" / "test.log"
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(self.folder / "central.toml")],
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait(self) -> dict[str, int]:
+        assert until(lambda: len(self.ports) == 2), self.log.read_text()
+        return self.ports
+
+    @property
+    def ports(self) -> dict[str, int]:
+        try:
+            found: dict[str, int] = json.loads((self.folder / "run" / "ports.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def child(self, name: str) -> tuple[int, str]:
+        identity = json.loads((self.folder / "run" / f"{name}.pid.json").read_bytes())
+        return identity["pid"], identity["started"]
+
+
+def is_alive(child: tuple[int, str]) -> bool:
+    return process_start(child[0]) == child[1]
+
+
+@pytest.fixture
+def running(centre: Any) -> Iterator[Running]:
+    service = Running(centre.folder)
+    yield service
+    service.process.send_signal(signal.SIGKILL)
+    service.process.wait()
+
+
+@pytest.fixture
+def connect(centre: Any) -> Iterator[Callable[[Any], PahoLink]]:
+    links: list[PahoLink] = []
+
+    def make(device: Any) -> PahoLink:
+        keys = device.folder / "keys"
+        config = LinkConfig(
+            host="127.0.0.1",
+            port=broker_port(centre.folder, "127.0.0.1", 0),
+            client_id=device.id,
+            ca=keys / "ca.crt",
+            certificate=keys / "tls.crt",
+            key=keys / "tls.key",
+            subscriptions=topics.device_subscriptions(device.id),
+        )
+        links.append(PahoLink(config, SystemClock()))
+        return links[-1]
+
+    yield make
+    for link in links:
+        link.close()
+
+
+def upload(link: PahoLink, device: Any, item: Any, wait_s: float = WAIT_S) -> Sealed | None:
+    """A naive device: asks by init until a grant or a receipt comes, sends every missing part, says fin."""
+    end, asked = time.monotonic() + wait_s, 0.0
+    while time.monotonic() < end:
+        if time.monotonic() - asked > 0.5:
+            asked = time.monotonic()
+            link.publish(topics.topic(device.id, item.init()), item.init().encode())
+        for event in link.poll(0.05):
+            if not isinstance(event, Message):
+                continue
+            message = wire.decode(topics.parse_topic(event.topic).name, event.payload)
+            if isinstance(message, Sealed):
+                return message
+            if isinstance(message, Grant):
+                _answer(link, device, item, message)
+    return None
+
+
+def _answer(link: PahoLink, device: Any, item: Any, grant: Grant) -> None:
+    had = {index for first, last in grant.have for index in range(first, last + 1)}
+    missing = [part for part in item.parts(grant.part_size) if part.index not in had]
+    for part in missing[: grant.credit]:
+        link.publish(topics.topic(device.id, part, grant.worker), part.encode())
+    if len(missing) <= grant.credit:
+        link.publish(topics.topic(device.id, item.fin(), grant.worker), item.fin().encode())
+
+
+def test_item_is_receipted_when_a_device_sends_it_through_the_real_broker(
+    centre: Any, running: Running, connect: Any
+) -> None:
+    """RC-1, RC-2. Bytes, row, log, receipt; the hit is opened."""
+    device = centre.device()
+    running.wait()
+    link = connect(device)
+
+    sealed = upload(link, device, device.item(os.urandom(700_000)))
+    hit = upload(link, device, device.hit())
+
+    assert sealed is not None and hit is not None
+    assert until(lambda: len(centre.store.hits()) == 1)
+    assert centre.store.log_size() == 2
+
+
+@pytest.mark.parametrize("victim", ["broker", "web"])
+def test_child_comes_back_when_it_is_killed(centre: Any, running: Running, connect: Any, victim: str) -> None:
+    """The ports stay those that were told, and devices get their receipts as before."""
+    device = centre.device()
+    before = running.wait()
+    link = connect(device)
+    assert upload(link, device, device.item(b"first")) is not None
+    child = running.child(victim)
+
+    os.kill(child[0], signal.SIGKILL)
+
+    assert until(lambda: running.child(victim) != child and is_alive(running.child(victim)))
+    assert upload(link, device, device.item(b"second")) is not None
+    assert running.wait()["broker"] == before["broker"]
+    assert until(lambda: _answers(running.wait()["web"]))
+
+
+def test_upload_is_finished_when_the_centre_is_killed_in_the_middle(
+    centre: Any, running: Running, connect: Any
+) -> None:
+    """RC-8. The kernel ends the children, the next start repairs the rest, the device asks again."""
+    device = centre.device()
+    running.wait()
+    children = [running.child(name) for name in ("broker", "web")]
+    link = connect(device)
+    item = device.item(os.urandom(3_000_000))
+    assert upload(link, device, device.item(b"warm")) is not None
+    link.publish(topics.topic(device.id, item.init()), item.init().encode())
+    assert until(lambda: (link.poll(0.05), (centre.folder / "incoming" / f"{item.id}.part").exists())[1])
+
+    running.process.kill()
+    running.process.wait()
+    assert until(lambda: not any(is_alive(child) for child in children))
+    running.start()
+    running.wait()
+
+    assert upload(link, device, item) is not None
+    assert centre.store.log_size() == 2
+
+
+def test_everything_ends_when_the_centre_is_stopped(centre: Any, running: Running) -> None:
+    """SIGTERM: exit code 0, no process and no told port left."""
+    running.wait()
+    children = [running.child(name) for name in ("broker", "web")]
+
+    running.process.terminate()
+
+    assert running.process.wait(WAIT_S) == 0
+    assert not any(is_alive(child) for child in children)
+    assert running.ports == {}
+
+
+def test_second_centre_is_refused_when_one_runs_on_the_folder(running: Running) -> None:
+    running.wait()
+
+    second = subprocess.run(
+        [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(running.folder / "central.toml")],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+    assert (second.returncode, "running" in second.stderr) == (1, True)
+
+
+def test_centre_is_refused_when_the_brokers_port_is_busy(centre: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        (centre.folder / "central.toml").write_text(f'[central]\ndata = "."\n[broker]\nport = {port}\n')
+        started = Running(centre.folder)
+
+        assert started.process.wait(WAIT_S) == 1
+    assert f"port {port}" in started.log.read_text()
+
+
+def test_device_is_cut_when_it_is_revoked_while_the_centre_runs(centre: Any, running: Running, connect: Any) -> None:
+    """RC-9. By a command of another process."""
+    device = centre.device()
+    running.wait()
+    link = connect(device)
+    assert upload(link, device, device.item(b"first")) is not None
+
+    fleet.revoke(centre.store, device.id)
+    fleet.write_revocations(centre.store)
+
+    assert until(lambda: (link.poll(0.05), not link.connected)[1])
+    assert upload(link, device, device.item(b"second"), wait_s=2.0) is None
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
