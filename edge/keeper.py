@@ -214,4 +214,4 @@ def _stamp(path: Path) -> str:
         stat = path.stat()
     except FileNotFoundError:
         return ""
-    return f"{stat.st_ino}.{stat.st_mtime_ns}.{stat.st_size}"
+    return f"{stat.st_ino}.{stat.st_ctime_ns}.{stat.st_size}"

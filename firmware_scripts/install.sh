@@ -132,8 +132,14 @@ packages() {
     run env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends $missing
     case $missing in
         # The package starts a broker of its own for anybody on this machine; the centre runs a better one.
-        *mosquitto*) run systemctl disable --now mosquitto.service ;;
+        *mosquitto*) stop_unit mosquitto.service ;;
     esac
+}
+
+# Works without a running systemd too, as in an image that is being built.
+stop_unit() {
+    run systemctl disable -q "$1"
+    if [ -d /run/systemd/system ]; then run systemctl stop "$1"; fi
 }
 
 extras() {
@@ -185,8 +191,9 @@ environment() {
 }
 
 check_release() {
-    run env -C / "$1/bin/vedette" --help >/dev/null || fail "the new release does not start; nothing was changed"
-    if [ "$board" = pi ] && [ "$role" = device ] && [ -z "$dry" ]; then
+    [ -z "$dry" ] || return 0
+    env -C / "$1/bin/vedette" --help >/dev/null || fail "the new release does not start; the one before stays in use"
+    if [ "$board" = pi ] && [ "$role" = device ]; then
         env -C / "$1/bin/python" -c 'import picamera2' 2>/dev/null ||
             say "warning: picamera2 does not load beside this release (its NumPy is older on Bookworm); the pi camera will not open"
     fi
@@ -219,7 +226,6 @@ units() {
         jetson=vedette-recorder.service.d/20-jetson.conf
         run install -D -m 0644 "$source_folder/systemd/jetson/$jetson" "$UNITS/$jetson"
     fi
-    # Works without a running systemd too, as in an image that is being built.
     # shellcheck disable=SC2086
     run systemctl enable -q $names
     if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
@@ -248,11 +254,8 @@ next_steps() {
 remove() {
     names=$DEVICE_UNITS
     [ "$role" = device ] || names=$CENTRAL_UNITS
-    now=""
-    [ ! -d /run/systemd/system ] || now="--now"
     for unit in $names; do
-        # shellcheck disable=SC2086
-        [ ! -e "$UNITS/$unit" ] || run systemctl disable -q $now "$unit"
+        [ ! -e "$UNITS/$unit" ] || stop_unit "$unit"
         run rm -f "$UNITS/$unit"
     done
     run rm -rf "$UNITS/vedette-recorder.service.d"

@@ -24,6 +24,10 @@ from models.train.data import Photo
 SETS = ("ma_scenes", "ma_crops", "br_scenes", "us_scenes", "es_scenes", "es_crops")
 MIN_IOU = 0.5
 Z_95 = 1.959964
+HEAD = (
+    "| set | found | exact end to end | exact on the labelled box or crop | exact and shown | strays per 100 | ms |",
+    "|---|---|---|---|---|---|---|",
+)
 
 
 @dataclass(slots=True)
@@ -129,21 +133,24 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=None, help="folder of another pair of models")
     parser.add_argument("--limit", type=int, default=10_000, help="pictures of a set at most")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=None, help="also write the table to this file")
     parser.add_argument("--misses", action="store_true", help="also list what was read wrong")
     args = parser.parse_args()
     looker = Looker.load(threads=args.threads, folder=args.models)
     photos = [p for p in data.photos(args.data) if p.held_out]
-    print(
-        "| set | found | exact end to end | exact on the labelled box or crop | exact and shown | strays per 100 | ms |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    table = list(HEAD)
+    print("\n".join(table))
     for name in args.set:
         tally = Tally()
         for photo in [p for p in photos if p.folder == name][: args.limit]:
             (scene if photo.kind == "scene" else crop)(looker, photo, tally)
-        print(row(name, tally), flush=True)
+        table.append(row(name, tally))
+        print(table[-1], flush=True)
         if args.misses:
             print("\n".join(f"  {miss}" for miss in tally.misses))
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text("\n".join(table) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _LEAST_AHEAD_M = 0.7
 _DETAIL_M = 45.0
 _HALF, _NOSE_M = 0.9, 0.86
 _GLASS, _TYRE, _SHADOW, _DARK = (70, 62, 54), (30, 30, 32), (62, 62, 64), (44, 44, 46)
-_LAMP_FRONT, _LAMP_REAR = (236, 240, 244), (44, 40, 190)
+_LAMP_FRONT, _LAMP_REAR = (172, 180, 186), (44, 40, 190)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

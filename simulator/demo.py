@@ -55,7 +55,7 @@ def run(options: Options, tell: Tell, leave: Callable[[Stage], None]) -> Figures
 
 
 def drive_through(stage: Stage, options: Options, tell: Tell) -> Figures:
-    """One drive from an empty folder to its figures; the centre, uplink and keeper still run on return."""
+    """One drive from an empty folder to its figures; only the centre still runs on return."""
     tell(Progress(stage="making the central store, its keys and the vehicle"))
     stage.prepare()
     stage.start_centre()
@@ -110,17 +110,20 @@ def drive(stage: Stage, seconds: int | None, tell: Tell) -> None:
 
 
 def finish(stage: Stage, tell: Tell) -> None:
-    """End recorder and reader, so that their last files are sealed; wait until each item is receipted and gone."""
+    """End recorder and reader, so that their last files are sealed; end the others when each item is receipted."""
     started = time.monotonic()
     for name in ("recorder", "reader"):
         stage.services[name].stop()
     while any(True for _ in spool.item_ids(stage.device / "spool")):
         if time.monotonic() - started > DRAIN_WITHIN_S:
-            return
+            break
         for process in (stage.centre, stage.services["uplink"], stage.services["keeper"]):
             process.tend()
         tell(Progress.of(stage, "sending the rest", time.monotonic() - started))
         time.sleep(TICK_S)
+    # A service's last figures are written when it ends; what these two still have to say stays on the device.
+    for name in ("keeper", "uplink"):
+        stage.services[name].stop()
 
 
 def _clip(options: Options) -> dict[str, object]:

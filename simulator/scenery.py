@@ -217,7 +217,7 @@ def _house(wall: Image, left: int, right: int, rng: np.random.Generator) -> None
     for column in range(count):
         x = int(left + pitch * (column + 0.5))
         for floor_y in (14, 92, 170):
-            cv2.rectangle(wall, (x - 13, floor_y), (x + 13, floor_y + 42), (74, 66, 58), -1)
+            cv2.rectangle(wall, (x - 13, floor_y), (x + 13, floor_y + 42), (146, 138, 126), -1)
             cv2.rectangle(wall, (x - 22, floor_y), (x - 14, floor_y + 42), shutter, -1)
             cv2.rectangle(wall, (x + 14, floor_y), (x + 22, floor_y + 42), shutter, -1)
             cv2.rectangle(wall, (x - 24, floor_y + 44), (x + 24, floor_y + 48), dark, -1)
@@ -230,7 +230,7 @@ def _shops(wall: Image, left: int, right: int, dark: tuple[int, ...], rng: np.ra
     x = left + 14
     while x + 66 < right:
         awning = tuple(int(v) for v in rng.integers(60, 200, 3))
-        cv2.rectangle(wall, (x, bottom - 62), (x + 60, bottom - 6), (60, 54, 50), -1)
-        cv2.rectangle(wall, (x + 4, bottom - 44), (x + 56, bottom - 16), (128, 118, 104), -1)
+        cv2.rectangle(wall, (x, bottom - 62), (x + 60, bottom - 6), (112, 106, 100), -1)
+        cv2.rectangle(wall, (x + 4, bottom - 44), (x + 56, bottom - 16), (150, 142, 130), -1)
         cv2.rectangle(wall, (x - 4, bottom - 74), (x + 64, bottom - 56), awning, -1)
         x += int(rng.uniform(74, 110))

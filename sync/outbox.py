@@ -116,7 +116,7 @@ class Outbox:
         for kind in KINDS:
             path = spool.manifest_path(self._spool_root, kind, item_id)
             if path.exists():
-                return spool.load(path)
+                return _load(path)
         raise NotFound(f"item {item_id} is not in the spool")
 
     def fail(self, item_id: str, *, now_us: int, code: str, temporary: bool, why: str) -> None:
@@ -140,7 +140,7 @@ class Outbox:
             self._items[item_id] = remembered
             return True
         try:
-            manifest = spool.load(path).manifest
+            manifest = _load(path).manifest
         except VedetteError as error:
             self._bad[path.name] = str(error)
             return False
@@ -175,6 +175,14 @@ def refused_items(database: Path) -> list[OutboxItem]:
         return [OutboxItem(**row) for row in rows]
     except (sqlite3.Error, TypeError):
         return []
+
+
+def _load(path: Path) -> spool.Item:
+    """As `spool.load`; the keeper may delete between two looks of it."""
+    try:
+        return spool.load(path)
+    except FileNotFoundError:
+        raise NotFound(f"{path.name}: the item has just left the spool") from None
 
 
 def _stamp(folder: Path) -> int:

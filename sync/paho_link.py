@@ -35,6 +35,7 @@ MAX_WAITING_EVENTS = 64
 MAX_WAITING_ACKS = 4096
 CONNECT_TIMEOUT_S = 5.0
 SESSION_TIMEOUT_US = 30_000_000
+ACK_TIMEOUT_US = 120_000_000
 STABLE_US = 30_000_000
 PACKET_OVERHEAD_BYTES = 64
 GOODBYE_S = 2.0
@@ -70,11 +71,19 @@ class _Session:
     began_us: int
     up: bool = False
     over: bool = False
+    acked_us: int = 0
     window: int
     packet_bytes: int = MAX_PACKET_BYTES
     topics: dict[int, str] = field(default_factory=dict)
     backlog: deque[tuple[str, bytes, bool]] = field(default_factory=deque)
     acks: deque[tuple[int, ReasonCode]] = field(default_factory=lambda: deque(maxlen=MAX_WAITING_ACKS))
+
+    @property
+    def answer_due_us(self) -> int:
+        """When a broker that has said nothing counts as dead, though the connection looks alive."""
+        if not self.up:
+            return self.began_us + SESSION_TIMEOUT_US
+        return self.acked_us + ACK_TIMEOUT_US if len(self.topics) > len(self.acks) else sys.maxsize
 
     @property
     def full(self) -> bool:
@@ -132,6 +141,8 @@ class PahoLink:
             return False
         if len(payload) + len(topic) + PACKET_OVERHEAD_BYTES > session.packet_bytes:
             raise Refused(f"{topic}: {len(payload)} bytes, the broker takes packets of {session.packet_bytes}")
+        if not session.topics:
+            session.acked_us = self._clock.mono_us()
         if not session.full and not session.backlog:
             return session.send(topic, payload, retain)
         if len(session.backlog) >= self._config.backlog:
@@ -173,7 +184,7 @@ class PahoLink:
         session = self._session
         if session is None and now_us >= self._next_try_us:
             self._session = self._open(now_us)
-        if session is None or session.up or now_us - session.began_us <= SESSION_TIMEOUT_US:
+        if session is None or now_us <= session.answer_due_us:
             return []
         late = Disconnected(reason="the broker did not answer in time")
         self._note(session, late)
@@ -196,6 +207,7 @@ class PahoLink:
         undelivered: list[Event] = []
         while session is not None and session.acks:
             mid, reason = session.acks.popleft()
+            session.acked_us = self._clock.mono_us()
             topic = session.topics.pop(mid, "")
             if topic and reason.value >= NOBODY_LISTENS:
                 undelivered.append(Undelivered(topic=topic, reason=str(reason)))

@@ -240,7 +240,6 @@ class Sender:
         if isinstance(action, SendFin):
             upload.fin_sent = True
         elif isinstance(action, SendPart):
-            upload.fin_sent = False
             upload.in_flight[action.index] = now_us
             if action.index in upload.sent:
                 upload.resent.add(action.index)

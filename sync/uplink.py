@@ -22,7 +22,7 @@ from vedette.errors import Integrity, VedetteError
 from vedette.topics import COMMAND, parse_topic, topic
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
-IDLE_S = 0.2
+IDLE_S = 0.1
 LOOK_EVERY_US = 100_000
 MAX_ACTIONS = 64
 MAX_TOLD = 1000

@@ -48,6 +48,7 @@ class Journal:
         self._path: Path | None = None
         self._size = 0
         self._entries = 0
+        self._noted: set[str] = set()
 
     @classmethod
     def open(cls, folder: Path, *, service: str, device: str, key: SigningKey, clock: Clock) -> Journal:
@@ -99,6 +100,12 @@ class Journal:
             self.roll()
         return entry
 
+    def note_damage(self, file: str, why: str) -> None:
+        """Write `journal.damaged` for one of the journal's files, once in a run."""
+        if file not in self._noted:
+            self._noted.add(file)
+            self.append("journal.damaged", detail={"file": file, "why": why[:512]})
+
     def roll(self) -> Path | None:
         """Close the current file (the next line begins a new one) and return it; None where there is none."""
         path, self._path = self._path, None
@@ -134,7 +141,7 @@ class Journal:
             digest = hashlib.sha256(tail.torn).hexdigest()
             self.append("journal.torn", detail={"file": tail.file, "bytes": len(tail.torn), "sha256": digest})
         if tail.damage:
-            self.append("journal.damaged", detail={"file": tail.file, "why": tail.damage[:512]})
+            self.note_damage(tail.file, tail.damage)
         gap_us = self.clock.utc_us() - tail.last.utc_us if tail.last else None
         self.append("service.started", detail={"gap_us": gap_us})
 

@@ -17,7 +17,7 @@ from vedette import canonical, files, sealed, spool
 from vedette.clock import uuid7
 from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import MAX_FILE_BYTES, journal_files, keep_head
-from vedette.errors import Integrity
+from vedette.errors import Integrity, NotFound, Refused
 from vedette.fields import Fields
 from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
 
@@ -39,17 +39,35 @@ def seal_closed(
     spool.make_folders(spool_root)
     items = []
     for path in journal.closed_files():
-        marker = path.with_suffix(".item")
-        item_id, is_sealed = _read_marker(marker)
-        if is_sealed:
+        try:
+            item = _seal_once(journal, path, spool_root, recipients, software)
+        except NotFound:
+            continue  # The keeper deleted the file since it was listed: its copy is at the centre.
+        except Integrity as error:
+            journal.note_damage(path.name, str(error))
             continue
-        if item_id is None:
-            item_id = uuid7(journal.clock)
-            files.write_new(marker, _marker(item_id, None))
-        item = _seal_file(journal, path, item_id, spool_root, recipients, software)
-        files.replace(marker, _marker(item_id, item.manifest.sealed_sha256))
-        items.append(item)
+        items += [item] if item else []
     return items
+
+
+def _seal_once(
+    journal: Journal, path: Path, root: Path, recipients: Sequence[sealed.Recipient], software: str
+) -> spool.Item | None:
+    marker = path.with_suffix(".item")
+    try:
+        item_id, is_sealed = _read_marker(marker)
+    except Integrity as error:
+        journal.note_damage(marker.name, str(error))
+        files.remove(marker)
+        item_id, is_sealed = None, False
+    if is_sealed:
+        return None
+    if item_id is None:
+        item_id = uuid7(journal.clock)
+        files.write_new(marker, _marker(item_id, None))
+    item = _seal_file(journal, path, item_id, root, recipients, software)
+    files.replace(marker, _marker(item_id, item.manifest.sealed_sha256))
+    return item
 
 
 def drop_sealed(journal_root: Path, item_id: str) -> list[Path]:
@@ -61,14 +79,22 @@ def drop_sealed(journal_root: Path, item_id: str) -> list[Path]:
     """
     dropped = []
     for marker in sorted(journal_root.glob("*/*.item")):
-        item, is_sealed = _read_marker(marker)
         journal = marker.with_suffix(".jsonl")
-        if item != item_id or not is_sealed or not _may_go(journal):
-            continue
-        files.remove(journal)
-        files.remove(marker)
-        dropped.append(journal)
+        if _item_of(marker) == item_id and _may_go(journal):
+            files.remove(journal)
+            files.remove(marker)
+            dropped.append(journal)
     return dropped
+
+
+def _item_of(marker: Path) -> str | None:
+    """The marker's item, committed or not: a receipt for it is proof enough that it was. None where the marker is
+    damaged.
+    """
+    try:
+        return _read_marker(marker)[0]
+    except Integrity:
+        return None
 
 
 def _may_go(journal: Path) -> bool:
@@ -84,7 +110,7 @@ def _seal_file(
     if committed.exists():
         return spool.load(committed)
     spool.final_path(root, "custody", item_id).unlink(missing_ok=True)
-    plain = files.read(path, max_bytes=MAX_FILE_BYTES)
+    plain = _read_closed(path)
     ciphertext = sealed.seal(plain, recipients)
     files.replace(spool.part_path(root, "custody", item_id), ciphertext)
     manifest = _manifest(journal, item_id, plain, ciphertext, software)
@@ -119,6 +145,13 @@ def _manifest(journal: Journal, item_id: str, plain: bytes, ciphertext: bytes, s
         software=software,
         models={},
     )
+
+
+def _read_closed(path: Path) -> bytes:
+    try:
+        return files.read(path, max_bytes=MAX_FILE_BYTES)
+    except (Refused, OSError) as error:
+        raise Integrity(f"it cannot be read: {error}") from None
 
 
 def _entry_or_none(line: bytes) -> Entry | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from vedette import files
 from vedette.custody_entry import FIRST_PREV, MAX_LINE_BYTES, Entry, parse_line
 from vedette.custody_verify import split_lines, verify_chain
-from vedette.errors import Integrity, NotFound, VedetteError
+from vedette.errors import Integrity, NotFound, Refused, VedetteError
 from vedette.keys import PublicKey
 
 MAX_FILE_ENTRIES = 512
@@ -94,6 +94,10 @@ def _tail_or_none(path: Path, public: PublicKey) -> Tail | None:
         return tail_of(files.read(path, max_bytes=MAX_FILE_BYTES), path.name, public)
     except NotFound:
         return None
+    except (Refused, OSError) as error:
+        # Unreadable, or far too large. No later line can follow it, but the service starts and its seqs stay unique.
+        seq = int(path.stem) + MAX_FILE_ENTRIES
+        return Tail(file=path.name, head=(seq, FIRST_PREV), last=None, damage=str(error))
 
 
 def _truncate(path: Path, size: int) -> None:

@@ -9,7 +9,6 @@ yet). Implements BU-10 to BU-13 of docs/spec/bundle.md.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
@@ -22,7 +21,7 @@ from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
 from vedette.keys import PublicKey
 from vedette.records import Manifest, Receipt, keyring
-from vedette.sealed import Identity, SealedReader
+from vedette.sealed import Identity, NoMatch, recover
 
 T = TypeVar("T")
 Opener = Callable[[], BinaryIO]
@@ -202,31 +201,47 @@ def _marks_message(found: SegmentCheck) -> str:
 
 def _opened(evidence: Evidence, manifest: Manifest, checks: Checks) -> None:
     name, opener, sealed = evidence.names["opened"], evidence.opened, evidence.sealed
-    if opener is None:
+    stated = (manifest.plain_size, manifest.plain_sha256)
+    if opener is not None and manifest.plain_sha256 is None:
+        checks.absent("opened file", name, "the device did not state its hash (it was recovered after a cut)")
+    elif opener is not None:
+        message = "size or SHA-256 is not what the device recorded"
+        said = "it is what the device recorded, byte for byte"
+        checks.run("opened file", name, lambda: _same(digest_of(opener()), stated, message), said)
+    if not evidence.identities or sealed is None:
         return
 
     def check() -> None:
-        if digest_of(opener()) != (manifest.plain_size, manifest.plain_sha256):
-            raise Integrity("size or SHA-256 is not what the device recorded")
+        inside = _inside(sealed, evidence.identities, is_whole=manifest.complete)
+        if opener is not None:
+            _same(inside, digest_of(opener()), "the sealed file opens to other bytes than the opened file has")
+        if manifest.plain_sha256 is not None:
+            _same(inside, stated, "the sealed file opens to other bytes than the device recorded")
 
-    if manifest.plain_sha256 is None:
-        checks.absent("opened file", name, "the device did not state its hash (it was recovered after a cut)")
-    else:
-        checks.run("opened file", name, check, "it is what the device recorded, byte for byte")
-    if evidence.identities and sealed is not None:
-        checks.run(
-            "opens to it", name, lambda: _compare(sealed, opener, evidence.identities), "the sealed file opens to it"
-        )
+    checks.run("opening", evidence.names["sealed"], check, "it opens to what it should with the identity given")
+
+
+def _same(found: tuple[int, str], expected: tuple[int, str | None], message: str) -> None:
+    if found != expected:
+        raise Integrity(message)
+
+
+def _inside(sealed: Opener, identities: Sequence[Identity], *, is_whole: bool) -> tuple[int, str]:
+    """Size and SHA-256 of a sealed file's content, of its whole prefix where the recording was cut."""
+    digest = hashlib.sha256()
+    with sealed() as source:
+        try:
+            recovery = recover(source, identities)
+        except NoMatch:
+            raise NotTrusted("it is sealed to other keys: the identity given does not open it") from None
+        for piece in recovery:
+            digest.update(piece)
+    if is_whole and not recovery.complete:
+        raise Integrity(str(recovery.fault))
+    return recovery.plain_bytes, digest.hexdigest()
 
 
 def _known(key: T | None, whose: str) -> T:
     if key is None:
         raise NotTrusted(f"no key of {whose} is known here that somebody vouches for")
     return key
-
-
-def _compare(sealed: Opener, opened: Opener, identities: Sequence[Identity]) -> None:
-    with sealed() as source:
-        inside = digest_of(io.BufferedReader(SealedReader(source, identities), READ_BYTES))
-    if inside != digest_of(opened()):
-        raise Integrity("the sealed file opens to other bytes")

@@ -50,7 +50,7 @@ def _verify(args: argparse.Namespace) -> int:
     path: Path = args.path
     trust = load_trust(args.trust) if args.trust else None
     identities = load_identities(args.identity) if args.identity else []
-    if path.is_dir() or path.suffix == ".zip":
+    if path.is_dir() or path.suffix.lower() == ".zip":
         report = bundle_verify.verify(path, trust, identities)
     else:
         device = PublicKey.from_text(args.key) if args.key else None

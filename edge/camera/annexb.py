@@ -15,7 +15,7 @@ def nal_units(data: bytes) -> list[bytes]:
     """The NAL units of one access unit, without start codes; empty when there is no start code."""
     starts = [match.end() for match in _START.finditer(data)]
     ends = [start - 3 for start in starts[1:]] + [len(data)]
-    return [data[start:end].rstrip(b"\x00") for start, end in zip(starts, ends, strict=True)]
+    return [data[start:end].rstrip(b"\x00") for start, end in zip(starts, ends, strict=False)]
 
 
 def nal_type(nal: bytes) -> int:

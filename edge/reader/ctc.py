@@ -18,12 +18,20 @@ Rows = NDArray[np.float32]
 IMPOSSIBLE = -1e30
 MIN_STEP_LOG = -8.0
 MAX_BRANCHES = 6
+CERTAIN_LOG = -0.0005
 
 
 def log_softmax(logits: Rows) -> Rows:
     """Log-probabilities of each row."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float32)
+
+
+def condensed(rows: Rows) -> Rows:
+    """The rows without those that only repeat a certain blank, which no text's probability depends on."""
+    certain = rows[:, BLANK] > CERTAIN_LOG
+    repeats = np.concatenate([[False], certain[1:] & certain[:-1]])
+    return np.asarray(rows[~repeats], dtype=np.float32)
 
 
 def best_path(rows: Rows) -> tuple[str, float]:

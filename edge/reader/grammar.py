@@ -15,7 +15,9 @@ from edge.reader.alphabet import ARABIC, BAR, DIGITS, LATIN
 
 MAX_LOOK_ALIKES = 3
 MAX_VARIANTS = 24
-KNOWN, AMERICAN_ONLY, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -2.0, -4.0, -7.0
+KNOWN, AMERICAN_ONLY, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -2.0, -5.0, -8.0
+# Most countries leave out the letters that look like digits.
+SELDOM = {"I": -1.5, "Q": -1.5}
 
 _MOROCCAN = re.compile(rf"([1-9]\d{{0,5}})([{ARABIC}])([1-9]\d?)")
 _MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم])")
@@ -126,6 +128,10 @@ def _region(text: str) -> str:
 
 
 def _latin_prior(text: str) -> float:
+    return _shape_prior(text) + sum(SELDOM.get(character, 0.0) for character in text)
+
+
+def _shape_prior(text: str) -> float:
     if len(text) < 4:
         return TOO_SHORT
     shape = shape_of(text)

@@ -22,7 +22,7 @@ from vedette.plates import to_ascii
 SURE_LOG = math.log(0.9)
 ENOUGH_PERMILLE = 850
 BEAM_WIDTH = 8
-SEARCHED_VIEWS = 4
+SEARCHED_VIEWS = 3
 TEXTS_PER_VIEW = 4
 TEXTS_PER_ROW = 3
 MAX_ALTERNATIVES = 5
@@ -74,8 +74,13 @@ class PlateReader:
         first = _decide(weights)
         if first is not None and first.confidence_permille >= ENOUGH_PERMILLE:
             return first
-        looks = [rows, *(self._rows(luma, corners, view) for view in MORE_VIEWS)]
-        weights = _weigh(looks)
+        looks = [rows]
+        for views in MORE_VIEWS:
+            looks.extend(self._rows(luma, corners, view) for view in views)
+            weights = _weigh(looks)
+            best = _decide(weights)
+            if best is not None and best.confidence_permille >= ENOUGH_PERMILLE:
+                return best
         if aspect(corners) < TWO_ROWS_BELOW_ASPECT:
             upper, lower = (self._rows(luma, corners, view) for view in TWO_ROWS)
             _add_two_rows(weights, upper, lower)
@@ -90,7 +95,7 @@ class PlateReader:
 
     def _rows(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
         cut = straightened(luma, corners, view, width_px=self._model.width_px, height_px=self._model.height_px)
-        return ctc.log_softmax(self._model.run_real(cut[None, :, :, None])[0][0])
+        return ctc.condensed(ctc.log_softmax(self._model.run_real(cut[None, :, :, None])[0][0]))
 
 
 @dataclass(slots=True)

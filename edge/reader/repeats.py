@@ -84,6 +84,7 @@ class Repeats:
         rows = [{"name": one.name, "item": one.item, "seen_us": one.seen_us} for one in live]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_name(f".{self._path.name}.tmp")
-        beside.write_bytes(canonical.dumps({"key": self._key.hex(), "raised": rows}))
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(canonical.dumps({"key": self._key.hex(), "raised": rows}))
         os.replace(beside, self._path)
         self._written_us = now_us

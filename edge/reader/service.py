@@ -55,7 +55,9 @@ class Looking(Protocol):
 
 
 class Bus(Protocol):
-    """Where pictures come from; see `edge.recorder.framebus.FrameBusReader`."""
+    """Where pictures come from; see `edge.recorder.framebus.FrameBusReader`. `skipped` passed unseen."""
+
+    skipped: int
 
     def latest(self, after_index: int) -> SmallFrame | None:
         """The newest picture above `after_index`."""
@@ -143,8 +145,9 @@ class ReaderService:
     def _take(self, frame: SmallFrame, now_us: int) -> None:
         found = self._reads.take(frame, self._parts.looking.look(frame.luma))
         index = self._parts.current.index
-        for read in found if index is not None else ():
-            assert index is not None
+        if index is None:
+            return
+        for read in found:
             self._parts.raising.consider(read, index, now_us)
 
     def _roll(self, now_us: int) -> None:
@@ -156,10 +159,11 @@ class ReaderService:
             self._seal_journal()
 
     def _seal_journal(self) -> None:
-        self._rolled_seq = self._parts.journal.head[0]
-        self._parts.journal.roll()
+        journal = self._parts.journal
+        journal.roll()
         with self._counting_errors():
-            seal_closed(self._parts.journal, self._config.spool, self._parts.recipients, software=__version__)
+            seal_closed(journal, self._config.spool, self._parts.recipients, software=__version__)
+            self._rolled_seq = journal.head[0]
 
     def _watch_list_state(self) -> None:
         state = self._parts.current.state
@@ -173,7 +177,9 @@ class ReaderService:
         self._status_us = now_us + STATUS_US
         current, raised = self._parts.current, self._parts.raising.counters
         status = {
+            "utc_us": self._parts.clock.utc_us(),
             **asdict(self._reads.counters),
+            "frames_skipped": self._parts.bus.skipped,
             **asdict(raised),
             "hits_waiting": self._parts.hits.waiting,
             "list": current.state,
@@ -198,13 +204,14 @@ class IdleReader:
 
     name = SERVICE
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, clock: Clock) -> None:
         self._run_dir = run_dir
+        self._clock = clock
 
     def step(self, now_us: int) -> float:
         """Say so in the status file."""
-        write_status(self._run_dir, SERVICE, {"enabled": False})
-        return 5.0
+        write_status(self._run_dir, SERVICE, {"utc_us": self._clock.utc_us(), "enabled": False})
+        return STATUS_US / 1_000_000
 
     def close(self) -> None:
         """Nothing is open."""
@@ -216,7 +223,7 @@ def open_reader(config: DeviceConfig, clock: Clock, looking: Looking | None = No
     Raises `NotFound` for missing keys or models, `Refused` where another reader runs or a key is no key.
     """
     if not config.reader.enabled:
-        return IdleReader(config.run)
+        return IdleReader(config.run, clock)
     trust = load_trust(config.trust)
     identities = sealed.load_identities(config.keys / "list.identity")
     key = SigningKey.load(config.keys / "sign.pem")

@@ -27,7 +27,8 @@ PLATE_FACES = (
     "NotoSans-Regular.ttf", "BebasNeue-Regular.otf", "BebasNeue.otf", "Inter-Bold.otf", "Inter-SemiBold.otf",
     "Play-Bold.ttf", "B612-Bold.ttf", "Roboto-Bold.ttf", "RobotoCondensed-Bold.ttf", "RobotoCondensed-Regular.ttf",
     "Roboto-Medium.ttf", "LeagueMono-Bold.otf", "LeagueMono-CondensedBold.otf",
-    "Dosis-Bold.otf", "Dosis-SemiBold.otf", "Comfortaa-Bold.ttf", "Lato-Bold.ttf", "Cantarell-Bold.otf", "OpenSans-CondBold.ttf",
+    "Dosis-Bold.otf", "Dosis-SemiBold.otf", "Comfortaa-Bold.ttf", "Lato-Bold.ttf", "Cantarell-Bold.otf",
+    "OpenSans-CondBold.ttf",
     "YanoneKaffeesatz-Bold.otf", "AveriaSansGWF-Bold.ttf", "FreeSansBold.ttf", "OpenSans-Semibold.ttf",
 )  # fmt: skip
 ARABIC_FACES = (

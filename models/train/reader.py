@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -131,11 +132,25 @@ def _validation(photos: Sequence[Photo]) -> dict[str, list[RealPlate]]:
     return {name: real_plates(held) for name, held in sets.items()}
 
 
-def run(data_root: Path, plan: Plan, out: Path, extra: Sequence[RealPlate] = ()) -> None:
+def relabelled(photos: Sequence[Photo], labels: Path) -> list[RealPlate]:
+    """The scenes whose corners and text an earlier pair of models has found (see `relabel`)."""
+    known = json.loads(labels.read_text(encoding="utf-8"))
+    return [
+        RealPlate(
+            luma=data.luma_of(photo.path),
+            quad=np.array(known[photo.name]["corners"], dtype=np.float32),
+            symbols=symbols_of(known[photo.name]["text"]),
+        )
+        for photo in photos
+        if photo.name in known and known[photo.name]["text"] is not None
+    ]
+
+
+def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> None:
     """Trains a reader on the drawn and the real material and writes its weights to `out`."""
     photos = data.photos(data_root)
     training = [p for p in photos if not p.held_out]
-    real = real_plates(training) + list(extra)
+    real = real_plates(training) + (relabelled(training, labels) if labels else [])
     around = backgrounds([p for p in training if p.folder == "ma_scenes"], np.random.default_rng(plan.seed))
     held = _validation(photos)
     print(f"{len(real)} real plates; held out: " + ", ".join(f"{k} {len(v)}" for k, v in held.items()), flush=True)

@@ -52,23 +52,24 @@ class Blobs:
     def adopt(self, source: Path, sha256: str) -> None:
         """Move `source`, already fsynced and already checked to hash to `sha256`, into place; durable on return."""
         path = self.path(sha256)
-        if not path.parent.is_dir():
-            path.parent.mkdir(exist_ok=True)
-            files.fsync_dir(self._folder)
+        self._make_folder(path.parent)
         source.chmod(0o440)
         os.replace(source, path)
         files.fsync_dir(path.parent)
-        files.fsync_dir(source.parent)
 
     def put(self, data: bytes) -> str:
         """Keep `data` and return its SHA-256; keeping the same bytes twice is fine."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
         if not path.is_file():
-            path.parent.mkdir(exist_ok=True)
-            files.fsync_dir(self._folder)
+            self._make_folder(path.parent)
             files.replace(path, data, mode=0o440)
         return sha256
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            files.fsync_dir(self._folder)
 
 
 def sha256_of(path: Path) -> str:

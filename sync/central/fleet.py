@@ -66,7 +66,8 @@ def make_centre(
     for path in (folder, escrow):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise Refused(f"{path} is not empty; a centre is made in a new folder and never over another one")
-    for path in (*(folder / name for name in _FOLDERS), escrow):
+    fans = (f"blobs/{first:02x}" for first in range(256))
+    for path in (*(folder / name for name in (*_FOLDERS, *fans)), escrow):
         path.mkdir(parents=True, exist_ok=True, mode=0o750)
     for path, mode in ((folder, 0o750), (folder / "keys", 0o700), (escrow, 0o700)):
         path.chmod(mode)

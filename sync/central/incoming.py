@@ -40,9 +40,12 @@ class Incoming:
         self._store = store
         self._folder = store.folder / "incoming"
         self._open: dict[str, _Open] = {}
+        self._sweep()
 
     def owner(self, item: str) -> str | None:
         """The device whose upload of `item` is unfinished; None when there is none."""
+        if item in self._open:
+            return self._open[item].device
         row = self._store.db.execute("SELECT device FROM transfers WHERE item = ?", [item]).fetchone()
         return None if row is None else str(row[0])
 
@@ -52,14 +55,15 @@ class Incoming:
         `NotTaken` when the disk has no room for it.
         """
         self.close(device, init.item)
-        row = self._store.db.execute("SELECT part_size, have FROM transfers WHERE item = ?", [init.item]).fetchone()
         path = self.path(init.item)
-        if row is None or not path.is_file():
+        kept = self._kept(init.item)
+        if kept is None or not path.is_file():
             self._make_room(device, init.size)
-            self._begin(device, init, part_size)
-            have: Ranges = ()
-        else:
-            part_size, have = int(row[0]), tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
+            if kept is not None:  # or a crash would leave a row that claims parts of a file begun anew
+                self._store.db.execute("DELETE FROM transfers WHERE item = ?", [init.item])
+            path.write_bytes(b"")
+            kept = part_size, ()
+        part_size, have = kept
         durable = PartSet(parts_of(init.size, part_size), have)
         self._open[init.item] = _Open(
             device=device, file=path.open("r+b", buffering=0), part_size=part_size, durable=durable
@@ -82,25 +86,26 @@ class Incoming:
             for first, last in ranges:
                 upload.durable.add(first, last)
         now_us = self._store.clock.utc_us()
+        sql = (
+            "INSERT INTO transfers (item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (item) DO UPDATE SET have = excluded.have, updated_us = excluded.updated_us"
+        )
         with self._store.writing() as db:
             for item, _ranges in parts:
-                have = canonical.dumps([list(pair) for pair in self._open[item].durable.ranges])
-                db.execute("UPDATE transfers SET have = ?, updated_us = ? WHERE item = ?", [have, now_us, item])
+                upload = self._open[item]
+                have = canonical.dumps([list(pair) for pair in upload.durable.ranges])
+                db.execute(sql, [item, upload.device, upload.part_size, have, now_us])
 
     def is_whole(self, device: str, init: Init) -> bool:
         """Whether every part of this device's upload had become durable, be the file still here or not."""
-        sql = "SELECT part_size, have FROM transfers WHERE item = ? AND device = ?"
-        row = self._store.db.execute(sql, [init.item, device]).fetchone()
-        if row is None:
+        kept = self._kept(init.item)
+        if kept is None or self.owner(init.item) != device:
             return False
-        ranges = tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
-        return PartSet(parts_of(init.size, int(row[0])), ranges).complete
+        return PartSet(parts_of(init.size, kept[0]), kept[1]).complete
 
     def whole(self, item: str) -> Path:
-        """The finished file, closed and with its length durable; its hash is the caller's to check."""
-        upload = self._open.pop(item)
-        os.fsync(upload.file.fileno())
-        upload.file.close()
+        """The finished file, closed, every byte of it synced before; its hash is the caller's to check."""
+        self._open.pop(item).file.close()
         return self.path(item)
 
     def close(self, device: str, item: str) -> None:
@@ -109,6 +114,8 @@ class Incoming:
         if upload is not None and upload.device == device:
             upload.file.close()
             del self._open[item]
+            if not upload.durable.count:
+                self.path(item).unlink(missing_ok=True)
 
     def discard(self, item: str) -> None:
         """Forget an upload that is not open and delete its bytes."""
@@ -119,13 +126,18 @@ class Incoming:
         """Where the bytes of `item` gather; `Integrity` for an id that is not a UUIDv7."""
         return self._folder / f"{check_uuid7(item)}.part"
 
-    def _begin(self, device: str, init: Init, part_size: int) -> None:
-        path = self.path(init.item)
-        path.write_bytes(b"")
-        files.fsync_dir(self._folder)
-        row = [init.item, device, part_size, b"[]", self._store.clock.utc_us()]
-        sql = "INSERT OR REPLACE INTO transfers (item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?)"
-        self._store.db.execute(sql, row)
+    def _kept(self, item: str) -> tuple[int, Ranges] | None:
+        row = self._store.db.execute("SELECT part_size, have FROM transfers WHERE item = ?", [item]).fetchone()
+        if row is None:
+            return None
+        return int(row[0]), tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
+
+    def _sweep(self) -> None:
+        """Delete files of which nothing is known to be durable; only this worker writes the folder."""
+        known = {row[0] for row in self._store.db.execute("SELECT item FROM transfers").fetchall()}
+        for path in self._folder.iterdir():
+            if path.stem not in known:
+                path.unlink()
 
     def _make_room(self, device: str, size: int) -> None:
         rows = self._store.db.execute(

@@ -7,8 +7,12 @@ word to the device), and that an item has one receipt for ever. Implements RC-1 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
 
 from sync.central.blobs import sha256_of
 from sync.central.log import Log
@@ -83,35 +87,32 @@ def check_bytes(path: Path, init: Init) -> None:
 
 def accept(store: Store, signer: Signer, manifest: Manifest, manifest_bytes: bytes) -> bytes:
     """Store, log and sign for an item whose blob is durable already; returns the receipt record's bytes."""
-    manifest_sha256 = hashlib.sha256(manifest_bytes).hexdigest()
-    now_us = store.clock.utc_us()
-    leaf = LogLeaf(
-        item=manifest.item,
-        kind=manifest.kind,
-        device=manifest.device,
-        sealed_sha256=manifest.sealed_sha256,
-        sealed_size=manifest.sealed_size,
-        manifest_sha256=manifest_sha256,
-        received_us=now_us,
-    )
+    return accept_all(store, signer, [(manifest, manifest_bytes)])[0]
+
+
+def accept_all(store: Store, signer: Signer, items: Sequence[tuple[Manifest, bytes]]) -> list[bytes]:
+    """`accept` for several items in one transaction: all of them are stored or none is."""
     with store.writing() as db:
-        index, checkpoint = Log(db).append(leaf, signer.origin, signer.key)
-        receipt = Receipt(
-            item=manifest.item,
-            device=manifest.device,
-            sealed_sha256=manifest.sealed_sha256,
-            sealed_size=manifest.sealed_size,
-            manifest_sha256=manifest_sha256,
-            stored_us=now_us,
-            log_index=index,
-            log_checkpoint=checkpoint,
-        )
-        record = sign_record(RECEIPT, receipt.to_body(), signer.key)
-        row = _row(manifest, manifest_bytes, receipt, record)
-        db.execute(f"INSERT INTO items ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
-        db.execute("DELETE FROM transfers WHERE item = ?", [manifest.item])
-        if manifest.kind in TRIAGED_KINDS:
-            db.execute("INSERT INTO to_open (item) VALUES (?)", [manifest.item])
+        return [_accept(db, signer, manifest, record, store.clock.utc_us()) for manifest, record in items]
+
+
+def _accept(db: Database, signer: Signer, manifest: Manifest, manifest_bytes: bytes, now_us: int) -> bytes:
+    shared: dict[str, Any] = {
+        "item": manifest.item,
+        "device": manifest.device,
+        "sealed_sha256": manifest.sealed_sha256,
+        "sealed_size": manifest.sealed_size,
+        "manifest_sha256": hashlib.sha256(manifest_bytes).hexdigest(),
+    }
+    leaf = LogLeaf(kind=manifest.kind, received_us=now_us, **shared)
+    index, checkpoint = Log(db).append(leaf, signer.origin, signer.key)
+    receipt = Receipt(stored_us=now_us, log_index=index, log_checkpoint=checkpoint, **shared)
+    record = sign_record(RECEIPT, receipt.to_body(), signer.key)
+    row = _row(manifest, manifest_bytes, receipt, record)
+    db.execute(f"INSERT INTO items ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    db.execute("DELETE FROM transfers WHERE item = ?", [manifest.item])
+    if manifest.kind in TRIAGED_KINDS:
+        db.execute("INSERT INTO to_open (item) VALUES (?)", [manifest.item])
     return record
 
 

@@ -7,11 +7,12 @@ share it: each has its own connection.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
@@ -52,6 +53,8 @@ MAX_NOTE_CHARACTERS = 2000
 MAX_HIT_BYTES = 16 << 20
 
 _LAST_ID = "~"
+
+Row = TypeVar("Row", DecisionRow, GapRow, QuarantineRow, ListRow, AccessRow)
 
 
 class Store:
@@ -222,9 +225,7 @@ class Store:
 
     def decisions(self, hit: str) -> list[DecisionRow]:
         """Every step of a hit, oldest first."""
-        names = ("hit", "decided_us", "user", "previous", "state", "note")
-        rows = self._rows(f"SELECT {', '.join(names)} FROM decisions WHERE hit = ? ORDER BY id", hit)
-        return [DecisionRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return self._all(DecisionRow, "decisions WHERE hit = ? ORDER BY id", hit)
 
     def custody_lines(self, device: str, service: str) -> list[bytes]:
         """The verified journal lines of one service, in order, without their newline."""
@@ -247,24 +248,16 @@ class Store:
 
     def gaps(self, device: str | None = None, limit: int = 100) -> list[GapRow]:
         """Times that devices say they did not record, the latest first."""
-        names = ("device", "service", "seq", "from_us", "to_us", "why")
         where, values = _where({"device": device})
-        rows = self._rows(
-            f"SELECT {', '.join(names)} FROM gaps WHERE 1{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit)
-        )
-        return [GapRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return self._all(GapRow, f"gaps WHERE 1{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit))
 
     def quarantine(self, limit: int = 100) -> list[QuarantineRow]:
         """What came in and did not verify, the latest first."""
-        names = ("id", "received_us", "device", "item", "code", "text", "sha256")
-        rows = self._rows(f"SELECT {', '.join(names)} FROM quarantine ORDER BY id DESC LIMIT ?", _most(limit))
-        return [QuarantineRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return self._all(QuarantineRow, "quarantine ORDER BY id DESC LIMIT ?", _most(limit))
 
     def lists(self) -> list[ListRow]:
         """Every watchlist version, the newest first."""
-        names = ("version", "issued_us", "entries", "imported_by", "sha256", "sealed_sha256", "published_us")
-        rows = self._rows(f"SELECT {', '.join(names)} FROM lists ORDER BY version DESC")
-        return [ListRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return self._all(ListRow, "lists ORDER BY version DESC")
 
     def note_access(self, user: str, action: str, subject: str, reason: str = "") -> None:
         """Record that `user` did `action` (a word such as "open") to `subject` (an id), for `reason`."""
@@ -275,12 +268,8 @@ class Store:
 
     def accesses(self, subject: str | None = None, limit: int = 100) -> list[AccessRow]:
         """Who did what to which item or hit, the latest first."""
-        names = ("id", "at_us", "user", "action", "subject", "reason")
         where, values = _where({"subject": subject})
-        rows = self._rows(
-            f"SELECT {', '.join(names)} FROM accesses WHERE 1{where} ORDER BY id DESC LIMIT ?", *values, _most(limit)
-        )
-        return [AccessRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return self._all(AccessRow, f"accesses WHERE 1{where} ORDER BY id DESC LIMIT ?", *values, _most(limit))
 
     def add_user(self, name: str, password: str, role: Role) -> User:
         """Make a user; `Refused` for a bad name, a short password or a name that is taken."""
@@ -293,6 +282,12 @@ class Store:
     def users(self) -> list[User]:
         """Everybody who may sign in, by name."""
         return Users(self.db, self.clock).all()
+
+    def _all(self, kind: type[Row], source: str, *values: object) -> list[Row]:
+        """Rows of a type whose fields are the table's columns."""
+        names = [field.name for field in dataclasses.fields(kind)]
+        rows = self._rows(f"SELECT {', '.join(names)} FROM {source}", *values)
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return self.db.execute(sql, list(values)).fetchall()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 
 from sqlite_utils import Database
@@ -26,6 +27,8 @@ from vedette.sealed import load_identities, open_sealed
 
 MAX_OPENED_BYTES = 32 << 20
 GAP = "gap"
+
+_log = logging.getLogger("vedette.triage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Triage:
             payload = self._payload(manifest)
         except VedetteError as error:
             problem = str(error)
+        except Exception as error:  # whatever a hostile file does to the opener, the next item is opened
+            _log.exception("item %s cannot be opened", item)
+            problem = f"item {item}: the opener failed: {type(error).__name__}"
         with self._store.writing() as db:
             if problem is None and manifest.kind == "hit":
                 problem = _keep_hit(db, manifest, payload)

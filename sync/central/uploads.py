@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sync.central import receipts
 from sync.central.fleet import CENTRE_ID, device_key
@@ -26,6 +27,7 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 
 _log = logging.getLogger("vedette.ingest")
 
+SEAL_BATCH = 32
 _DISK_TROUBLE = (OSError, sqlite3.OperationalError)
 
 
@@ -43,6 +45,7 @@ class Uploads:
         self._receiver = Receiver(
             worker=CENTRE_ID, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024
         )
+        self._seals: list[Seal] = []
         self.items_stored = 0
         self.bytes_stored = 0
 
@@ -56,9 +59,13 @@ class Uploads:
         self._do(self._receiver.receive(device, message, now_us))
 
     def settle(self, now_us: int) -> None:
-        """Make durable and acknowledge what was received; let go of uploads that fell silent."""
+        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent."""
         self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
+        self._seals.sort(key=lambda seal: seal.init.priority)
+        while self._seals:
+            batch, self._seals = self._seals[:SEAL_BATCH], self._seals[SEAL_BATCH:]
+            self._do(self._seal(batch))
 
     def drop(self, device: str) -> None:
         """Let go of everything of a revoked device."""
@@ -79,7 +86,8 @@ class Uploads:
         if isinstance(action, Open):
             return self._guarded(action.device, action.init, lambda: self._open(action))
         if isinstance(action, Seal):
-            return self._guarded(action.device, action.init, lambda: self._seal(action))
+            self._seals.append(action)  # until `settle`, where those of many devices share one commit
+            return []
         if isinstance(action, Write):
             return self._write(action)
         if isinstance(action, Forget):
@@ -112,7 +120,7 @@ class Uploads:
         if self._incoming.owner(init.item) not in (None, device):
             raise NotTaken(RefuseCode.CONFLICT, f"item {init.item} is being sent by another device")
         if self._is_blob_already(device, init):
-            return self._stored(device, init, manifest)
+            return self._store_all([(action, manifest)])
         part_size, have = self._incoming.open(device, init, action.part_size)
         return self._receiver.opened(device, init.item, part_size=part_size, have=have)
 
@@ -127,24 +135,41 @@ class Uploads:
             return False
         return True
 
-    def _seal(self, action: Seal) -> list[Action]:
-        device, init = action.device, action.init
-        manifest = self._manifest(device, init)
-        path = self._incoming.whole(init.item)
+    def _seal(self, batch: list[Seal]) -> list[Action]:
+        """Check and store the items of `batch`; one that is wrong does not hold up the others."""
+        whole: list[tuple[Seal, Manifest]] = []
+        answers: list[Action] = []
+        for seal in batch:
+            answers += self._guarded(seal.device, seal.init, partial(self._keep_blob, seal, whole))
         try:
-            receipts.check_bytes(path, init)
-        except Integrity as error:
-            self._incoming.discard(init.item)
-            raise NotTaken(RefuseCode.MISMATCH, str(error)) from None
-        self._store.blobs.adopt(path, init.sha256)
-        return self._stored(device, init, manifest)
+            return answers + self._store_all(whole)
+        except _DISK_TROUBLE as error:
+            return answers + [one for seal, _ in whole for one in self._busy(seal.device, seal.init.item, error)]
 
-    def _stored(self, device: str, init: Init, manifest: Manifest) -> list[Action]:
-        receipt = receipts.accept(self._store, self._signer, manifest, init.manifest)
-        self.items_stored += 1
-        self.bytes_stored += init.size
-        _log.info("stored %s %s of %s, %d bytes", init.kind, init.item, device, init.size)
-        return self._receiver.stored(device, init.item, receipt)
+    def _keep_blob(self, seal: Seal, whole: list[tuple[Seal, Manifest]]) -> list[Action]:
+        manifest = self._manifest(seal.device, seal.init)
+        path = self._incoming.whole(seal.init.item)
+        try:
+            receipts.check_bytes(path, seal.init)
+        except Integrity as error:
+            self._incoming.discard(seal.init.item)
+            raise NotTaken(RefuseCode.MISMATCH, str(error)) from None
+        self._store.blobs.adopt(path, seal.init.sha256)
+        whole.append((seal, manifest))
+        return []
+
+    def _store_all(self, whole: Sequence[tuple[Open | Seal, Manifest]]) -> list[Action]:
+        if not whole:
+            return []
+        records = [(manifest, one.init.manifest) for one, manifest in whole]
+        signed = receipts.accept_all(self._store, self._signer, records)
+        answers: list[Action] = []
+        for (one, _manifest), receipt in zip(whole, signed, strict=True):
+            self.items_stored += 1
+            self.bytes_stored += one.init.size
+            _log.info("stored %s %s of %s, %d bytes", one.init.kind, one.init.item, one.device, one.init.size)
+            answers += self._receiver.stored(one.device, one.init.item, receipt)
+        return answers
 
     def _manifest(self, device: str, init: Init) -> Manifest:
         key = device_key(self._store, device)

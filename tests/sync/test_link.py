@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sync.link import BACKOFF_MOST_US, Connected, Disconnected, Event, Message, Undelivered, Will, backoff_us
-from sync.paho_link import LinkConfig, PahoLink
+from sync.paho_link import ACK_TIMEOUT_US, SESSION_TIMEOUT_US, LinkConfig, PahoLink
 from vedette.clock import FakeClock, SystemClock
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
@@ -215,6 +217,54 @@ def test_link_comes_back_with_nothing_old_when_the_broker_was_killed(broker, ope
     assert device.publish("devices/car-1/status", b"new")
     heard = [event.payload for event in wait_for(central, Message) if isinstance(event, Message)]
     assert heard == [b"new"]
+
+
+def test_link_gives_a_session_up_when_the_broker_acknowledges_nothing(broker, open_link: Opener) -> None:
+    """WI-12."""
+    clock = FakeClock()
+    device = PahoLink(broker.config("car-1", subscriptions=("cmd/car-1/#",)), clock, jitter_permille=lambda: 0)
+    wait_for(device, Connected)
+    broker.pause()
+    assert device.publish("devices/car-1/status", b"anybody?")
+    clock.advance(ACK_TIMEOUT_US)
+    assert device.poll(0.1) == []
+    clock.advance(1)
+    assert device.poll(0) == [Disconnected(reason="the broker did not answer in time")]
+    broker.resume()
+    clock.advance(BACKOFF_MOST_US)
+    wait_for(device, Connected)
+    device.close()
+
+
+def test_link_gives_an_attempt_up_when_the_broker_takes_the_connection_and_says_nothing(broker) -> None:
+    """WI-13."""
+    clock = FakeClock()
+    broker.pause()
+    device = PahoLink(broker.config("car-1", subscriptions=()), clock)
+    assert device.poll(0.1) == []
+    clock.advance(SESSION_TIMEOUT_US + 1)
+    assert device.poll(0) == [Disconnected(reason="the broker did not answer in time")]
+    broker.resume()
+    device.close()
+
+
+def test_link_leaves_nothing_open_when_it_failed_to_connect_many_times(broker) -> None:
+    """WI-13."""
+    clock = FakeClock()
+    config = broker.config("car-1", subscriptions=())
+    broker.stop()
+    device = PahoLink(config, clock)
+    failures: list[Event] = []
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    while len(failures) < 50:
+        clock.advance(BACKOFF_MOST_US)
+        failures += device.poll(0.05)
+    gc.collect()
+    time.sleep(1.5)
+    device.close()
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 5
+    assert threading.active_count() < 5
 
 
 def test_link_leaves_its_will_when_it_dies_and_none_when_it_closes(broker, open_link: Opener) -> None:

@@ -28,20 +28,19 @@ def test_list_fetch_follows_only_newer_offers() -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_list_fetch_gets_every_byte_once_when_parts_are_lost_doubled_and_late(seed: int) -> None:
     """WI-40. WI-42."""
-    rng, whole, now_us = random.Random(seed), bytes(range(200)), 1
-    fetch, got, flying = ListFetch(0), b"", []
+    rng, whole, now_us = random.Random(seed), bytes(range(200)), 0
+    fetch, got = ListFetch(0), b""
+    flying = [ListPart(version=7, offset=0, payload=b"foreign")]
     fetch.begin(ListOffer(version=1, size=200, sha256="a" * 64), 0)
     while not fetch.whole:
-        now_us += 4_000_000
+        now_us += list_fetch.MOST_RETRY_US
         want = fetch.next_want(now_us)
-        copies = rng.randrange(3) if want is not None else 0
-        if want is not None:
-            fetch.asked(now_us)
-            flying += [ListPart(version=1, offset=want.offset, payload=whole[want.offset : want.offset + 30])] * copies
-        if flying:
-            got += fetch.take(flying.pop(rng.randrange(len(flying))))
-        if fetch.offer is None:
-            fetch.begin(ListOffer(version=1, size=200, sha256="a" * 64), len(got))
+        assert want is not None and want.offset == len(got)
+        fetch.asked(now_us)
+        answer = ListPart(version=1, offset=want.offset, payload=whole[want.offset : want.offset + 30])
+        flying += [answer] * rng.choice((0, 1, 1, 2))
+        got += fetch.take(flying[rng.randrange(len(flying))])
+        got += fetch.take(flying[-1])
     assert got == whole
 
 

@@ -393,6 +393,50 @@ def test_sender_asks_instead_of_sending_twice_when_an_ack_is_late() -> None:
     assert [message.index for message in drain(device) if isinstance(message, Part)] == [4, 5, 6, 7]
 
 
+def test_sender_keeps_its_patience_when_an_answer_may_be_to_the_first_or_the_second_try() -> None:
+    """WI-27: Karn's rule; a part sent twice measures nothing."""
+    device = one_item(50 * PART)
+    item = granted(device)
+    drain(device)
+    device.note(device.sender.tick(60_000_000))
+    drain(device, 60_000_000)
+    patience_us = device.sender.next_tick_us() - 60_000_000
+    grant = Grant(item=item, worker="w1", part_size=PART, have=(), credit=32, lease_s=60)
+    device.note(device.sender.receive(grant, 90_000_000))
+    drain(device, 90_000_000)
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 3),), credit=32), 90_000_001))
+    drain(device, 90_000_001)
+    assert device.sender.next_tick_us() - 90_000_001 == patience_us
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 7),), credit=32), 90_000_002))
+    drain(device, 90_000_002)
+    assert device.sender.next_tick_us() - 90_000_002 < patience_us
+
+
+def test_sender_believes_the_grant_when_the_centre_has_less_than_it_acknowledged() -> None:
+    """WI-22. WI-24: the centre threw bytes away that did not match."""
+    device = one_item(4 * PART)
+    item = granted(device)
+    drain(device)
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 3),), credit=32), 2))
+    device.note(device.sender.receive(wire.Refuse(item=item, code=RefuseCode.UNKNOWN_ITEM, text=""), 3))
+    assert [type(message) for message in drain(device, 3)] == [Init]
+    grant = Grant(item=item, worker="w1", part_size=PART, have=((1, 1),), credit=32, lease_s=60)
+    device.note(device.sender.receive(grant, 4))
+    assert [message.index for message in drain(device, 4) if isinstance(message, Part)] == [0, 2, 3]
+
+
+def test_sender_does_not_count_it_as_a_failure_when_nobody_hears_its_init() -> None:
+    """WI-29."""
+    device, now_us = one_item(), 1
+    for _ in range(3 * device_side.MAX_TRIES):
+        assert [type(message) for message in drain(device, now_us)] == [Init]
+        device.sender.unheard(now_us)
+        now_us = device.sender.next_tick_us()
+        device.note(device.sender.tick(now_us))
+    assert device.stopped == []
+    assert now_us == 1 + 3 * device_side.MAX_TRIES * device_side.UNHEARD_RETRY_US
+
+
 def test_sender_asks_at_once_when_its_worker_is_gone() -> None:
     """WI-29."""
     device = one_item()
@@ -497,6 +541,33 @@ def test_receiver_acknowledges_only_after_the_sync() -> None:
     assert isinstance(ack, Ack) and ack.ranges == ((0, 0),)
     centre.work(centre.receiver.receive("car-1", part, 1))
     assert centre.work(centre.receiver.flush()) == [ack]
+
+
+def test_receiver_grants_only_what_is_durable_when_it_is_asked_between_write_and_sync() -> None:
+    """WI-22. WI-23: after the sync, so that what was just written is not sent again; never before it."""
+    device, centre = one_item(3 * PART), Centre()
+    (init,) = drain(device)
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=1, payload=device.files[init.item][PART : 2 * PART])
+    centre.work(centre.receiver.receive("car-1", part, 1))
+    (early,) = centre.work(centre.receiver.receive("car-1", Part(item=init.item, index=9, payload=b"x"), 1))
+    assert isinstance(early, Grant) and early.have == ()
+    assert centre.work(centre.receiver.receive("car-1", init, 1)) == []
+    (grant,) = centre.work(centre.receiver.flush())
+    assert isinstance(grant, Grant) and grant.have == ((1, 1),)
+
+
+def test_receiver_does_not_seal_when_the_fin_names_another_hash() -> None:
+    """WI-24."""
+    device, centre = one_item(PART), Centre()
+    (init,) = drain(device)
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=0, payload=device.files[init.item])
+    centre.work(centre.receiver.receive("car-1", part, 1))
+    centre.work(centre.receiver.flush())
+    (answer,) = centre.work(centre.receiver.receive("car-1", Fin(item=init.item, sha256="0" * 64), 1))
+    assert isinstance(answer, wire.Refuse) and answer.code is RefuseCode.CONFLICT
+    assert centre.stored == {}
 
 
 def test_receiver_shares_its_budget_when_many_uploads_are_under_way() -> None:

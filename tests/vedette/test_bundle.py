@@ -1,6 +1,7 @@
 """Bundles: how they are made, and what the vectors say of checking them."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -196,9 +197,42 @@ def test_opened_file_is_compared_with_the_sealed_one_when_an_identity_is_given(t
     cut = MAKER.parts(manifest={"plain_sha256": None, "complete": False})
     good = bundle.make(tmp_path / "good.zip", cut)
     forged = bundle.make(tmp_path / "forged.zip", dataclasses.replace(cut, opened=b"another film"))
-    assert bundle_verify.verify(good, TRUST and None, [identity]).ok
+    assert bundle_verify.verify(good, None, [identity]).ok
     assert bundle_verify.verify(forged).ok
     assert "opens to other bytes" in said(bundle_verify.verify(forged, None, [identity]))
+
+
+def test_identity_is_named_when_it_does_not_open_the_sealed_file() -> None:
+    """BU-21."""
+    report = bundle_verify.verify(HERE / "zip" / "whole.zip", TRUST, [sealed.HybridIdentity.generate()])
+    assert report.exit_code == 11
+    assert "the identity given does not open it" in said(report)
+
+
+def test_sealed_file_opens_to_what_the_device_recorded_when_the_bundle_has_no_opened_one(tmp_path: Path) -> None:
+    """BU-13."""
+    identity = MAKER.keys()[2]
+    good = bundle.make(tmp_path / "good.zip", dataclasses.replace(MAKER.parts(), opened=None))
+    other = MAKER.parts(manifest={"plain_sha256": "ab" * 32})
+    lying = bundle.make(tmp_path / "lying.zip", dataclasses.replace(other, opened=None))
+    assert bundle_verify.verify(good, None, [identity]).ok
+    assert "other bytes than the device recorded" in said(bundle_verify.verify(lying, None, [identity]))
+
+
+def test_cut_sealed_file_is_compared_up_to_its_cut_when_the_recording_was_cut(tmp_path: Path) -> None:
+    """BU-13: three chunks were sealed, two and a half reached the disk, recovery kept two."""
+    identity = MAKER.keys()[2]
+    plain = bytes(sealed.CHUNK_BYTES * 3)
+    whole = sealed.seal(plain, [identity.recipient])
+    cut = whole[: -sealed.CHUNK_BYTES - 16]
+    digest = hashlib.sha256(cut).hexdigest()
+    changes = {"sealed_sha256": digest, "sealed_size": len(cut), "plain_sha256": None, "complete": False}
+    parts = MAKER.parts(manifest={**changes, "journal": None}, sealed=cut, journal=[])
+    good = dataclasses.replace(parts, opened=plain[: sealed.CHUNK_BYTES * 2])
+    assert bundle_verify.verify(bundle.make(tmp_path / "good.zip", good), None, [identity]).ok
+    short = dataclasses.replace(parts, opened=plain[: sealed.CHUNK_BYTES])
+    report = bundle_verify.verify(bundle.make(tmp_path / "short.zip", short), None, [identity])
+    assert "than the opened file has" in said(report)
 
 
 @pytest.fixture

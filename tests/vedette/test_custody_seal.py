@@ -121,16 +121,49 @@ def test_plain_file_goes_when_the_keeper_drops_its_item(journal: Journal, folder
     assert custody.drop_sealed(folder.parent, item.item_id) == []
 
 
-def test_nothing_goes_when_the_item_is_of_no_journal_or_not_committed(
+def test_nothing_goes_when_the_item_is_of_no_journal(journal: Journal, folder: Path, root: Path) -> None:
+    """CJ-18."""
+    seal(journal, root)
+    assert custody.drop_sealed(folder.parent, "01a2076b-4400-7f5c-8293-c2c1e62e57d3") == []
+    assert (folder / "000000000001.jsonl").exists()
+
+
+def test_plain_file_goes_when_the_service_died_just_after_the_commit(
     journal: Journal, folder: Path, root: Path
 ) -> None:
-    """CJ-18."""
+    """CJ-16, CJ-18: else the restarted service would seal other bytes under an id that the centre has."""
     [item] = seal(journal, root)
     marker = folder / "000000000001.item"
     files.replace(marker, b'{"item":"%s","sealed_sha256":null}' % item.item_id.encode())
-    assert custody.drop_sealed(folder.parent, item.item_id) == []
-    assert custody.drop_sealed(folder.parent, "01a2076b-4400-7f5c-8293-c2c1e62e57d3") == []
-    assert (folder / "000000000001.jsonl").exists()
+    custody.drop_sealed(folder.parent, item.item_id)
+    assert not (folder / "000000000001.jsonl").exists()
+    assert not marker.exists()
+
+
+def test_file_is_sealed_anew_and_damage_noted_once_when_its_marker_is_damaged(
+    journal: Journal, folder: Path, root: Path
+) -> None:
+    """CJ-14: a service that seals never stops for it."""
+    [first] = seal(journal, root)
+    (folder / "000000000001.item").write_bytes(b"{}")
+    assert custody.drop_sealed(folder.parent, first.item_id) == []
+    [second] = seal(journal, root)
+    assert first.manifest.plain_sha256 == second.manifest.plain_sha256
+    assert seal(journal, root) == []
+    assert (folder / "000000000003.jsonl").read_bytes().count(b"journal.damaged") == 1
+
+
+def test_damage_is_noted_once_and_other_files_are_sealed_when_a_committed_item_is_not_whole(
+    journal: Journal, folder: Path, root: Path
+) -> None:
+    """CJ-14."""
+    [item] = seal(journal, root)
+    files.replace(folder / "000000000001.item", b'{"item":"%s","sealed_sha256":null}' % item.item_id.encode())
+    item.path.write_bytes(b"short")
+    journal.roll()
+    assert [one.manifest.sequence for one in seal(journal, root)] == [3]
+    assert seal(journal, root) == []
+    assert (folder / "000000000004.jsonl").read_bytes().count(b"journal.damaged") == 1
 
 
 def test_chain_goes_on_when_even_the_newest_file_was_dropped(journal: Journal, folder: Path, root: Path) -> None:

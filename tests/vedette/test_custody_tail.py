@@ -143,6 +143,13 @@ def test_damage_is_recorded_when_a_file_has_another_s_name(opened: Opened, folde
     assert b"journal.damaged" in (folder / "000000000010.jsonl").read_bytes()
 
 
+def test_service_starts_when_the_newest_file_cannot_be_read_at_all(opened: Opened, folder: Path, written: Path) -> None:
+    """CJ-14: a folder of its name stands for a bad sector."""
+    (folder / "000000000004.jsonl").mkdir()
+    assert opened().head[0] == 518
+    assert b"journal.damaged" in (folder / "000000000517.jsonl").read_bytes()
+
+
 def test_kept_head_is_not_believed_when_it_was_changed(opened: Opened, folder: Path, written: Path) -> None:
     """CJ-14, CJ-18."""
     line = written.read_bytes().split(b"\n")[2]

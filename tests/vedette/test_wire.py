@@ -130,6 +130,17 @@ def test_control_message_is_not_sent_when_it_would_be_too_large() -> None:
         Status(utc_us=1, counters={"a": "x" * wire.MAX_CONTROL_BYTES}).encode()
 
 
+@pytest.mark.parametrize(("kind", "field"), [(wire.Sealed, "receipt"), (Init, "manifest")])
+def test_signed_record_is_taken_up_to_its_limit(kind: Any, field: str) -> None:
+    """WI-4."""
+    vector = next(one for one in VECTORS["accept"] if one["message"] == kind.name)
+    good = wire.decode(kind.name, payload(vector))
+    most = kind(**{**vars(good), field: bytes(wire.MAX_SIGNED_BYTES)})
+    assert wire.decode(kind.name, most.encode()) == most
+    with pytest.raises(Integrity, match="base64"):
+        wire.decode(kind.name, kind(**{**vars(good), field: bytes(wire.MAX_SIGNED_BYTES + 1)}).encode())
+
+
 def test_ranges_are_cut_to_the_first_ones_when_there_are_too_many() -> None:
     """WI-9."""
     ranges = tuple((2 * number, 2 * number) for number in range(100))

@@ -55,3 +55,12 @@ def test_log_softmax_rows_add_up_to_one() -> None:
     rows = ctc.log_softmax(np.array([[1000.0, 999.0, -1000.0], [0.0, 0.0, 0.0]], dtype=np.float32))
     assert np.exp(rows).sum(axis=-1) == pytest.approx([1.0, 1.0])
     assert rows[0, 0] - rows[0, 1] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_leaving_out_repeated_certain_blanks_changes_no_probability() -> None:
+    rows = rows_of({"_": 1}, {"_": 1}, {"1": 0.9, "_": 0.1}, {"_": 1}, {"_": 1}, {"_": 1}, {"1": 0.6, "7": 0.4})
+    short = ctc.condensed(rows)
+    assert len(short) == 4
+    texts = ["11", "17", "1", "7", ""]
+    assert ctc.log_probabilities(short, texts)[:2] == pytest.approx(ctc.log_probabilities(rows, texts)[:2], abs=1e-3)
+    assert ctc.best_path(short)[0] == ctc.best_path(rows)[0] == "11"

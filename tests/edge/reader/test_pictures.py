@@ -77,7 +77,7 @@ def test_a_jpeg_cut_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused_with_a_reason(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
-    with pytest.raises(Unreadable, match="picture|empty"):
+    with pytest.raises(Unreadable, match=r"picture|empty"):
         read_picture(path)
 
 

@@ -43,9 +43,10 @@ def test_plate_is_still_a_repeat_when_the_reader_was_restarted(tmp_path: Path) -
     assert not again.seen("8|أ|1", 101 * SECOND)
 
 
-def test_file_holds_no_plate(tmp_path: Path) -> None:
+def test_file_holds_no_plate_and_is_for_the_reader_alone(tmp_path: Path) -> None:
     """HT-27, HT-31."""
     memory(tmp_path / "r.json").note("12345|أ|6", ITEM, 0)
+    assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o600
     assert b"12345|" not in (tmp_path / "r.json").read_bytes()
 
 

@@ -219,6 +219,7 @@ def test_status_tells_version_and_age_of_the_list(drive) -> None:
     """WL-51."""
     status = drive.status()
     assert (status["list"], status["list_version"], status["list_age_s"]) == ("ok", 7, 1)
+    assert status["utc_us"] == drive.device.clock.utc_us()
     assert status["list_refusal"] is None
 
 
@@ -257,8 +258,8 @@ def test_nothing_is_looked_at_when_reading_is_switched_off(device, looker, run_d
     """HT-27."""
     reader = open_reader(device.with_reader(enabled=False).config, device.clock, looker)
     assert isinstance(reader, IdleReader)
-    assert reader.step(0) == 5.0
-    assert read_status(run_dir, "reader") == {"enabled": False}
+    assert reader.step(0) == 1.0
+    assert read_status(run_dir, "reader") == {"enabled": False, "utc_us": device.clock.utc_us()}
     reader.close()
 
 

@@ -1,6 +1,8 @@
 """Tracks: which detection is the same plate as before."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.reader.track import MAX_COAST_US, MAX_TRACKS, Box, Tracker, closeness
 
@@ -64,3 +66,23 @@ def test_all_tracks_end_when_the_pictures_stop() -> None:
 
 def test_closeness_is_nothing_when_a_box_has_no_width() -> None:
     assert closeness(box(0), (5, 5, 5, 9)) == 0.0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 600), st.integers(0, 400), st.integers(10, 200)), max_size=40), max_size=12
+    )
+)
+def test_tracks_are_bounded_and_boxes_of_one_picture_never_share_one(
+    pictures: list[list[tuple[int, int, int]]],
+) -> None:
+    tracker = Tracker()
+    ended: list[int] = []
+    for number, picture in enumerate(pictures):
+        step = tracker.update([box(x, y, width=width) for x, y, width in picture], number * 100_000)
+        assert len(set(step.tracks)) == len(picture)
+        assert len(tracker._tracks) <= MAX_TRACKS
+        ended += step.ended
+    ended += tracker.end_all()
+    assert sorted(ended) == list(range(1, len(ended) + 1))

@@ -9,8 +9,8 @@ import pytest
 
 from edge.recorder.recovery import recover as recover_spool
 from vedette import spool
-from vedette.custody_verify import check_segment
 from vedette.custody_entry import parse_line
+from vedette.custody_verify import check_segment
 from vedette.records import PRIORITY_MARKED
 from vedette.sealed import recover
 

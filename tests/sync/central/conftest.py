@@ -109,6 +109,12 @@ class Device:
         record = sign_record(MANIFEST, manifest.to_body(), key or self.key)
         return Item(sealed_bytes=sealed_bytes, manifest=manifest, manifest_bytes=record)
 
+    def resign(self, item: Item, **changes: Any) -> Item:
+        """The same sealed bytes under another manifest."""
+        manifest = replace(item.manifest, **changes)
+        record = sign_record(MANIFEST, manifest.to_body(), self.key)
+        return Item(sealed_bytes=item.sealed_bytes, manifest=manifest, manifest_bytes=record)
+
     def hit(self, text: str = "AB123CD", **changes: Any) -> Item:
         hit = make_hit(self, text)
         return self.item(

@@ -60,7 +60,7 @@ def test_parts_are_synced_and_committed_when_they_are_acknowledged(
     item = device.item(b"video" * 9_000)
     worker.say(device.id, item.init())
     centre.store.db.conn.set_trace_callback(
-        lambda sql: order.append("row") if sql.startswith("UPDATE transfers") else None
+        lambda sql: order.append("row") if sql.startswith("INSERT INTO transfers") else None
     )
 
     (answer,) = worker.say(device.id, *item.parts())
@@ -213,6 +213,7 @@ def test_oldest_unfinished_upload_goes_when_a_device_has_too_many(centre: Any, d
     for item in items:
         worker.restart()
         worker.say(device.id, item.init())
+        worker.say(device.id, item.parts()[0])
 
     left = {path.stem for path in (centre.folder / "incoming").iterdir()}
 

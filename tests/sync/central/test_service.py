@@ -65,7 +65,10 @@ class Running:
         return found
 
     def child(self, name: str) -> tuple[int, str]:
-        identity = json.loads((self.folder / "run" / f"{name}.pid.json").read_bytes())
+        try:
+            identity = json.loads((self.folder / "run" / f"{name}.pid.json").read_bytes())
+        except FileNotFoundError:  # it is being started
+            return 0, "none"
         return identity["pid"], identity["started"]
 
 

@@ -1,0 +1,123 @@
+"""Reading a plate whose corners are known, with a drawn plate and with made-up evidence."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.reader import ocr
+from edge.reader.infer import Model, ModelUnusable
+from edge.reader.ocr import PlateReader
+from edge.reader.registry import find_model
+
+Luma = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def reader() -> PlateReader:
+    return PlateReader(Model.load(find_model("reader").path, threads=1))
+
+
+def lettered(text: str, *, width: int = 520, height: int = 110) -> Luma:
+    """A white plate with black capitals of OpenCV's own plain face."""
+    plate = np.full((height, width), 235, dtype=np.uint8)
+    (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 2.8, 9)
+    cv2.putText(plate, text, ((width - wide) // 2, 84), cv2.FONT_HERSHEY_SIMPLEX, 2.8, 20, 9, cv2.LINE_AA)
+    return plate
+
+
+@pytest.mark.parametrize("text", ["LS15 EBC", "AB123CD", "4821 KLM"])
+def test_a_plain_plate_is_read(reader: PlateReader, text: str) -> None:
+    plate = reader.read_crop(lettered(text))
+    assert plate is not None
+    assert plate.text == plate.text_ascii == text.replace(" ", "")
+    assert plate.confidence_permille >= 400
+
+
+def test_a_turned_plate_is_read_by_its_corners(reader: PlateReader) -> None:
+    scene = np.full((500, 700), 70, dtype=np.uint8)
+    scene[190:300, 90:610] = lettered("LS15 EBC")
+    turn = cv2.getRotationMatrix2D((350, 245), 17, 0.9)
+    turned = np.asarray(cv2.warpAffine(scene, turn, (700, 500), borderValue=70), dtype=np.uint8)
+    square = np.array([[90, 190], [610, 190], [610, 300], [90, 300]], dtype=np.float64)
+    corners = tuple((float(x), float(y)) for x, y in square @ turn[:, :2].T + turn[:, 2])
+    plate = reader.read(turned, corners)
+    assert plate is not None and plate.text == "LS15EBC"
+
+
+def test_a_blank_plate_is_not_read_with_confidence(reader: PlateReader) -> None:
+    plate = reader.read_crop(np.full((48, 160), 200, dtype=np.uint8))
+    assert plate is None or plate.confidence_permille < 400
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2000, 3000)])
+def test_crops_of_any_size_are_taken(reader: PlateReader, size: tuple[int, int]) -> None:
+    plate = reader.read_crop(np.full(size, 90, dtype=np.uint8))
+    assert plate is None or 0 <= plate.confidence_permille <= 1000
+
+
+def test_a_detector_is_no_reader() -> None:
+    with pytest.raises(ModelUnusable, match="symbols"):
+        PlateReader(Model.load(find_model("detector").path, threads=1))
+
+
+def rows_for(text: str, sure: float, rival: str = "") -> ocr.ctc.Rows:
+    """Rows that spell a text, each symbol `sure`; what is left goes to the symbol of the rival or to the blank."""
+    rows = np.full((2 * len(text) + 1, len(ocr.SYMBOLS) + 1), 1e-9, dtype=np.float32)
+    rows[0::2, ocr.ctc.BLANK] = 1.0
+    for place, symbol in enumerate(text):
+        rows[2 * place + 1, ocr.ctc.INDEX_OF[symbol]] = sure
+        other = ocr.ctc.INDEX_OF[rival[place]] if rival and rival[place] != symbol else ocr.ctc.BLANK
+        rows[2 * place + 1, other] += 1 - sure
+    return np.log(rows / rows.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def test_a_sure_path_of_an_issued_shape_needs_no_second_look() -> None:
+    plate = ocr._sure(rows_for("12345|أ|6", 0.999))
+    assert plate is not None
+    assert (plate.text, plate.text_ascii, plate.region) == ("12345|أ|6", "12345A6", "MA")
+    assert plate.confidence_permille == pytest.approx(1000 * 0.999**9, abs=2)
+
+
+def test_an_unsure_path_or_a_strange_shape_is_not_settled_at_once() -> None:
+    assert ocr._sure(rows_for("12345|أ|6", 0.97)) is None
+    assert ocr._sure(rows_for("1A1A1A1", 0.9999)) is None
+
+
+def test_look_alikes_are_settled_by_what_countries_issue() -> None:
+    plate = ocr._decide(ocr._weigh([rows_for("LSI5EBC", 0.6, rival="LS15EBC")]))
+    assert plate is not None
+    assert plate.text == "LS15EBC"
+    assert "LSI5EBC" in [other.text for other in plate.alternatives]
+
+
+def test_a_clear_character_is_not_bent_to_a_known_shape() -> None:
+    plate = ocr._decide(ocr._weigh([rows_for("LSI5EBC", 0.9999, rival="LS15EBC")]))
+    assert plate is not None and plate.text == "LSI5EBC"
+
+
+def test_looks_are_averaged() -> None:
+    agree = ocr._decide(ocr._weigh([rows_for("AB123CD", 0.9), rows_for("AB123CD", 0.9)]))
+    differ = ocr._decide(ocr._weigh([rows_for("AB123CD", 0.9), rows_for("AB128CD", 0.9)]))
+    assert agree is not None and differ is not None
+    assert differ.confidence_permille < 550 < agree.confidence_permille
+
+
+def test_a_moroccan_plate_of_two_lines_may_carry_its_serial_below() -> None:
+    weights: dict[str, ocr._Weight] = {}
+    ocr._add_two_rows(weights, rows_for("أ|10", 0.98), rows_for("27069", 0.98))
+    plate = ocr._decide(weights)
+    assert plate is not None and plate.text == "27069|أ|10"
+
+
+def test_alternatives_are_limited_and_ordered() -> None:
+    plate = ocr._decide(ocr._weigh([rows_for("0ZI5EBO", 0.5, rival="OZ15EB0")]))
+    assert plate is not None
+    shares = [other.confidence_permille for other in plate.alternatives]
+    assert len(shares) == ocr.MAX_ALTERNATIVES
+    assert shares == sorted(shares, reverse=True)
+    assert plate.confidence_permille >= shares[0]
+    assert math.fsum(shares) + plate.confidence_permille <= 1000

@@ -1,0 +1,126 @@
+"""The systemd units: systemd itself finds no fault in them, and each has exactly the rights its service needs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "systemd"
+HARDENING = "vedette-.service.d/10-hardening.conf"
+DEVICE = ("recorder", "reader", "uplink", "keeper")
+SERVICES = (*DEVICE, "central")
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+
+
+def _settings(path: Path) -> dict[str, list[str]]:
+    settings: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            settings.setdefault(name, []).append(value)
+    return settings
+
+
+def _unit(service: str) -> dict[str, list[str]]:
+    return _settings(FOLDER / f"vedette-{service}.service")
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """The units as on a machine on which the programs are there."""
+    folder = tmp_path / "units"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("jetson", "*.conf"))
+    shutil.copytree(FOLDER / "vedette-.service.d", folder / "vedette-.service.d", dirs_exist_ok=True)
+    for path in folder.glob("*.service"):
+        text = path.read_text()
+        for role in ("device", "central"):
+            text = text.replace(f"/opt/vedette/{role}/bin/vedette", shutil.which("true") or "/bin/true")
+        path.write_text(text)
+    return folder
+
+
+def _verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    units = [str(path) for path in sorted(folder.iterdir()) if path.suffix in (".service", ".target")]
+    command = ["systemd-analyze", "verify", "--man=no", *units]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@needs_systemd
+def test_units_have_no_fault_when_systemd_verifies_them(copies: Path) -> None:
+    done = _verify(copies)
+    assert [line for line in done.stderr.splitlines() if "vedette" in line] == []
+    assert done.returncode == 0, done.stderr
+
+
+@needs_systemd
+def test_verification_finds_a_fault_when_there_is_one(copies: Path) -> None:
+    path = copies / HARDENING
+    path.write_text(path.read_text() + "NoNewPrivilegs=yes\n")
+    assert "NoNewPrivilegs" in _verify(copies).stderr
+
+
+@needs_systemd
+def test_jetson_addition_has_no_fault_when_systemd_verifies_it(copies: Path) -> None:
+    shutil.copytree(FOLDER / "jetson", copies, dirs_exist_ok=True)
+    assert [line for line in _verify(copies).stderr.splitlines() if "jetson" in line] == []
+
+
+@pytest.mark.parametrize("service", ["recorder", "reader", "keeper"])
+def test_service_has_no_network_when_it_needs_none(service: str) -> None:
+    unit = _unit(service)
+    assert (unit["PrivateNetwork"], unit["IPAddressDeny"]) == (["yes"], ["any"])
+    assert "AF_INET" not in unit["RestrictAddressFamilies"][0]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_restarted_in_a_second_and_watched_when_it_dies_or_hangs(service: str) -> None:
+    common = _settings(FOLDER / HARDENING)
+    assert (common["Restart"], common["RestartSec"], common["StartLimitIntervalSec"]) == (["always"], ["1"], ["0"])
+    assert common["Type"] == ["notify"]
+    assert int(_unit(service)["WatchdogSec"][0]) > 5
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_not_root_and_names_what_it_writes_when_started(service: str) -> None:
+    unit = _unit(service)
+    assert unit["User"][0].startswith("vedette")
+    paths = " ".join(unit["ReadWritePaths"]).split()
+    assert [path for path in paths if not path.startswith(("/run/vedette", "/var/lib/vedette"))] == []
+
+
+def test_memory_stays_in_memory_when_services_run() -> None:
+    common = _settings(FOLDER / HARDENING)
+    assert (common["MemorySwapMax"], common["LimitCORE"]) == (["0"], ["0"])
+    assert "/tmp" in common["TemporaryFileSystem"][0]
+
+
+def test_uplink_may_not_change_recordings_hits_or_keys_when_it_runs() -> None:
+    kept = " ".join(_unit("uplink")["ReadOnlyPaths"]).split()
+    assert {f"/var/lib/vedette/device/{name}" for name in ("keys", "spool/segment", "spool/hit")} <= set(kept)
+
+
+def test_only_the_uplink_and_the_keeper_reach_receipts_when_units_are_compared() -> None:
+    paths = {service: " ".join(_unit(service)["ReadWritePaths"]).split() for service in DEVICE}
+    covers = ("/var/lib/vedette/device", "/var/lib/vedette/device/receipts")
+    assert [name for name, own in paths.items() if set(own) & set(covers)] == ["uplink", "keeper"]
+
+
+def test_target_wants_all_four_services_when_the_device_starts() -> None:
+    wanted = _settings(FOLDER / "vedette.target")["Wants"][0].split()
+    assert wanted == [f"vedette-{service}.service" for service in DEVICE]
+    assert [_unit(service)["PartOf"] for service in DEVICE] == [["vedette.target"]] * 4
+
+
+def test_every_folder_a_unit_writes_is_made_before_it_starts() -> None:
+    """ReadWritePaths of a folder that is missing keeps the service from starting at all."""
+    made_by_init = {"spool", "receipts", "journal"}
+    lines = (FOLDER / "tmpfiles-device.conf").read_text().splitlines()
+    made = {line.split()[1] for line in lines if line.startswith("d ")}
+    made |= {f"/var/lib/vedette/device/{name}" for name in made_by_init}
+    written = {path for service in DEVICE for path in " ".join(_unit(service)["ReadWritePaths"]).split()}
+    assert written - made == set()

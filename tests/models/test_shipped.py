@@ -1,0 +1,63 @@
+"""What is shipped: files, cards, the split and the figures' arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from models import evaluate
+from models.train import data
+
+HOME = Path(str(resources.files("models")))
+MAX_SHIPPED_BYTES = 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("name", ["detector", "reader"])
+def test_the_card_names_the_very_file_that_is_shipped(name: str) -> None:
+    content = (HOME / f"{name}.tflite").read_bytes()
+    card = (HOME / "cards" / f"{name}.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(content).hexdigest() in card
+    assert len(content) <= MAX_SHIPPED_BYTES
+
+
+def test_the_split_is_by_text_and_keeps_about_fifteen_percent() -> None:
+    held = [data.is_validation(f"{serial}|أ|6") for serial in range(4000)]
+    assert 0.13 < sum(held) / len(held) < 0.17
+    assert data.is_validation("12345|أ|6") == data.is_validation("12345|أ|6")
+
+
+def test_no_picture_for_evaluation_only_is_trained_on() -> None:
+    root = data.default_data()
+    if not (root / "plates" / "manifest.jsonl").is_file():
+        pytest.skip(f"no photographs under {root}; set VEDETTE_DATA")
+    photos = data.photos(root)
+    training = [photo for photo in photos if not photo.held_out]
+    assert {photo.folder for photo in training} == {"ma_scenes", "ma_crops"}
+    texts = {photo.text for photo in training if photo.text}
+    assert not texts & {
+        photo.text for photo in photos if photo.held_out and photo.folder in data.TRAINABLE and photo.text
+    }
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "low", "high"), [(0, 0, 0, 1), (0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)]
+)
+def test_the_wilson_interval(right: int, of: int, low: float, high: float) -> None:
+    assert evaluate.wilson(right, of) == pytest.approx((low, high), abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("read", "known", "right"),
+    [
+        ("1234ABC", "1234ABC", True),
+        ("1234AB", "1234ABC", False),
+        (None, "1", False),
+        ("12X4", "12?4", True),
+        ("124", "12?4", True),
+    ],
+)
+def test_exact_means_every_character_that_can_be_seen(read: str | None, known: str, right: bool) -> None:
+    assert evaluate.same(read, known) is right

@@ -1,0 +1,110 @@
+"""Bundles made by the centre check out anywhere, and every export is recorded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.central import fleet
+from sync.central.export import Wanted, export
+from vedette import bundle_verify
+from vedette.clock import uuid7
+from vedette.errors import NotFound, Refused, VedetteError
+from vedette.records import JournalHead
+from vedette.sealed import load_identities
+
+VIDEO = os.urandom(200_000)
+
+
+@pytest.fixture
+def stored(centre: Any, device: Any, worker: Any) -> Any:
+    """A stored segment whose journal is at the centre too."""
+    journal = device.journal()
+    item = device.item(VIDEO, recording=uuid7(centre.clock))
+    journal.append("segment.opened", item=item.id)
+    last = journal.append("segment.closed", item=item.id, detail=_end(item))
+    item = device.resign(item, journal=JournalHead(service="recorder", seq=last.seq, head=last.sha256))
+    path = journal.roll()
+    worker.upload(item)
+    worker.upload(device.custody(path))
+    return item
+
+
+def _end(item: Any) -> dict[str, int | str]:
+    manifest = item.manifest
+    return {"sealed_size": manifest.sealed_size, "sealed_sha256": manifest.sealed_sha256, "media_us": 1_000_000}
+
+
+def wanted(centre: Any, *, opened: bool = True, sealed: bool = True) -> Wanted:
+    identities = load_identities(centre.escrow / "evidence.identity") if opened else []
+    return Wanted(identities=identities, with_sealed=sealed, reason="court order 7")
+
+
+@pytest.mark.parametrize(("opened", "sealed"), [(True, True), (False, True), (True, False)])
+def test_bundle_verifies_when_an_item_is_exported(
+    centre: Any, stored: Any, tmp_path: Path, opened: bool, sealed: bool
+) -> None:
+    ((path, note),) = export(
+        centre.store, stored.id, tmp_path / "out.zip", wanted(centre, opened=opened, sealed=sealed), user="chief"
+    )
+
+    report = bundle_verify.verify(path, fleet.centre_trust(centre.folder))
+
+    assert report.ok, [finding.message for finding in report.findings if not finding.ok]
+    assert note == ""
+    (access,) = centre.store.accesses(stored.id)
+    assert (access.user, access.action, access.reason) == ("chief", "export", "court order 7")
+
+
+def test_recording_becomes_a_folder_of_bundles_when_it_has_segments(
+    centre: Any, device: Any, worker: Any, stored: Any, tmp_path: Path
+) -> None:
+    recording = stored.manifest.recording
+    worker.upload(device.item(b"more", recording=recording, sequence=1))
+    with pytest.raises(Refused, match="name a folder"):
+        export(centre.store, recording, tmp_path / "out.zip", wanted(centre), user="chief")
+
+    made = export(centre.store, recording, tmp_path / "out", wanted(centre), user="chief")
+
+    assert [path.name[:4] for path, _note in made] == ["0001", "0002"]
+    assert all(path.is_file() for path, _note in made)
+
+
+def test_export_says_so_when_the_journal_has_not_arrived(centre: Any, device: Any, worker: Any, tmp_path: Path) -> None:
+    item = device.item(b"x", journal=JournalHead(service="recorder", seq=3, head="0" * 64))
+    worker.upload(item)
+
+    ((_path, note),) = export(centre.store, item.id, tmp_path / "out", wanted(centre), user="chief")
+
+    assert "not arrived" in note
+
+
+def test_export_is_refused_when_the_output_is_there(centre: Any, stored: Any, tmp_path: Path) -> None:
+    (tmp_path / "out.zip").write_text("mine")
+
+    with pytest.raises(Refused):
+        export(centre.store, stored.id, tmp_path / "out.zip", wanted(centre), user="chief")
+    assert (tmp_path / "out.zip").read_text() == "mine"
+
+
+def test_export_is_refused_when_the_identity_is_another(centre: Any, stored: Any, tmp_path: Path) -> None:
+    foreign = fleet.make_centre(tmp_path / "b", tmp_path / "b-keys", "b/log", clock=centre.clock)
+    identities = load_identities(foreign.escrow / "evidence.identity")
+
+    with pytest.raises(VedetteError, match="sealed to others"):
+        export(
+            centre.store,
+            stored.id,
+            tmp_path / "out.zip",
+            Wanted(identities=identities, with_sealed=True, reason=""),
+            user="chief",
+        )
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_export_is_not_found_when_nothing_has_that_id(centre: Any, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        export(centre.store, uuid7(centre.clock), tmp_path / "out.zip", wanted(centre), user="chief")
