@@ -146,7 +146,9 @@ class _Body:
         self._face(-_HALF, _HALF, 0.26, 0.43, self._hazed(_DARK))
         lamp = self._hazed(_LAMP_FRONT if self._pose.car.faces_us else _LAMP_REAR)
         for left in (-0.86, 0.56):
-            self._face(left, left + 0.3, top - 0.26, top - 0.08, lamp)
+            low, high = top - 0.26, top - 0.08
+            corners = [(0.04, low), (0.26, low), (0.3, low + 0.07), (0.28, high), (0.02, high), (0.0, low + 0.07)]
+            self._fill([(left + x, y, 0) for x, y in corners], lamp)
         if not self._detailed:
             return
         if self._pose.car.faces_us:

@@ -55,7 +55,7 @@ def run(options: Options, tell: Tell, leave: Callable[[Stage], None]) -> Figures
 
 
 def drive_through(stage: Stage, options: Options, tell: Tell) -> Figures:
-    """One drive from an empty folder to its figures; only the centre still runs on return."""
+    """One drive from an empty folder to its figures; the centre, uplink and keeper still run on return."""
     tell(Progress(stage="making the central store, its keys and the vehicle"))
     stage.prepare()
     stage.start_centre()
@@ -110,7 +110,7 @@ def drive(stage: Stage, seconds: int | None, tell: Tell) -> None:
 
 
 def finish(stage: Stage, tell: Tell) -> None:
-    """End recorder and reader, so that their last files are sealed; end the others when each item is receipted."""
+    """End recorder and reader, so that their last files are sealed; wait until each item is receipted and gone."""
     started = time.monotonic()
     for name in ("recorder", "reader"):
         stage.services[name].stop()
@@ -121,9 +121,6 @@ def finish(stage: Stage, tell: Tell) -> None:
             process.tend()
         tell(Progress.of(stage, "sending the rest", time.monotonic() - started))
         time.sleep(TICK_S)
-    # A service's last figures are written when it ends; what these two still have to say stays on the device.
-    for name in ("keeper", "uplink"):
-        stage.services[name].stop()
 
 
 def _clip(options: Options) -> dict[str, object]:

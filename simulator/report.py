@@ -1,7 +1,7 @@
 """What a demo counted, and how it is shown: one line while it runs, one table at its end.
 
-Figures come from where the truth is: seconds and hits from the central store, files from the spool, the rest from the
-services' status files.
+Figures come from where the truth is: seconds, hits and receipts from the central store, files from the spool, the rest
+from the status files of the services, which count since their last start.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Figures:
 def gather(stage: Stage) -> Figures:
     """Count, when the drive is over and the spool is drained."""
     reader, uplink = read_status(stage.run, "reader"), read_status(stage.run, "uplink")
-    recorder, keeper = read_status(stage.run, "recorder"), read_status(stage.run, "keeper")
+    recorder = read_status(stage.run, "recorder")
     store = Store(stage.central)
     try:
         items = stored_items(store)
@@ -115,6 +115,8 @@ def gather(stage: Stage) -> Figures:
         counts = store.counts()
     finally:
         store.close()
+    waiting = {item_id for _kind, item_id, _path in spool.item_ids(stage.device / "spool")}
+    deleted = sum(1 for row in items if row.item not in waiting)
     media_ms = sum(row.manifest.media.duration_us // 1000 for row in items if row.manifest.media is not None)
     return Figures(
         recorded_ms=media_ms,
@@ -123,9 +125,9 @@ def gather(stage: Stage) -> Figures:
         hits=len(hits),
         bytes_sealed=sum(row.sealed_size for row in items),
         bytes_sent=_count(uplink, "bytes_sent"),
-        receipts=_count(uplink, "receipts"),
-        files_deleted=_count(keeper, "deleted"),
-        items_on_device=sum(1 for _ in spool.item_ids(stage.device / "spool")),
+        receipts=deleted + sum(1 for _ in (stage.device / "receipts").glob("*.receipt")),
+        files_deleted=deleted,
+        items_on_device=len(waiting),
         items_at_centre=len(items),
         gaps=_count(recorder, "gaps"),
         restarts=sum(one.restarts for one in (stage.centre, *stage.services.values())),

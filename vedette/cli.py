@@ -18,14 +18,16 @@ from vedette import __version__
 from vedette.errors import VedetteError
 
 GROUP = "vedette.commands"
+OWN = frozenset({"vedette", "edge", "sync", "simulator", "models"})
 
 Nouns = Any  # argparse's own class for sub-parsers is private and generic only for type checkers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 2 usage, else the error's own (see `vedette.errors`)."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(words[0] if words else "")
+    args = parser.parse_args(words)
     run = getattr(args, "run", None)
     if run is None:
         getattr(args, "help_parser", parser).print_help(sys.stderr)
@@ -42,17 +44,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every noun that this machine can import."""
+def build_parser(asked: str = "") -> argparse.ArgumentParser:
+    """The parser of the noun `asked`; of every noun that this machine can import when it is none.
+
+    An entry point is named after its noun (`evidence`), with a dot and more when another side adds verbs to it
+    (`evidence.central`), so that one command need not import what all the others are made of.
+    """
     parser = argparse.ArgumentParser(prog="vedette", description="Edge software for body-worn and vehicle cameras.")
     parser.add_argument("--version", action="version", version=f"vedette {__version__}")
     nouns = parser.add_subparsers(metavar="NOUN", title="nouns")
+    entries = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name)
+    wanted = [one for one in entries if one.name.partition(".")[0] == asked] or entries
     missing = []
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name):
+    for target in dict.fromkeys(one.value for one in wanted):
         try:
-            register = entry.load()
+            register = next(one for one in wanted if one.value == target).load()
         except ModuleNotFoundError as error:
-            missing.append(f"{entry.name} (needs the Python package {error.name})")
+            if error.name is None or error.name.partition(".")[0] in OWN:
+                raise
+            missing.append(f"{target.partition(':')[0]} (needs the Python package {error.name})")
             continue
         register(nouns)
     if missing:

@@ -62,6 +62,7 @@ class ClipCamera:
         self._source: Iterator[EncodedUnit | SmallFrame] = iter(())
         self._utc_us = self._mono_us = self._due_us = 0
         self._frames = 0
+        self._fault: CameraFault | None = None
         self.ended = False
 
     def open(self) -> StreamInfo:
@@ -94,6 +95,9 @@ class ClipCamera:
 
     def _due(self) -> list[EncodedUnit | SmallFrame]:
         found: list[EncodedUnit | SmallFrame] = []
+        if self._fault is not None:
+            self.ended = True
+            raise self._fault
         while len(found) < MAX_BATCH and self._fill():
             if self._config.pace == "real" and self._due_us > self._clock.mono_us() - self._mono_us:
                 break
@@ -106,8 +110,9 @@ class ClipCamera:
             try:
                 item = next(self._source, None)
             except av.FFmpegError as error:
-                self.ended = True
-                raise CameraFault(f"{self._path} is damaged after {self._due_us / 1e6:.1f} s: {error}") from None
+                # What was read before the damage is given first; the next read raises.
+                self._fault = CameraFault(f"{self._path} is damaged after {self._due_us / 1e6:.1f} s: {error}")
+                return False
             if item is None:
                 self.ended = True
                 return False

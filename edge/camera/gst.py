@@ -223,11 +223,14 @@ class GstCamera:
         for _ in range(MAX_READS):
             try:
                 data = os.read(end, PIPE_BYTES)
-                if not data:
-                    raise CameraFault(f"GStreamer ended: {self._last_words()}")
-                found += self._ends[end].feed(data)
             except BlockingIOError:
                 break
+            if not data and not found:
+                raise CameraFault(f"GStreamer ended: {self._last_words()}")
+            if not data:
+                break
+            try:
+                found += self._ends[end].feed(data)
             except Integrity as error:
                 raise CameraFault(str(error)) from None
         return found

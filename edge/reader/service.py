@@ -20,8 +20,10 @@ from edge.board.alerts import LIST_EXPIRED
 from edge.board.port import Board
 from edge.camera.port import SmallFrame
 from edge.reader.current_list import CurrentList
+from edge.reader.detect import Detection
 from edge.reader.hits import HitSpool
-from edge.reader.look import Look, Looker
+from edge.reader.look import Looker
+from edge.reader.ocr import PlateText
 from edge.reader.raising import Raising
 from edge.reader.reads import Reads
 from edge.reader.repeats import Repeats
@@ -45,13 +47,30 @@ NO_PICTURE_S = 0.02
 NO_BUS_S = 0.5
 
 
-class Looking(Protocol):
-    """The two models as one; `model_hashes` is their SHA-256 by name. `edge.reader.look.Looker` is the real one."""
+class Eyes(Protocol):
+    """The two models; `model_hashes` is their SHA-256 by name."""
 
     model_hashes: dict[str, str]
 
-    def look(self, luma: NDArray[np.uint8]) -> list[Look]:
+    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
         """The plates in a grey picture (height, width)."""
+
+    def read(self, luma: NDArray[np.uint8], detection: Detection) -> PlateText | None:
+        """The text of one of them, or None where no text fits."""
+
+
+class ModelEyes:
+    """The shipped models."""
+
+    def __init__(self, looker: Looker) -> None:
+        self.model_hashes = looker.model_hashes
+        self._looker = looker
+
+    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
+        return self._looker.detector.detect(luma)
+
+    def read(self, luma: NDArray[np.uint8], detection: Detection) -> PlateText | None:
+        return self._looker.reader.read(luma, detection.corners_px)
 
 
 class Bus(Protocol):
@@ -73,7 +92,7 @@ class Parts:
     clock: Clock
     bus: Bus
     bus_path: Path
-    looking: Looking
+    eyes: Eyes
     current: CurrentList
     hits: HitSpool
     raising: Raising
@@ -143,7 +162,8 @@ class ReaderService:
         return frame
 
     def _take(self, frame: SmallFrame, now_us: int) -> None:
-        found = self._reads.take(frame, self._parts.looking.look(frame.luma))
+        eyes, luma = self._parts.eyes, frame.luma
+        found = self._reads.take(frame, eyes.detect(luma), lambda detection: eyes.read(luma, detection))
         index = self._parts.current.index
         if index is None:
             return
@@ -217,8 +237,8 @@ class IdleReader:
         """Nothing is open."""
 
 
-def open_reader(config: DeviceConfig, clock: Clock, looking: Looking | None = None) -> ReaderService | IdleReader:
-    """The reader of the device in `config`; with `looking` in place of the shipped models where given.
+def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) -> ReaderService | IdleReader:
+    """The reader of the device in `config`; with `eyes` in place of the shipped models where given.
 
     Raises `NotFound` for missing keys or models, `Refused` where another reader runs or a key is no key.
     """
@@ -228,7 +248,7 @@ def open_reader(config: DeviceConfig, clock: Clock, looking: Looking | None = No
     identities = sealed.load_identities(config.keys / "list.identity")
     key = SigningKey.load(config.keys / "sign.pem")
     spool.make_folders(config.spool)
-    looking = looking or Looker.load(threads=config.reader.threads)
+    eyes = eyes or ModelEyes(Looker.load(threads=config.reader.threads))
     board = open_board(config, clock)
     journal = Journal.open(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
     recipients, signers = trust.lead_recipients(), keyring(trust.list_signer)
@@ -242,14 +262,14 @@ def open_reader(config: DeviceConfig, clock: Clock, looking: Looking | None = No
         board=board,
         hits=hits,
         repeats=_open_repeats(config, clock),
-        models=looking.model_hashes,
+        models=eyes.model_hashes,
     )
     bus_path = config.run / FRAME_BUS
     parts = Parts(
         clock=clock,
         bus=FrameBusReader(bus_path, clock=clock),
         bus_path=bus_path,
-        looking=looking,
+        eyes=eyes,
         current=CurrentList(config.data, identities=identities, keys=signers, journal=journal, clock=clock),
         hits=hits,
         raising=raising,

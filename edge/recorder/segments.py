@@ -22,6 +22,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from edge.camera.port import EncodedUnit, StreamInfo
+from vedette import files
 from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
 from vedette.errors import Refused
 from vedette.sealed import Recipient, SealedWriter
@@ -54,6 +55,7 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        files.fsync_dir(path.parent)
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 

@@ -13,6 +13,7 @@ import getpass
 import os
 import shutil
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Broker:
         _check_port(self.host, self.port)
         self._child.start(now_us)
         until = time.monotonic() + START_S
-        while not _answers(self.host, self.port):
+        while not self._answers():
             if self._child.pid is None or time.monotonic() > until:
                 raise Refused(f"the broker does not start on {self.host} port {self.port}: {self._child.last_words()}")
             time.sleep(0.02)
@@ -74,6 +75,21 @@ class Broker:
     def stop(self) -> None:
         """End it."""
         self._child.stop()
+
+    def _answers(self) -> bool:
+        """Whether it completes a TLS handshake; it listens a moment before it has read its certificate."""
+        keys = self._folder / "keys"
+        context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+        context.check_hostname = False
+        context.load_cert_chain(keys / "ingest.crt", keys / "ingest.key")
+        try:
+            with (
+                socket.create_connection((_reachable(self.host), self.port), timeout=1.0) as plain,
+                context.wrap_socket(plain),
+            ):
+                return True
+        except OSError:
+            return False
 
     def _revocations_stamp(self) -> tuple[int, int]:
         status = (self._folder / "keys" / REVOCATIONS).stat()
@@ -162,14 +178,6 @@ def _check_port(host: str, port: int) -> None:
             f"the broker cannot listen on {host} port {port}: {reason};"
             " stop what uses it or change [broker] in central.toml"
         ) from None
-
-
-def _answers(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((_reachable(host), port), timeout=0.5):
-            return True
-    except OSError:
-        return False
 
 
 def _family(host: str) -> socket.AddressFamily:

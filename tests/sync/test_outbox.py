@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync import outbox as rules
@@ -90,6 +90,7 @@ def test_next_work_waits_when_an_item_failed_or_is_under_way() -> None:
     assert next_work(items, now_us=10, network=Network()) == items[0]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200))
 def test_failed_item_is_tried_again_within_bounds_when_it_failed_any_number_of_times(tries: int) -> None:
     """WI-28: nothing ages out and nothing waits for ever."""

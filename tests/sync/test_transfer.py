@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync import receiver as centre_side
@@ -652,6 +652,7 @@ def test_retry_time_follows_the_link_when_answers_are_measured() -> None:
     assert retry.us == device_side.MOST_RETRY_US
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=30))
 def test_part_set_agrees_with_a_plain_set(pairs: list[tuple[int, int]]) -> None:
     """WI-7."""

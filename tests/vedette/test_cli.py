@@ -1,6 +1,8 @@
 """The command: errors become one line and an exit code."""
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
@@ -26,7 +28,7 @@ def test_command_returns_the_errors_own_code_and_one_line(
 
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=run)
-    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err == "vedette: the clip a.mp4 is not there; name another\n"
 
@@ -49,3 +51,10 @@ def test_noun_is_one_when_two_sides_register_verbs_for_it() -> None:
 
 def test_table_aligns_columns_under_their_heads() -> None:
     assert cli.table([["a", "long text"], ["bbb", "c"]], heads=["x", "y"]) == "x    y\na    long text\nbbb  c"
+
+
+def test_command_imports_only_what_its_noun_is_made_of() -> None:
+    script = "import sys; from vedette import cli; cli.build_parser('key'); print(sorted(set(sys.modules) & HEAVY))"
+    heavy = "HEAVY = {'av', 'cv2', 'numpy', 'fastapi', 'paho', 'sqlite_utils'}; "
+    done = subprocess.run([sys.executable, "-c", heavy + script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

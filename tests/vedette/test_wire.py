@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vedette import topics, wire
@@ -84,6 +84,7 @@ def test_subscriptions_share_inits_and_pin_parts_when_a_worker_listens() -> None
     )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["init", "grant", "ack", "part", "list-part", "birth", "x"]))
 def test_decoder_raises_one_error_only_when_bytes_are_random(data: bytes, name: str) -> None:
     """WI-4. WI-5."""
@@ -162,6 +163,7 @@ def test_refusals_say_whether_trying_again_soon_helps() -> None:
     assert temporary == {RefuseCode.UNKNOWN_ITEM, RefuseCode.BUSY, RefuseCode.MISMATCH}
 
 
+@settings(deadline=None)
 @given(
     version=st.integers(1, 2**53 - 1),
     size=st.integers(1, wire.MAX_LIST_BYTES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import json
 import re
@@ -266,3 +267,12 @@ def test_duration_is_written_in_two_units_at_most_when_shown(duration_us: int, f
 )
 def test_size_has_a_fitting_unit_when_shown(size: int, french: str) -> None:
     assert load_languages()["fr"].size(size).replace("\u00a0", " ") == french
+
+
+def test_every_file_of_the_pages_is_packaged_when_vedette_is_installed() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(WEB.parents[2] / "setup.cfg")
+    patterns = [one.strip() for one in setup["options.package_data"]["sync.central.web"].split(",")]
+    packaged = {path for pattern in patterns for path in WEB.glob(pattern)}
+    needed = {path for folder in ("templates", "static", "translations") for path in (WEB / folder).rglob("*.*")}
+    assert sorted(path.name for path in needed - packaged) == []

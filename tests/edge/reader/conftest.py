@@ -54,14 +54,17 @@ def make_look(text: str | None, *, x: int = 100, y: int = 100, confidence: int =
 
 
 @dataclass
-class StubLooker:
+class StubEyes:
     """Sees in a picture what was put down for its first pixel."""
 
     sees: dict[int, list[Look]] = field(default_factory=dict)
     model_hashes: dict[str, str] = field(default_factory=lambda: {"reader": "a" * 64})
 
-    def look(self, luma: NDArray[np.uint8]) -> list[Look]:
-        return self.sees.get(int(luma[0, 0]), [])
+    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
+        return [look.detection for look in self.sees.get(int(luma[0, 0]), [])]
+
+    def read(self, luma: NDArray[np.uint8], detection: Detection) -> PlateText | None:
+        return next(look.plate for look in self.sees[int(luma[0, 0])] if look.detection == detection)
 
 
 @dataclass
@@ -163,13 +166,13 @@ def device(tmp_path: Path, run_dir: Path) -> Device:
 
 
 @pytest.fixture
-def looker() -> StubLooker:
+def eyes() -> StubEyes:
     """Grey 1 to 9 show the plate of the list, 11 another plate, 12 an unreadable one, 13 both, 14 an unsure look."""
     other = "777|ب|40"
     sees: dict[int, list[Look]] = {grey: [make_look(PLATE, x=100 + grey)] for grey in range(1, 10)}
     sees |= {11: [make_look(other)], 12: [make_look(None)], 14: [make_look(PLATE, confidence=100)]}
     sees |= {13: [make_look(PLATE, x=20), make_look(other, x=220)]}
-    return StubLooker(sees=sees)
+    return StubEyes(sees=sees)
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ class Killed(BaseException):
 class Car:
     """A listed car that stays in front of the camera over restarts of the reader."""
 
-    def __init__(self, device, looker, frame_at) -> None:
-        self.device, self.looker, self.frame_at, self.index = device, looker, frame_at, 0
+    def __init__(self, device, eyes, frame_at) -> None:
+        self.device, self.eyes, self.frame_at, self.index = device, eyes, frame_at, 0
         self.bus = FrameBusWriter(device.config.run / "framebus", width=320, height=240)
 
     def start_reader(self):
-        reader = open_reader(self.device.config, self.device.clock, self.looker)
+        reader = open_reader(self.device.config, self.device.clock, self.eyes)
         for _ in range(2):
             reader.step(self.device.clock.mono_us())
         return reader
@@ -57,11 +57,11 @@ def kill_at(broken: pytest.MonkeyPatch, step: int) -> list[str]:
 
 @pytest.mark.parametrize("step", range(STEPS_OF_A_HIT))
 def test_one_car_is_one_hit_when_the_reader_is_killed_at_any_step(
-    device, looker, frame_at, monkeypatch: pytest.MonkeyPatch, step: int
+    device, eyes, frame_at, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """HT-28, HT-31, HT-32, HT-33."""
     device.store_list(device.entry())
-    car = Car(device, looker, frame_at)
+    car = Car(device, eyes, frame_at)
     reader = car.start_reader()
     with monkeypatch.context() as broken:
         kill_at(broken, step)
@@ -78,11 +78,11 @@ def test_one_car_is_one_hit_when_the_reader_is_killed_at_any_step(
 
 
 def test_a_hits_way_to_the_disk_has_as_many_steps_as_are_tried(
-    device, looker, frame_at, monkeypatch: pytest.MonkeyPatch
+    device, eyes, frame_at, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HT-28."""
     device.store_list(device.entry())
-    car = Car(device, looker, frame_at)
+    car = Car(device, eyes, frame_at)
     reader = car.start_reader()
     with monkeypatch.context() as broken:
         calls = kill_at(broken, 99)

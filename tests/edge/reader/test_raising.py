@@ -54,7 +54,8 @@ class Raiser:
         for number in range(2):
             clock.advance(40_000)
             frame = self.frame_at(number, utc_us=clock.utc_us(), mono_us=clock.mono_us())
-            found = reads.take(frame, [self.look_at(text, region=region)])
+            look = self.look_at(text, region=region)
+            found = reads.take(frame, [look.detection], lambda _detection, look=look: look.plate)
         self.raising.consider(found[0], build(opened), clock.mono_us())
         self.raising.flush(clock.mono_us())
 

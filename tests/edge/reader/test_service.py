@@ -18,8 +18,8 @@ SECOND = 1_000_000
 class Drive:
     """A recorder's bus and a reader on it; the clock moves with the pictures."""
 
-    def __init__(self, device, looker, frame_at: Callable) -> None:
-        self.device, self.looker, self.frame_at = device, looker, frame_at
+    def __init__(self, device, eyes, frame_at: Callable) -> None:
+        self.device, self.eyes, self.frame_at = device, eyes, frame_at
         self.index = 0
         self.start_recorder()
         self.start_reader()
@@ -29,7 +29,7 @@ class Drive:
         self.index = 0
 
     def start_reader(self) -> None:
-        self.reader = open_reader(self.device.config, self.device.clock, self.looker)
+        self.reader = open_reader(self.device.config, self.device.clock, self.eyes)
 
     def show(self, *greys: int, every_us: int = FRAME_US) -> float:
         """Publish pictures one after another, a step of the reader after each; the last pause it asked for."""
@@ -52,9 +52,9 @@ class Drive:
 
 
 @pytest.fixture
-def drive(device, looker, frame_at) -> Drive:
+def drive(device, eyes, frame_at) -> Drive:
     device.store_list(device.entry(), version=7)
-    made = Drive(device, looker, frame_at)
+    made = Drive(device, eyes, frame_at)
     made.wait(0)
     made.wait(0)
     return made
@@ -77,17 +77,17 @@ def test_hit_comes_once_when_the_car_stays_in_the_picture_and_comes_back(drive, 
     drive.show(0, 0, every_us=60 * SECOND)
     drive.show(*range(1, 10))
     assert len(device.items()) == 1
-    assert drive.status()["repeats"] == 15
+    assert drive.status()["repeats"] == 1
 
 
 def test_no_hit_when_looks_are_one_unsure_unread_or_of_another_plate(drive, device) -> None:
     """HT-20, HT-24."""
     drive.show(1)
     drive.show(0, every_us=2 * SECOND)
-    drive.show(14, 14, 12, 12, 11, 11, 11)
+    drive.show(14, 14, 12, 12, *[11] * 6)
     assert device.items() == []
     status = drive.status()
-    assert (status["frames"], status["rejected_no_consensus"], status["plates_read"]) == (9, 1, 1)
+    assert (status["frames"], status["rejected_no_consensus"], status["plates_read"]) == (12, 1, 1)
     assert (status["unsure"], status["unread"], status["hits"]) == (2, 2, 0)
 
 
@@ -128,9 +128,9 @@ def test_reader_goes_on_when_the_recorder_was_restarted(drive, device) -> None:
     assert len(device.items()) == 1
 
 
-def test_reader_waits_when_there_is_no_bus_or_a_broken_one(device, looker, run_dir) -> None:
+def test_reader_waits_when_there_is_no_bus_or_a_broken_one(device, eyes, run_dir) -> None:
     """HT-25."""
-    reader = open_reader(device.config, device.clock, looker)
+    reader = open_reader(device.config, device.clock, eyes)
     device.clock.advance(5 * SECOND)
     assert reader.step(device.clock.mono_us()) == 0.5
     (run_dir / "framebus").write_bytes(b"no bus")
@@ -241,22 +241,22 @@ def test_custody_is_sealed_when_the_service_stops(drive, device) -> None:
     assert item.manifest.journal is not None and item.manifest.journal.seq == 4
 
 
-def test_second_reader_is_refused_while_one_runs(drive, device, looker) -> None:
+def test_second_reader_is_refused_while_one_runs(drive, device, eyes) -> None:
     """HT-28."""
     with pytest.raises(Refused, match="another process"):
-        open_reader(device.config, device.clock, looker)
+        open_reader(device.config, device.clock, eyes)
 
 
-def test_reader_says_what_is_missing_when_the_device_is_not_enrolled(device, looker) -> None:
+def test_reader_says_what_is_missing_when_the_device_is_not_enrolled(device, eyes) -> None:
     """WL-11."""
     device.config.trust.unlink()
     with pytest.raises(NotFound, match=r"trust\.json"):
-        open_reader(device.config, device.clock, looker)
+        open_reader(device.config, device.clock, eyes)
 
 
-def test_nothing_is_looked_at_when_reading_is_switched_off(device, looker, run_dir) -> None:
+def test_nothing_is_looked_at_when_reading_is_switched_off(device, eyes, run_dir) -> None:
     """HT-27."""
-    reader = open_reader(device.with_reader(enabled=False).config, device.clock, looker)
+    reader = open_reader(device.with_reader(enabled=False).config, device.clock, eyes)
     assert isinstance(reader, IdleReader)
     assert reader.step(0) == 1.0
     assert read_status(run_dir, "reader") == {"enabled": False, "utc_us": device.clock.utc_us()}
