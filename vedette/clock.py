@@ -92,7 +92,7 @@ def uuid7(clock: Clock) -> str:
 
 def check_uuid7(text: object, what: str = "id") -> str:
     """`text` when it is a canonical UUIDv7, else `Integrity`; the only form that may become part of a path."""
-    if not isinstance(text, str) or not UUID7.match(text):
+    if not isinstance(text, str) or not UUID7.fullmatch(text):
         raise Integrity(f"{what} {str(text)[:60]!r} is not a UUIDv7 in lower case")
     return text
 

@@ -21,7 +21,7 @@ _SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
 
 def folder(run_dir: Path, service: str) -> Path:
     """Where commands for `service` wait."""
-    if not _SERVICE.match(service):
+    if not _SERVICE.fullmatch(service):
         raise Integrity(f"{service[:40]!r} is not a service's name")
     return run_dir / "commands" / service
 

@@ -20,7 +20,7 @@ _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 def check_device_id(text: object) -> str:
     """`text` when it is a device id (`[a-z0-9.-]`, 3 to 64 characters, no edge dot or dash), else `Integrity`."""
-    if not isinstance(text, str) or not DEVICE_ID.match(text) or ".." in text:
+    if not isinstance(text, str) or not DEVICE_ID.fullmatch(text) or ".." in text:
         raise Integrity(f"{str(text)[:70]!r} is not a device id: 3 to 64 of a-z, 0-9, dot and dash")
     return text
 
@@ -76,7 +76,7 @@ class Fields:
     def sha256(self, name: str) -> str:
         """64 lower-case hex digits."""
         value = self._get(name)
-        if not isinstance(value, str) or not _SHA256.match(value):
+        if not isinstance(value, str) or not _SHA256.fullmatch(value):
             raise self._wrong(name, "a SHA-256 in hex")
         return value
 

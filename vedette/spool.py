@@ -106,7 +106,7 @@ def item_ids(root: Path) -> Iterator[tuple[str, str, Path]]:
         names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
         for name in names:
             item_id = name.removesuffix(".manifest")
-            if name.endswith(".manifest") and UUID7.match(item_id):
+            if name.endswith(".manifest") and UUID7.fullmatch(item_id):
                 yield kind, item_id, folder / name
 
 

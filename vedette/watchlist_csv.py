@@ -1,6 +1,6 @@
 """A watchlist as people keep it: a CSV file, read strictly, every bad row named with its reason.
 
-Implements docs/spec/watchlist.md, WL-30 to WL-39. One bad row refuses the whole file: a list that silently lacks a
+Implements docs/spec/watchlist.md, WL-30 to WL-35. One bad row refuses the whole file: a list that silently lacks a
 stolen car is worse than yesterday's list.
 """
 

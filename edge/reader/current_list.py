@@ -1,6 +1,6 @@
 """The list the reader goes by: verified again whenever its file changes, indexed in slices, given up when it expires.
 
-Decided here (docs/spec/watchlist.md, WL-50 to WL-55): a list that is refused leaves the one before it in use; a refused
+Decided here (docs/spec/watchlist.md, WL-50 to WL-52): a list that is refused leaves the one before it in use; a refused
 one is tried again every half minute, since a clock may have been put right; custody says what was accepted or refused.
 """
 

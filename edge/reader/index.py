@@ -1,8 +1,8 @@
 """The watchlist as the reader asks it: which entries have exactly this plate, for a million entries in microseconds.
 
 Decided here: sorted 64-bit hashes (BLAKE2b with a key made anew in each process) beside the byte offsets of the
-entries' lines in the verified list; a find is confirmed by comparing the whole text (docs/spec/watchlist.md, WL-40 to WL-43).
-Nothing of it is ever written. It is built in slices, so that a reader with a large new list keeps looking meanwhile.
+entries' lines in the verified list; a find is confirmed by comparing the whole text (docs/spec/watchlist.md, WL-40 and
+WL-41). Nothing of it is ever written. It is built in slices, so that a reader with a large new list keeps looking.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Reads:
         self._tracker = Tracker()
         self._attention = Attention()
         self._ballots: dict[int, Ballot] = {}
-        self._read: dict[int, str] = {}
+        self._counted: dict[int, int] = {}
 
     def take(
         self, frame: SmallFrame, detections: Sequence[Detection], read: Callable[[Detection], PlateText | None]
@@ -83,8 +83,8 @@ class Reads:
         consensus = ballot.consensus()
         if consensus is None or look.plate is None or look.plate.text != consensus.text:
             return consensus, Outcome.VOTE
-        if self._read.get(track) != consensus.text:
-            self._read[track] = consensus.text
+        if self._counted.get(track, 0) < ballot.plates:
+            self._counted[track] = ballot.plates
             self.counters.plates_read += 1
         return consensus, Outcome.AGREED
 
@@ -92,6 +92,6 @@ class Reads:
         for track in tracks:
             self._attention.forget(track)
             ballot = self._ballots.pop(track, None)
-            was_read = self._read.pop(track, None) is not None
+            was_read = self._counted.pop(track, None) is not None
             if ballot is not None and ballot.voted and not was_read:
                 self.counters.rejected_no_consensus += 1

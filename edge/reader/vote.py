@@ -60,13 +60,17 @@ class _Tally:
 
 
 class Ballot:
-    """The votes of one track; holds one picture, that of the best look at the text that leads."""
+    """The votes of one track; holds one picture, that of the best look at the text that leads.
+
+    `plates` is how many plates the track has had, one after another (1, and one more at each new beginning).
+    """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._tallies: dict[str, _Tally] = {}
         self._leader = ""
         self._best: tuple[int, Look, SmallFrame] | None = None
+        self.plates = 1
 
     @property
     def voted(self) -> bool:
@@ -90,6 +94,7 @@ class Ballot:
             tally.plate = plate
         if plate.text != self._leader and tally.in_a_row >= max(TAKE_OVER_LOOKS, self._rules.min_looks):
             self._tallies = {plate.text: tally}
+            self.plates += 1
         self._lead(plate.text, weight, look, frame)
         self._forget_lightest()
         return True

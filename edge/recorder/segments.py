@@ -8,6 +8,7 @@ sealed form is docs/spec/sealed-file.md, the place in the spool docs/spec/spool.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
+from edge.camera.annexb import PPS, SLICE_IDR, SPS, nal_type, nal_units
 from edge.camera.port import EncodedUnit, StreamInfo
 from vedette import files
 from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
@@ -29,6 +31,7 @@ from vedette.sealed import Recipient, SealedWriter
 
 FRAGMENT_US = 200_000
 _TICKS_PER_S = 90_000
+_PROBE_BYTES = 2048
 _MP4 = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
     "frag_duration": str(FRAGMENT_US),
@@ -129,16 +132,20 @@ class SegmentWriter:
         first: EncodedUnit,
         open_file: OpenFile = PartFile,
     ) -> None:
-        """Create the file at `path` and write the sealed header; raises OSError when the disk does not take it."""
+        """Create the file at `path` and write the sealed header.
+
+        Raises StreamFault when `first` begins no stream, OSError when the disk does not take the file.
+        """
         self._info = info
         self._first = first
-        self._file = open_file(path)
-        try:
-            self._plain = _Plain(self._file, recipients)
-        except BaseException:
-            self._file.close()
-            raise
-        self._container, self._stream = _open_mp4(self._plain, info)
+        with _probe(first) as probed:
+            self._file = open_file(path)
+            try:
+                self._plain = _Plain(self._file, recipients)
+                self._container, self._stream = _open_mp4(self._plain, probed.streams.video[0])
+            except BaseException:
+                self._file.close()
+                raise
         self._last_ticks = -1
         self._edges: deque[tuple[int, int, int]] = deque()
         self._durable = (0, 0)
@@ -265,16 +272,23 @@ class _Plain:
         return self._hash.hexdigest()
 
 
-def _open_mp4(plain: _Plain, info: StreamInfo) -> tuple[OutputContainer, VideoStream]:
+def _probe(first: EncodedUnit) -> InputContainer:
+    """The stream that `first` begins, as FFmpeg sees it; raises StreamFault when that is nothing."""
+    kinds = {nal_type(nal): nal for nal in reversed(nal_units(first.data))}
+    head = b"".join(b"\x00\x00\x00\x01" + kinds.get(kind, b"")[:_PROBE_BYTES] for kind in (SPS, PPS, SLICE_IDR))
+    with suppress(av.FFmpegError):
+        probed = av.open(io.BytesIO(head), "r", format="h264")
+        if probed.streams.video[0].codec_context.width:
+            return probed
+        probed.close()
+    raise StreamFault(f"the picture at {first.pts_us} us begins no H.264 stream")
+
+
+def _open_mp4(plain: _Plain, probed: VideoStream) -> tuple[OutputContainer, VideoStream]:
     container = av.open(plain, "w", format="mp4", options=_MP4)
-    stream = container.add_mux_stream(
-        info.codec,
-        rate=Fraction(info.rate_num, info.rate_den),
-        width=info.width,
-        height=info.height,
-        time_base=Fraction(1, _TICKS_PER_S),
-    )
-    assert isinstance(stream, VideoStream)
+    # `add_mux_stream` would need no probing, but before PyAV 18 it leaves the decoder's parameters out of the MP4.
+    stream = container.add_stream_from_template(probed)
+    stream.time_base = Fraction(1, _TICKS_PER_S)
     return container, stream
 
 

@@ -143,7 +143,7 @@ class CropSource:
     rng: Generator
     real: Sequence[RealPlate] = ()
     backgrounds: Sequence[Luma] = ()
-    real_share: float = 0.35
+    real_share: float = 0.32
     pool: list[plate.DrawnPlate] = field(default_factory=list)
 
     def next(self) -> Crop:

@@ -21,7 +21,7 @@ SIZE_PX = 320
 SMALLEST_PLATE_PX = 13.0
 LARGEST_PLATE_PX = 280.0
 KEPT_SHARE = 0.45
-REMOVED_SHARE = 0.1
+REMOVED_SHARE = 0.13
 POOL = 300
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float32]
@@ -169,7 +169,7 @@ class SceneSource:
                 canvas[y0:y1, x0:x1] = view
                 if quad is not None:
                     _judge(quad + np.array([x0, y0], dtype=np.float32), (x0, y0, x1, y1), quads, ignored)
-        luma = degrade.camera(canvas, rng, harsh=0.55)
+        luma = degrade.camera(_coarsened(canvas, rng), rng, harsh=0.55)
         if rng.random() < 0.5:
             luma = np.ascontiguousarray(luma[:, ::-1])
             quads = [_mirrored(quad) for quad in quads]
@@ -244,6 +244,15 @@ class SceneSource:
                 return np.full((height, width), int(rng.integers(256)), dtype=np.uint8)
         patch = street.luma[y : y + size, x : x + size]
         return np.asarray(cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _coarsened(luma: Luma, rng: Generator) -> Luma:
+    """Now and then the picture as if it had been smaller and was enlarged to fit."""
+    if rng.random() > 0.2:
+        return luma
+    size = int(SIZE_PX * rng.uniform(0.4, 0.85))
+    small = cv2.resize(luma, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _mirrored(quad: Quad) -> Quad:

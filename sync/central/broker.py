@@ -9,6 +9,7 @@ within seconds and lose nothing.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -85,8 +86,10 @@ class Broker:
         try:
             with (
                 socket.create_connection((_reachable(self.host), self.port), timeout=1.0) as plain,
-                context.wrap_socket(plain),
+                context.wrap_socket(plain) as secured,
             ):
+                with contextlib.suppress(OSError):
+                    secured.unwrap()
                 return True
         except OSError:
             return False

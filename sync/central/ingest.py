@@ -7,7 +7,10 @@ the receipt, so that a hit that cannot be opened never delays one. Implements RC
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 from sync.central import watchlists
 from sync.central.fleet import device_key
@@ -16,12 +19,14 @@ from sync.central.quarantine import quarantine
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.triage import Triage
-from sync.central.uploads import Uploads
+from sync.central.uploads import DISK_TROUBLE, Uploads
 from sync.link import Connected, Disconnected, Link, Message
 from vedette import topics, wire
 from vedette.config import IngestSection
 from vedette.errors import Integrity
 from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, RefuseCode, Status
+
+_log = logging.getLogger("vedette.ingest")
 
 POLL_S = 0.05
 FLEET_REFRESH_US = 1_000_000
@@ -60,21 +65,28 @@ class Ingest:
         """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
         if now_us >= self._refresh_at_us:
             self._refresh_at_us = now_us + FLEET_REFRESH_US
-            self._refresh()
+            self._attempt(self._refresh)
         for event in self._link.poll(POLL_S):
             if isinstance(event, Message):
-                self._hear(event, now_us)
+                self._attempt(partial(self._hear, event, now_us))
             elif isinstance(event, (Connected, Disconnected)):
-                self._presence.nobody()
-        self._uploads.settle(now_us)
+                self._attempt(self._presence.nobody)
+        self._attempt(partial(self._uploads.settle, now_us))
         self._flush()
-        self._triage.open_waiting(TRIAGE_BATCH)
+        self._attempt(partial(self._triage.open_waiting, TRIAGE_BATCH))
         return 0.0
 
     def close(self) -> None:
         """Leave the broker; unfinished uploads rest on the disk."""
         self._link.close()
-        self._presence.nobody()
+        self._attempt(self._presence.nobody)
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Do `work`; when the disk does not take it, it is as if the message had been lost, and is asked for again."""
+        try:
+            work()
+        except DISK_TROUBLE as error:
+            _log.error("the store cannot be written: %s", error)
 
     def _refresh(self) -> None:
         """See who was enrolled or revoked and whether a new list is out since the last look."""

@@ -90,10 +90,10 @@ class Store:
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
+            db.execute("COMMIT")
         except BaseException:
             db.rollback()
             raise
-        db.execute("COMMIT")
 
     def counts(self) -> Counts:
         """The figures of the front page."""

@@ -28,7 +28,7 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 _log = logging.getLogger("vedette.ingest")
 
 SEAL_BATCH = 32
-_DISK_TROUBLE = (OSError, sqlite3.OperationalError)
+DISK_TROUBLE = (OSError, sqlite3.OperationalError)
 
 
 class Uploads:
@@ -104,7 +104,7 @@ class Uploads:
             code, text = error.code, str(error)
         except VedetteError as error:
             code, text = RefuseCode.INVALID, str(error)
-        except _DISK_TROUBLE as error:
+        except DISK_TROUBLE as error:
             return self._busy(device, init.item, error)
         self._incoming.close(device, init.item)
         if code is not RefuseCode.BUSY:
@@ -143,7 +143,7 @@ class Uploads:
             answers += self._guarded(seal.device, seal.init, partial(self._keep_blob, seal, whole))
         try:
             return answers + self._store_all(whole)
-        except _DISK_TROUBLE as error:
+        except DISK_TROUBLE as error:
             return answers + [one for seal, _ in whole for one in self._busy(seal.device, seal.init.item, error)]
 
     def _keep_blob(self, seal: Seal, whole: list[tuple[Seal, Manifest]]) -> list[Action]:
@@ -187,7 +187,7 @@ class Uploads:
     def _sync(self, syncs: list[Sync]) -> list[Action]:
         try:
             self._incoming.sync([(one.item, one.parts) for one in syncs])
-        except _DISK_TROUBLE as error:
+        except DISK_TROUBLE as error:
             return [action for one in syncs for action in self._busy(one.device, one.item, error)]
         return [action for one in syncs for action in self._receiver.synced(one.device, one.item)]
 

@@ -169,7 +169,7 @@ def test_page_words_change_when_english_is_chosen(tab: Watched, address: str) ->
     tab.sign_in(address)
     assert tab.page.inner_text("h1") == "Correspondances"
     tab.page.click(".languages a[lang=en]")
-    tab.until("document.documentElement.lang === 'en'")
+    tab.page.wait_for_selector("html[lang=en]", state="attached")
     assert tab.page.inner_text("h1") == "Hits"
 
 

@@ -38,7 +38,7 @@ def test_track_is_counted_as_rejected_when_it_ends_without_consensus(frame_at, l
     take(reads, frame_at(1, mono_us=40_000), look_at("7|أ|1"))
     assert take(reads, frame_at(2, mono_us=10 * SECOND)) == []
     assert (reads.counters.plates_read, reads.counters.rejected_no_consensus) == (1, 1)
-    assert (reads._ballots, reads._read, reads._attention._interests) == ({}, {}, {})
+    assert (reads._ballots, reads._counted, reads._attention._interests) == ({}, {}, {})
 
 
 def test_two_plates_are_two_reads_when_one_takes_the_others_place(frame_at, look_at) -> None:
@@ -48,3 +48,12 @@ def test_two_plates_are_two_reads_when_one_takes_the_others_place(frame_at, look
     found = [take(reads, frame_at(n, mono_us=n * 40_000), look_at(text)) for n, text in enumerate(texts)]
     assert [read.consensus.text for one in found for read in one][-1] == "8|أ|1"
     assert reads.counters.plates_read == 2
+
+
+def test_track_is_one_read_when_its_text_becomes_clearer(frame_at, look_at) -> None:
+    """HT-24."""
+    reads = Reads(RULES)
+    looks = [look_at("7|أ|1", confidence=600)] * 2 + [look_at("17|أ|1", confidence=990)] * 2
+    for number, look in enumerate(looks):
+        take(reads, frame_at(number, mono_us=number * 600_000), look)
+    assert reads.counters.plates_read == 1

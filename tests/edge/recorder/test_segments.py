@@ -169,6 +169,13 @@ def test_segment_names_the_picture_when_the_mp4_writer_refuses_it(tmp_path: Path
     writer.abandon()
 
 
+def test_no_file_is_begun_when_the_first_unit_begins_no_stream(tmp_path: Path):
+    junk = EncodedUnit(data=b"\x00\x00\x00\x01\x67junk", pts_us=0, is_key=True, utc_us=0, mono_us=0)
+    with pytest.raises(StreamFault, match="begins no H"):
+        SegmentWriter(tmp_path / "s", recipients=[IDENTITY.recipient], info=INFO, first=junk)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_part_file_is_never_written_over(tmp_path: Path):
     """SP-3."""
     PartFile(tmp_path / "s").close()

@@ -207,6 +207,28 @@ def test_seal_waits_when_the_database_cannot_write(
     assert isinstance(worker.say(device.id, item.init())[0], Sealed)
 
 
+def test_worker_goes_on_when_the_database_is_full(centre: Any, device: Any, worker: Any) -> None:
+    """RC-10. SQLite's own SQLITE_FULL: nothing is receipted, nothing falls over, and all is well when there is room."""
+    item, hit = device.item(b"video" * 9_000), device.hit()
+    db = centre.store.db
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    filler = [None, centre.clock.utc_us(), "x", "x", "x"]
+    while _fits(lambda: db.execute("INSERT INTO accesses VALUES (?, ?, ?, ?, ?, 'x')", filler)):
+        pass
+    answers = [*worker.upload(item), *worker.upload(hit)]
+    worker.say(device.id, Birth(online=True, boot=BOOT, software="test", list_version=1, utc_us=1))
+    assert not any(isinstance(answer, Sealed) for answer in answers)
+    assert centre.store.items() == []
+
+    db.execute("PRAGMA max_page_count = 1000000")
+
+    for one in (item, hit):
+        assert any(isinstance(answer, Sealed) for answer in [*worker.say(device.id, one.init()), *worker.upload(one)])
+    worker.step()
+    assert len(centre.store.hits()) == 1
+
+
 def test_oldest_unfinished_upload_goes_when_a_device_has_too_many(centre: Any, device: Any, worker: Any) -> None:
     """RC-10."""
     items = [device.item(b"video") for _ in range(MAX_AT_REST_PER_DEVICE + 1)]
@@ -237,6 +259,14 @@ def test_part_of_an_unknown_item_is_answered_when_the_worker_was_restarted(devic
     (answer,) = worker.say(device.id, part)
 
     assert isinstance(answer, Refuse) and answer.code is RefuseCode.UNKNOWN_ITEM
+
+
+def _fits(insert: Callable[[], object]) -> bool:
+    try:
+        insert()
+    except sqlite3.OperationalError:
+        return False
+    return True
 
 
 def _no_space(*_: Any) -> None:
