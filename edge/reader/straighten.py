@@ -19,8 +19,8 @@ Quad = NDArray[np.float32]
 class View:
     """One way to cut: room beside and above in fractions of the plate, shear, tilt, and the rows from top to bottom."""
 
-    beside: float = 0.015
-    above: float = 0.05
+    beside: float = 0.025
+    above: float = 0.07
     shear: float = 0.0
     tilt: float = 0.0
     top: float = 0.0
@@ -30,10 +30,10 @@ class View:
 FIRST_VIEW = View()
 # Taken in two rounds, the second only where the first did not settle it.
 MORE_VIEWS = (
-    (View(beside=0.04, above=0.14), View(beside=-0.005, above=-0.03)),
+    (View(beside=0.055, above=0.16), View(beside=0.0, above=-0.02)),
     (
-        View(shear=0.05, beside=0.025),
-        View(shear=-0.05, beside=0.025),
+        View(shear=0.05, beside=0.035),
+        View(shear=-0.05, beside=0.035),
         View(tilt=0.12, above=0.1),
         View(tilt=-0.12, above=0.1),
     ),

@@ -7,76 +7,21 @@ between any two of these is completed from the journal by `edge.recorder.recover
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from edge.camera.port import StreamInfo
+from edge.recorder.facts import Ending, SegmentFacts
+from edge.recorder.history import STATE, read_history
 from edge.recorder.segments import Finished, Progress
 from vedette import __version__, spool
 from vedette.custody import Journal, seal_closed
-from vedette.errors import Integrity
 from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_MARKED, JournalHead, Manifest, Media, sign_record
 from vedette.sealed import Recipient
 
 KIND = "segment"
 SOFTWARE = f"vedette {__version__}"
 ROLL_ENTRIES = 48
-
-Detail = Mapping[str, int | str | bool | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SegmentFacts:
-    """What is known of a segment when it is opened; `marked` may become true later. Times in microseconds UTC."""
-
-    item: str
-    recording: str
-    sequence: int
-    activation: str
-    started_us: int
-    codec: str
-    width: int
-    height: int
-    marked: bool
-
-    @classmethod
-    def from_detail(cls, item: str, detail: Detail) -> SegmentFacts:
-        """The facts in the detail of a `segment.opened` entry; Integrity when one is missing."""
-        try:
-            return cls(item=item, **{one.name: detail[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
-        except KeyError as error:
-            raise Integrity(f"the journal's segment.opened of {item} has no {error}") from None
-
-    def to_detail(self) -> dict[str, int | str | bool | None]:
-        """The facts as a journal entry's detail."""
-        return {name: value for name, value in asdict(self).items() if name != "item"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
-    """How a segment ended: its final bytes, and how much of the recording they hold."""
-
-    sealed_sha256: str
-    sealed_size: int
-    plain_sha256: str | None
-    plain_size: int
-    media_us: int
-    frames: int
-    marked: bool
-    complete: bool
-
-    @classmethod
-    def from_detail(cls, detail: Detail) -> Ending:
-        """The ending in the detail of a `segment.closed` or `segment.recovered` entry; Integrity when incomplete."""
-        try:
-            return cls(**{one.name: detail[one.name] for one in fields(cls)})  # type: ignore[arg-type]
-        except KeyError as error:
-            raise Integrity(f"the journal's entry on a segment's end has no {error}") from None
-
-    def to_detail(self) -> dict[str, int | str | bool | None]:
-        """The ending as a journal entry's detail."""
-        return asdict(self)
 
 
 class Filing:
@@ -107,11 +52,20 @@ class Filing:
     def tidy(self, *, all_of_it: bool = False) -> None:
         """Seal the journal so far into the spool once it is long enough; only between segments.
 
-        A sealed file may be deleted, and an open segment could not be recovered without its lines.
+        A sealed file may be deleted, and an open segment could not be recovered without its lines. The new file
+        begins with what the next run must know of the old ones.
         """
         if all_of_it or self.journal.head[0] - self._rolled_seq >= ROLL_ENTRIES:
+            state = read_history(self.journal.folder).to_detail()
             self.journal.roll()
+            self.journal.append(STATE, detail=state)
             self._rolled_seq = self.journal.head[0]
+        seal_closed(self.journal, self.spool_root, self._custody_recipients, software=SOFTWARE)
+
+    def signed_off(self) -> None:
+        """Say in the journal that the service stopped, and seal all of it."""
+        self.journal.append("service.stopped", detail=read_history(self.journal.folder).to_detail())
+        self.journal.roll()
         seal_closed(self.journal, self.spool_root, self._custody_recipients, software=SOFTWARE)
 
     def commit(self, facts: SegmentFacts, ending: Ending) -> spool.Item:
@@ -158,20 +112,3 @@ class Filing:
             software=SOFTWARE,
             models={},
         )
-
-
-def facts_of(
-    info: StreamInfo, *, item: str, recording: str, sequence: int, activation: str, started_us: int, marked: bool
-) -> SegmentFacts:
-    """The facts of a segment that is about to begin on a camera's stream."""
-    return SegmentFacts(
-        item=item,
-        recording=recording,
-        sequence=sequence,
-        activation=activation,
-        started_us=started_us,
-        codec=info.codec,
-        width=info.width,
-        height=info.height,
-        marked=marked,
-    )

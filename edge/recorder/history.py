@@ -1,7 +1,8 @@
 """What the recorder's own journal says of earlier runs: segments and how they ended, and where recording broke off.
 
-Decided here: only the newest few files are read, because a closed file is sealed and may be deleted only while no
-segment is open, so whatever an unfinished segment needs is in them.
+Decided here: old files may be gone (sealed, receipted, deleted), but never those of an unfinished segment, and each
+new file begins with an entry `recorder.state` that says what the next run must know of those before. When the newest
+file is gone too, its last line was kept (custody-journal.md), which says the same.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.recorder.filing import Ending, SegmentFacts
+from edge.recorder.facts import Detail, Ending, SegmentFacts
 from edge.recorder.segments import Progress
 from vedette import files
 from vedette.custody_entry import Entry, parse_line
-from vedette.custody_tail import MAX_FILE_BYTES, journal_files
+from vedette.custody_tail import HEAD_NAME, MAX_FILE_BYTES, journal_files
 from vedette.errors import Integrity, NotFound
 
 MAX_FILES = 16
-SERVICE_STOPPED = "service_stopped"
+STATE = "recorder.state"
+STOPPED, ENDED, SERVICE_STOPPED = "stopped", "ended", "service_stopped"
 
 
 @dataclass(slots=True)
@@ -42,8 +44,9 @@ class Segment:
 class History:
     """The recorder's past.
 
-    `broke_off_us` is where the last recorded picture ended (UTC), None when there is none. `running` is the activation
-    of a recording that never stopped, `held` whether it waits for a stop; `last_stop` why the last one stopped.
+    `broke_off_us` is where the last recorded picture ended (UTC), None when there is none. `activation` is that of the
+    last recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and
+    `marked` whether its last segment was.
     """
 
     segments: dict[str, Segment] = field(default_factory=dict)
@@ -51,17 +54,28 @@ class History:
     activation: str | None = None
     held: bool = False
     last_stop: str | None = None
+    marked: bool = False
 
     @property
     def was_recording(self) -> bool:
-        """True when the recorder was stopped from outside, or died, in the middle of a recording."""
-        return self.activation is not None and self.last_stop in (None, SERVICE_STOPPED)
+        """True when something broke the last recording off that nobody had asked to stop."""
+        return self.activation is not None and self.last_stop not in (STOPPED, ENDED)
+
+    def to_detail(self) -> Detail:
+        """Everything but the segments, as an entry's detail."""
+        return {
+            "broke_off_us": self.broke_off_us,
+            "activation": self.activation,
+            "held": self.held,
+            "last_stop": self.last_stop,
+            "marked": self.marked,
+        }
 
 
 def read_history(folder: Path) -> History:
     """The history in the journal at `folder`; what cannot be understood was reported by the journal and is skipped."""
     history = History()
-    for path in journal_files(folder)[-MAX_FILES:] if folder.is_dir() else []:
+    for path in [folder / HEAD_NAME, *journal_files(folder)[-MAX_FILES:]] if folder.is_dir() else []:
         for entry in _entries(path):
             with suppress(Integrity):
                 _learn(history, entry)
@@ -81,7 +95,9 @@ def _entries(path: Path) -> Iterable[Entry]:
 
 
 def _learn(history: History, entry: Entry) -> None:
-    if entry.event == "recording.started":
+    if entry.event in (STATE, "service.stopped"):
+        _learn_state(history, entry.detail)
+    elif entry.event == "recording.started":
         history.activation, history.held = str(entry.detail.get("activation")), bool(entry.detail.get("held"))
         history.last_stop = None
     elif entry.event == "recording.stopped":
@@ -90,6 +106,15 @@ def _learn(history: History, entry: Entry) -> None:
         history.broke_off_us = max(history.broke_off_us or 0, to_us)
     elif entry.item is not None and entry.event.startswith("segment."):
         _learn_segment(history, entry, entry.item)
+
+
+def _learn_state(history: History, detail: Detail) -> None:
+    if isinstance(broke_off_us := detail.get("broke_off_us"), int):
+        history.broke_off_us = max(history.broke_off_us or 0, broke_off_us)
+    activation, last_stop = detail.get("activation"), detail.get("last_stop")
+    history.activation = None if activation is None else str(activation)
+    history.last_stop = None if last_stop is None else str(last_stop)
+    history.held, history.marked = bool(detail.get("held")), bool(detail.get("marked"))
 
 
 def _learn_segment(history: History, entry: Entry, item: str) -> None:
@@ -105,6 +130,7 @@ def _learn_segment(history: History, entry: Entry, item: str) -> None:
     elif entry.event in ("segment.closed", "segment.recovered"):
         segment.ending = Ending.from_detail(entry.detail)
     history.broke_off_us = max(history.broke_off_us or 0, segment.ended_us)
+    history.marked = segment.marked if segment.ending is None else segment.ending.marked
 
 
 def _progress(entry: Entry) -> Progress:

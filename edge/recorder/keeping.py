@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.camera.port import EncodedUnit, StreamInfo
-from edge.recorder.filing import Detail, Filing
-from edge.recorder.history import SERVICE_STOPPED, History, read_history
+from edge.recorder.facts import Detail
+from edge.recorder.filing import Filing
+from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History, read_history
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
@@ -105,6 +106,7 @@ class Keeping:
             self.counts.cut += found.cut
             self.counts.quarantined += found.quarantined
             history = read_history(self._filing.journal.folder)
+            self._filing.journal.append(STATE, detail=history.to_detail())
             self._filing.tidy()
         return history
 
@@ -203,8 +205,7 @@ class Keeping:
         if self._opened is None:
             return
         with self._on_disk():
-            self._filing.journal.append("service.stopped")
-            self._filing.tidy(all_of_it=True)
+            self._filing.signed_off()
         self._opened.journal.close()
         self._opened = None
 
@@ -237,6 +238,7 @@ class Keeping:
         if self._unwanted_us is not None and self.trouble is None:
             with self._on_disk():
                 self._write_gap(self._unwanted_us)
+                self._filing.journal.append("recording.stopped", detail={"reason": STOPPED})
 
     def _name_gap(self, unit: EncodedUnit) -> None:
         last, self._last = self._last, (unit.utc_us, unit.mono_us)

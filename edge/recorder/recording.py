@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edge.camera.port import EncodedUnit, StreamInfo
-from edge.recorder.filing import Detail, Filing, SegmentFacts, facts_of
+from edge.recorder.facts import Detail, SegmentFacts, facts_of
+from edge.recorder.filing import Filing
 from edge.recorder.segments import OpenFile, PartFile, SegmentWriter
 from vedette.clock import uuid7
 from vedette.sealed import Recipient

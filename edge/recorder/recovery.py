@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.recorder.filing import KIND, Ending, Filing
+from edge.recorder.facts import Ending
+from edge.recorder.filing import KIND, Filing
 from edge.recorder.history import History, Segment
 from edge.recorder.segments import Progress
 from vedette import files, spool

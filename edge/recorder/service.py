@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from edge.camera import open_camera
 from edge.camera.port import Camera, EncodedUnit, SmallFrame
@@ -17,7 +18,7 @@ from edge.recorder import activation
 from edge.recorder.activation import Policy, State, Window
 from edge.recorder.filing import Filing
 from edge.recorder.framebus import FrameBusWriter, require_memory
-from edge.recorder.history import SERVICE_STOPPED, History
+from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.source import Source
@@ -100,7 +101,7 @@ class RecorderService:
         self._keeping.tend(now_us)
         if self._source.ended and not self._ended:
             self._ended = True
-            self._keeping.end("ended")
+            self._keeping.end(ENDED)
             self._on_end()
         if now_us - self._second_us >= SECOND_US:
             self._second_us = now_us
@@ -138,14 +139,16 @@ class RecorderService:
         """Take up what a run before this one was doing, with the gap since it stopped."""
         if self._policy.continuous or history.was_recording:
             self._keeping.broke_off(history.broke_off_us, history.last_stop or "killed")
+        until_us = self._picture_us + self._policy.post_event_us
+        is_recent = self._picture_us - (history.broke_off_us or 0) <= self._policy.post_event_us
+        if history.marked and is_recent:
+            self._state = State(marks=(Window(from_us=self._picture_us, to_us=until_us),))
         if self._policy.continuous or not history.was_recording:
             return
         if history.held:
-            self._state = State(held_by=history.activation)
+            self._state = replace(self._state, held_by=history.activation)
         else:
-            until_us = self._picture_us + self._policy.post_event_us
-            mark = Window(from_us=self._picture_us, to_us=until_us)
-            self._state = State(kept_by=history.activation, kept_until_us=until_us, marks=(mark,))
+            self._state = replace(self._state, kept_by=history.activation, kept_until_us=until_us)
 
     def _obey(self) -> None:
         with suppress(OSError):
@@ -198,7 +201,7 @@ class RecorderService:
         if self._ended or self._source.info is None:
             return
         if why is None:
-            self._keeping.end("stopped")
+            self._keeping.end(STOPPED)
         elif self._keeping.recording is None:
             held = self._policy.continuous or self._state.held_by is not None
             self._keeping.begin(why, self._source.info, held=held, is_marked=self._is_marked)

@@ -63,8 +63,8 @@ def jittered(quad: Quad, rng: Generator, *, loose: float = 1.0) -> Quad:
     """The quad as a detector might give it: other margins, a leftover tilt and shear, each corner a little off."""
     origin, across, down = quad[0], quad[1] - quad[0], quad[3] - quad[0]
     width, height = float(np.linalg.norm(across)), float(np.linalg.norm(down))
-    left, right = rng.normal(0.015, 0.022 * loose, 2)
-    top, bottom = rng.normal(0.05, 0.07 * loose, 2)
+    left, right = rng.normal(0.022, 0.028 * loose, 2)
+    top, bottom = rng.normal(0.065, 0.075 * loose, 2)
     unit = np.array([[-left, -top], [1 + right, -top], [1 + right, 1 + bottom], [-left, 1 + bottom]], dtype=np.float32)
     unit += rng.normal(0, 1, (4, 2)).astype(np.float32) * np.array([0.006, 0.025], dtype=np.float32) * loose
     tilt = np.tan(np.deg2rad(rng.normal(0, 2.2 * loose))) * width / max(1.0, float(height))

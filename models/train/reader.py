@@ -120,7 +120,7 @@ def crop_accuracy(net: nn.Module, plates: Sequence[RealPlate]) -> float:
 def _plain(real: RealPlate) -> Luma:
     across, down = real.quad[1] - real.quad[0], real.quad[3] - real.quad[0]
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float32)
-    roomy = real.quad + signs[:, :1] * across * 0.015 + signs[:, 1:] * down * 0.05
+    roomy = real.quad + signs[:, :1] * across * 0.025 + signs[:, 1:] * down * 0.07
     return normalised(cut(real.luma, roomy.astype(np.float32), (160, 48)))
 
 

@@ -11,6 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.reader.detect import Detection, overlap
 from edge.reader.look import Look, Looker
 from models.train import data
@@ -46,7 +49,16 @@ def label_of(photo: Photo, looks: list[Look]) -> dict[str, object] | None:
         text = plate.text
     if text is not None and data.is_validation(text):
         return None
-    return {"corners": [list(corner) for corner in look.detection.corners_px], "text": text}
+    corners = np.array(look.detection.corners_px)
+    return {"corners": (corners if photo.loose else into_box(corners, photo)).round(2).tolist(), "text": text}
+
+
+def into_box(corners: NDArray[np.float64], photo: Photo) -> NDArray[np.float64]:
+    """The corners (4, 2) stretched so that they touch the labelled box, which is tight where it is not loose."""
+    assert photo.box is not None
+    box = np.array(photo.box).reshape(2, 2)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return np.asarray((corners - low) / (high - low) * (box[1] - box[0]) + box[0], dtype=np.float64)
 
 
 def run(data_root: Path, models: Path | None, out: Path) -> None:

@@ -214,6 +214,15 @@ DEVICE_SQL = (
     " (SELECT count(*) FROM chains c WHERE c.device = d.device AND c.problem IS NOT NULL) FROM devices d"
 )
 
+COUNTS_SQL = (
+    "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
+    " (SELECT count(*) FROM devices WHERE online AND revoked_us IS NULL), (SELECT count(*) FROM items),"
+    " (SELECT coalesce(sum(sealed_size), 0) FROM items), (SELECT count(*) FROM hits),"
+    " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
+    " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"
+    " (SELECT coalesce(max(last_seen_us), 0) FROM devices)"
+)
+
 
 def item_row(row: tuple[Any, ...]) -> ItemRow:
     """An `ItemRow` from a row of `ITEM_SQL`."""

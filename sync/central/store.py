@@ -1,8 +1,7 @@
 """The case store as its readers see it: hits, items, devices, custody, users; and the few things a person may change.
 
 Decided here: what is asked of the database and in which order it answers (newest first, because ids are UUIDv7).
-Taking items in is receipts.py, the log is log.py, opening hits and journals is triage.py. Threads may
-share it: each has its own connection.
+Taking items in is receipts.py, the log is log.py, opening hits is triage.py. Each thread has its own connection.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from sync.central import schema
 from sync.central.blobs import Blobs
 from sync.central.log import Log
 from sync.central.rows import (
+    COUNTS_SQL,
     DEVICE_SQL,
     HIT_SQL,
     HIT_STATES,
@@ -79,9 +79,9 @@ class Store:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        if hasattr(self._threads, "db"):
-            self._threads.db.close()
-            del self._threads.db
+        db: Database | None = self._threads.__dict__.pop("db", None)
+        if db is not None:
+            db.close()
 
     @contextmanager
     def writing(self) -> Generator[Database, None, None]:
@@ -97,16 +97,9 @@ class Store:
 
     def counts(self) -> Counts:
         """The figures of the front page."""
-        row = self._row(
-            "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
-            " (SELECT count(*) FROM devices WHERE online AND revoked_us IS NULL), (SELECT count(*) FROM items),"
-            " (SELECT coalesce(sum(sealed_size), 0) FROM items), (SELECT count(*) FROM hits),"
-            " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
-            " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"
-            " (SELECT coalesce(max(last_seen_us), 0) FROM devices)"
-        )
-        names = ("devices", "online", "items", "stored_bytes", "hits", "open_hits", "quarantined", "broken_chains")
-        return Counts(**dict(zip(names, row, strict=False)), revision=".".join(str(one) for one in row[2:]))
+        row = self._rows(COUNTS_SQL)[0]
+        known = dict(zip(Counts.__slots__[:-1], row, strict=False))
+        return Counts(**known, revision=".".join(str(one) for one in row[2:]))
 
     def devices(self) -> list[DeviceRow]:
         """Every enrolled device, by id."""
@@ -154,8 +147,8 @@ class Store:
             *values,
             _most(limit),
         )
-        names = ("recording", "device", "segments", "sealed_bytes", "started_us", "ended_us", "complete")
-        return [RecordingRow(**dict(zip(names, (*row[:6], bool(row[6])), strict=True))) for row in rows]
+        names = ("recording", "device", "segments", "sealed_bytes", "started_us", "ended_us")
+        return [RecordingRow(**dict(zip(names, row, strict=False)), complete=bool(row[6])) for row in rows]
 
     def receipt(self, item: str) -> bytes:
         """The signed receipt record of a stored item."""
@@ -175,8 +168,7 @@ class Store:
 
     def proof(self, item: str) -> str:
         """The item's inclusion in the log at the newest checkpoint, as a C2SP tlog-proof."""
-        index = int(self._one("SELECT log_index FROM items WHERE item = ?", item, "item")[0])
-        return Log(self.db).proof(index)
+        return Log(self.db).proof(self._one("SELECT log_index FROM items WHERE item = ?", item, "item")[0])
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint of the log (C2SP tlog-checkpoint); `NotFound` while the log is empty."""
@@ -198,10 +190,10 @@ class Store:
 
     def picture(self, hit: str, name: str) -> bytes:
         """One JPEG of a hit, opened now with the triage key and kept nowhere; `NotFound` for a name it has not."""
-        row = self.item(self.hit(hit).item)
+        sha256 = self.item(self.hit(hit).item).sealed_sha256
         identities = sealed.load_identities(self.folder / "keys" / "triage.identity")
-        sealed_bytes = self.blobs.read(row.sealed_sha256, max_bytes=MAX_HIT_BYTES)
-        _, pictures = hitfile.unpack(sealed.open_sealed(sealed_bytes, identities))
+        payload = sealed.open_sealed(self.blobs.read(sha256, max_bytes=MAX_HIT_BYTES), identities)
+        _, pictures = hitfile.unpack(payload)
         if name not in pictures:
             raise NotFound(f"hit {hit} has no picture {name[:40]!r}; it has {', '.join(sorted(pictures))}")
         return pictures[name]
@@ -243,8 +235,7 @@ class Store:
             f" WHERE 1{where} ORDER BY c.device, c.service",
             *values,
         )
-        names = ("device", "service", "seq", "head", "utc_us", "waiting", "problem")
-        return [ChainRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return [ChainRow(**dict(zip(ChainRow.__slots__, row, strict=True))) for row in rows]
 
     def gaps(self, device: str | None = None, limit: int = 100) -> list[GapRow]:
         """Times that devices say they did not record, the latest first."""
@@ -291,9 +282,6 @@ class Store:
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return self.db.execute(sql, list(values)).fetchall()
-
-    def _row(self, sql: str, *values: object) -> tuple[Any, ...]:
-        return self._rows(sql, *values)[0]
 
     def _one(self, sql: str, key: str, what: str) -> tuple[Any, ...]:
         rows = self._rows(sql, key)

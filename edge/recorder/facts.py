@@ -1,0 +1,85 @@
+"""What the journal says of a segment when it is opened and when it has ended, as values.
+
+Decided here: which fields the entries `segment.opened`, `segment.closed` and `segment.recovered` have. Whatever a
+manifest needs is in them, so that a crash before the manifest costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from edge.camera.port import StreamInfo
+from vedette.errors import Integrity
+
+Detail = Mapping[str, int | str | bool | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentFacts:
+    """What is known of a segment when it is opened; `marked` may become true later. Times in microseconds UTC."""
+
+    item: str
+    recording: str
+    sequence: int
+    activation: str
+    started_us: int
+    codec: str
+    width: int
+    height: int
+    marked: bool
+
+    @classmethod
+    def from_detail(cls, item: str, detail: Detail) -> SegmentFacts:
+        """The facts in the detail of a `segment.opened` entry; Integrity when one is missing."""
+        try:
+            return cls(item=item, **{one.name: detail[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
+        except KeyError as error:
+            raise Integrity(f"the journal's segment.opened of {item} has no {error}") from None
+
+    def to_detail(self) -> dict[str, int | str | bool | None]:
+        """The facts as a journal entry's detail."""
+        return {name: value for name, value in asdict(self).items() if name != "item"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How a segment ended: its final bytes, and how much of the recording they hold."""
+
+    sealed_sha256: str
+    sealed_size: int
+    plain_sha256: str | None
+    plain_size: int
+    media_us: int
+    frames: int
+    marked: bool
+    complete: bool
+
+    @classmethod
+    def from_detail(cls, detail: Detail) -> Ending:
+        """The ending in the detail of a `segment.closed` or `segment.recovered` entry; Integrity when incomplete."""
+        try:
+            return cls(**{one.name: detail[one.name] for one in fields(cls)})  # type: ignore[arg-type]
+        except KeyError as error:
+            raise Integrity(f"the journal's entry on a segment's end has no {error}") from None
+
+    def to_detail(self) -> dict[str, int | str | bool | None]:
+        """The ending as a journal entry's detail."""
+        return asdict(self)
+
+
+def facts_of(
+    info: StreamInfo, *, item: str, recording: str, sequence: int, activation: str, started_us: int, marked: bool
+) -> SegmentFacts:
+    """The facts of a segment that is about to begin on a camera's stream."""
+    return SegmentFacts(
+        item=item,
+        recording=recording,
+        sequence=sequence,
+        activation=activation,
+        started_us=started_us,
+        codec=info.codec,
+        width=info.width,
+        height=info.height,
+        marked=marked,
+    )
