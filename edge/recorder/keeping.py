@@ -17,7 +17,7 @@ from pathlib import Path
 from edge.camera.port import EncodedUnit, StreamInfo
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
-from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History, read_history
+from edge.recorder.history import SERVICE_STOPPED, STATE, History, read_history
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
@@ -85,7 +85,7 @@ class Keeping:
         self._opened: Filing | None = None
         self._gap: Gap | None = None
         self._last: tuple[int, int] | None = None
-        self._unwanted_us: int | None = None
+        self._unwanted: tuple[int, str] | None = None
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
@@ -139,7 +139,7 @@ class Keeping:
     def begin(self, activation: str, info: StreamInfo, *, held: bool, is_marked: Callable[[int], bool]) -> None:
         """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs."""
         self._look(self._clock.mono_us())
-        self._unwanted_us = None
+        self._unwanted = None
         if self.recording is not None or self.trouble is not None:
             self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
@@ -171,8 +171,8 @@ class Keeping:
                 self._filing.tidy(all_of_it=reason != SERVICE_STOPPED)
             self._collect()
             self.recording = self._last = None
-        if self._gap is not None and self._unwanted_us is None:
-            self._unwanted_us = self._clock.utc_us()
+        if self._gap is not None and self._unwanted is None:
+            self._unwanted = (self._clock.utc_us(), reason)
             self._close_gap()
 
     def interrupt(self, why: str) -> None:
@@ -235,10 +235,10 @@ class Keeping:
 
     def _close_gap(self) -> None:
         """Name a gap that ended because recording is no longer wanted; not while the disk takes nothing."""
-        if self._unwanted_us is not None and self.trouble is None:
+        if self._unwanted is not None and self.trouble is None:
             with self._on_disk():
-                self._write_gap(self._unwanted_us)
-                self._filing.journal.append("recording.stopped", detail={"reason": STOPPED})
+                self._write_gap(self._unwanted[0])
+                self._filing.journal.append("recording.stopped", detail={"reason": self._unwanted[1]})
 
     def _name_gap(self, unit: EncodedUnit) -> None:
         last, self._last = self._last, (unit.utc_us, unit.mono_us)

@@ -95,12 +95,11 @@ class Child:
 
     def end_orphan(self) -> None:
         """Kill the process an earlier centre left behind, if it is still that one."""
-        try:
-            identity = json.loads(self._pid_file.read_bytes())
-            pid, started = int(identity["pid"]), str(identity["started"])
-        except (OSError, ValueError, KeyError, TypeError):
+        orphan = _identity(self._pid_file)
+        if orphan is None:
             return
-        if started and process_start(pid) == started:
+        pid, started = orphan
+        if process_start(pid) == started:
             os.kill(pid, signal.SIGKILL)
             _wait_gone(pid, started)
         self._pid_file.unlink(missing_ok=True)
@@ -123,16 +122,26 @@ def take_lock(run: Path) -> IO[bytes]:
     except BlockingIOError:
         file.close()
         raise Refused(f"a centre is running on {run.parent} already; stop it first") from None
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "started": process_start(os.getpid())}).encode())
+    file.flush()
     return file
 
 
 def is_running(run: Path) -> bool:
-    """Whether a centre holds the lock of this run folder."""
+    """Whether the centre that last held this run folder's lock is alive; takes no lock itself."""
+    holder = _identity(run / LOCK)
+    return holder is not None and process_start(holder[0]) == holder[1]
+
+
+def _identity(path: Path) -> tuple[int, str] | None:
+    """The process that a file names by id and start; None when it names none."""
     try:
-        take_lock(run).close()
-    except Refused:
-        return True
-    return False
+        identity = json.loads(path.read_bytes())
+        pid, started = int(identity["pid"]), str(identity["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (pid, started) if started else None
 
 
 def process_start(pid: int) -> str:

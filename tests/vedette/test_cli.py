@@ -56,5 +56,6 @@ def test_table_aligns_columns_under_their_heads() -> None:
 def test_command_imports_only_what_its_noun_is_made_of() -> None:
     script = "import sys; from vedette import cli; cli.build_parser('key'); print(sorted(set(sys.modules) & HEAVY))"
     heavy = "HEAVY = {'av', 'cv2', 'numpy', 'fastapi', 'paho', 'sqlite_utils'}; "
-    done = subprocess.run([sys.executable, "-c", heavy + script], capture_output=True, text=True, timeout=60, check=True)
+    command = [sys.executable, "-c", heavy + script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

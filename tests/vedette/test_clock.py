@@ -27,7 +27,15 @@ def test_uuid7_sorts_by_time_when_the_clock_moves() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "../../etc/passwd", "0192f000-0000-7000-8000-000000000000\n", "0192F000-0000-7000-8000-000000000000", "0192f000-0000-4000-8000-000000000000", None, 7],
+    [
+        "",
+        "../../etc/passwd",
+        "0192f000-0000-7000-8000-000000000000\n",
+        "0192F000-0000-7000-8000-000000000000",
+        "0192f000-0000-4000-8000-000000000000",
+        None,
+        7,
+    ],
 )
 def test_uuid7_is_refused_when_it_is_not_the_canonical_form(text: object) -> None:
     """SP-1."""

@@ -14,7 +14,8 @@ def test_device_id_is_accepted_when_it_keeps_the_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ab", "a" * 65, "Car-1", "car 1", "car/1", "car+", "#", "$SYS", "-car", "car.", "a..b", "car-1\n", None]
+    "text",
+    ["", "ab", "a" * 65, "Car-1", "car 1", "car/1", "car+", "#", "$SYS", "-car", "car.", "a..b", "car-1\n", None],
 )
 def test_device_id_is_refused_when_it_could_be_a_topic_or_a_path(text: object) -> None:
     with pytest.raises(Integrity, match="device id"):

@@ -9,6 +9,7 @@ import pytest
 
 from edge.recorder.recovery import recover as recover_spool
 from vedette import spool
+from vedette.custody import drop_sealed
 from vedette.custody_entry import parse_line
 from vedette.custody_verify import check_segment
 from vedette.records import PRIORITY_MARKED
@@ -190,6 +191,69 @@ def test_recovery_uses_the_last_checkpoint_that_is_there_when_the_disk_lost_the_
     bench(segment_s=60)
     (item,) = device.items()
     assert item.manifest.media.duration_us == checkpoints[-2].detail["media_us"]
+
+
+def deliver_custody(device) -> None:
+    """As the keeper does once the centre has every sealed journal: their plain files go."""
+    for item in spool.scan(device.folder / "spool")[0]:
+        drop_sealed(device.folder / "journal", item.item_id)
+
+
+def test_gap_is_named_when_every_journal_file_of_before_is_deleted(device, bench):
+    one = bench(segment_s=60)
+    one.steps(30)
+    one.close()
+    deliver_custody(device)
+    assert device.lines() == []
+    one.clock.advance(10_000_000)
+    two = bench(segment_s=60)
+    two.steps(2)
+    two.service._keeping._opened.journal.close()
+    two.is_closed = True
+    deliver_custody(device)
+    three = bench(segment_s=60)
+    three.steps(30)
+    three.close()
+    first, *_ = device.items()
+    gaps = device.entries("gap")
+    assert gaps[0].detail["from_us"] == first.manifest.ended_us
+
+
+def test_standby_goes_on_recording_when_it_died_long_after_the_start_and_old_journals_are_deleted(device, bench, post):
+    one = bench(mode="standby", segment_s=2)
+    post(one, "start")
+    one.steps(400)
+    deliver_custody(device)
+    assert [entry.event for entry in device.entries("recording.started")] == []
+    died(one, after=5)
+    two = bench(mode="standby", segment_s=2)
+    two.steps(10)
+    assert (two.status()["state"], two.status()["activation"]) == ("recording", "button")
+
+
+def test_recording_stays_marked_when_the_recorder_died_within_a_hits_time(device, bench, post):
+    one = bench(segment_s=2, post_event_s=10)
+    one.steps(20)
+    post(one, "mark", "hit")
+    died(one, after=40)
+    two = bench(segment_s=2, post_event_s=10)
+    two.steps(30)
+    two.close()
+    assert [item.manifest.priority for item in device.items()][-1] == PRIORITY_MARKED
+
+
+def test_standby_does_not_go_on_when_it_was_stopped_while_the_disk_was_full(device, bench, post):
+    one = bench(mode="standby", segment_s=60)
+    post(one, "start")
+    one.steps(20)
+    one.service._keeping._fail(OSError(28, "no space"))
+    one.steps(2)
+    post(one, "stop")
+    one.steps(60)
+    one.close()
+    two = bench(mode="standby", segment_s=60)
+    two.steps(10)
+    assert two.status()["state"] == "standby"
 
 
 def test_second_recovery_finds_nothing_to_do(device, bench):
