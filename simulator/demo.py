@@ -13,17 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.camera import open_camera
+from edge.camera import open_camera
 from simulator import world
 from simulator.report import Figures, Progress, gather
 from simulator.stage import ON_START, Scene, Stage
 from vedette import spool
 from vedette.clock import SystemClock, iso
+from vedette.config import CameraSection
+from vedette.config import CameraSection
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
 
 DEVICE = "car-1"
 DRAIN_WITHIN_S = 120.0
 TICK_S = 0.5
+DRIVE_S = 66
 MOST_S = 3700.0
 _DAY_US = 86_400_000_000
 _COLUMNS = ("plate", "region", "reason", "priority", "source", "valid_from", "valid_to")
@@ -76,7 +81,7 @@ def scene(options: Options) -> Scene:
         board: dict[str, object] = {"adapter": "null"}
         rows = [] if options.plates else world.watchlist_rows(world.plan(options.seed, 60), now_us=now_us)
     else:
-        seconds = options.seconds or 60
+        seconds = options.seconds or DRIVE_S
         start = {"seed": str(options.seed), "seconds": str(seconds), "start_utc_us": ON_START}
         camera = {"adapter": "street", "rate": 25, "bitrate_kbps": 3000, "options": start}
         board = {"adapter": "sim", "options": start}
@@ -127,6 +132,16 @@ def _clip(options: Options) -> dict[str, object]:
     video = options.video
     if video is None or not video.is_file():
         raise NotFound(f"the clip {video} is not there")
+    camera = open_camera(CameraSection(adapter="clip", source=str(video.resolve())), SystemClock())
+    try:
+        camera.open()
+    finally:
+        camera.close()
+    camera = open_camera(CameraSection(adapter="clip", source=str(video)))
+    try:
+        camera.open()
+    finally:
+        camera.close()
     return {"adapter": "clip", "source": str(video.resolve()), "loop": options.seconds is not None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ def register(nouns: Nouns) -> None:
     verbs = cli.noun(nouns, "sim", help="a desk standing in for the street")
     parser = verbs.add_parser("demo", help="one patrol car end to end on this machine")
     parser.add_argument("--folder", type=Path, default=Path("demo-data"), help="where it all lies (default: demo-data)")
-    parser.add_argument("--seconds", type=int, help="length of the drive (default: 60; a clip: once through)")
+    parser.add_argument("--seconds", type=int, help="length of the drive (default: 66; a clip: once through)")
     parser.add_argument("--seed", type=int, default=1, help="which drawn street")
     parser.add_argument("--video", type=Path, metavar="PATH", help="use this clip as the camera")
     parser.add_argument(
@@ -61,6 +62,7 @@ def _demo(args: argparse.Namespace) -> int:
             print(f"Recordings play with the key {stage.escrow / 'evidence.identity'}")
             input("Press Enter to stop the centre. ")
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the children and the memory folder would stay
     figures = demo.run(options, screen.tell, leave)
     shown = figures.table() + "\n\n" + _where(args.folder, access[0])
     cli.show(args, dataclasses.asdict(figures), shown)

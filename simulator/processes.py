@@ -17,6 +17,8 @@ from pathlib import Path
 from vedette.errors import Refused
 
 RESTART_AFTER_S = 1.0
+STEADY_AFTER_S = 5.0
+MOST_EARLY_DEATHS = 4
 STOP_WITHIN_S = 20.0
 _PR_SET_PDEATHSIG = 1
 
@@ -35,6 +37,8 @@ class Process:
         self._log = log
         self._child: subprocess.Popen[bytes] | None = None
         self._died_at: float | None = None
+        self._started_at = 0.0
+        self._early_deaths = 0
 
     def start(self) -> None:
         """Start the child; its working folder is the log's."""
@@ -48,7 +52,7 @@ class Process:
                 preexec_fn=_die_with_parent,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        self._died_at = None
+        self._died_at, self._started_at = None, time.monotonic()
 
     @property
     def pid(self) -> int:
@@ -63,12 +67,15 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def tend(self) -> None:
-        """Start the child again a second after it died, as `Restart=always RestartSec=1` does."""
+        """Start the child again a second after it died, as systemd does; `Refused` when it dies at each start."""
         if self._child is None or self.running:
             return
         now = time.monotonic()
         if self._died_at is None:
             self._died_at = now
+            self._early_deaths = self._early_deaths + 1 if now - self._started_at < STEADY_AFTER_S else 0
+            if self._early_deaths > MOST_EARLY_DEATHS:
+                raise Refused(f"{self.name} does not stay up; the last it said:\n{self.last_words()}")
         elif now - self._died_at >= RESTART_AFTER_S:
             self.restarts += 1
             self.start()

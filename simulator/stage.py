@@ -29,6 +29,7 @@ from vedette.errors import NotFound, Refused
 MARKER = ".vedette-demo"
 MEMORY = Path("/dev/shm")
 READY_WITHIN_S = 60.0
+MOST_RESTARTS = 10
 ON_START = "on-start"
 START_AFTER_US = 3_000_000
 SERVICES = ("uplink", "keeper", "reader", "recorder")
@@ -119,9 +120,11 @@ class Stage:
         self.services["recorder"].start()
 
     def tend(self) -> None:
-        """Restart what died, as systemd does on a device."""
+        """Restart what died, as systemd does on a device; `Refused` when one does nothing but die."""
         for process in (self.centre, *self.services.values()):
             process.tend()
+            if process.restarts > MOST_RESTARTS:
+                raise Refused(f"{process.name} died {process.restarts} times; it said last: {process.last_words()}")
 
     def ports(self) -> dict[str, int]:
         """The ports the centre listens on now."""

@@ -18,7 +18,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from vedette.errors import Integrity, Refused
+from vedette.errors import Integrity, NotTrusted, Refused
 
 MAX_HEADER_BYTES = 64 * 1024
 FILE_KEY_BYTES = 16
@@ -39,7 +39,7 @@ class MacFault(Integrity):
     """The header of a sealed file was changed after it was written."""
 
 
-class NoMatch(Refused):
+class NoMatch(NotTrusted):
     """None of the keys at hand opens this sealed file: it was sealed to others."""
 
 

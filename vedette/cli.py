@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vedette import __version__
-from vedette.errors import VedetteError
+from vedette.errors import NotFound, Refused, VedetteError
 
 GROUP = "vedette.commands"
 OWN = frozenset({"vedette", "edge", "sync", "simulator", "models"})
@@ -40,8 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"vedette: {_of_the_machine(error)}", file=sys.stderr)
+        return NotFound.exit_code if isinstance(error, FileNotFoundError) else Refused.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _of_the_machine(error: OSError) -> str:
+    """A full disk, a folder without permission, a device that is gone: no mistake of the program, so no traceback."""
+    reason = error.strerror or str(error) or type(error).__name__
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{names}: {reason}" if names else reason
 
 
 def build_parser(asked: str = "") -> argparse.ArgumentParser:

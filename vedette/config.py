@@ -239,7 +239,7 @@ def _parse(kind: type[T], path: Path) -> T:
     text = files.read(path, max_bytes=MAX_CONFIG_BYTES)
     try:
         document = tomllib.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, too many digits, too deep
         raise Refused(f"{path} is not TOML: {error}") from None
     return _section(kind, document, where=str(path), base=path.resolve().parent)
 
@@ -267,6 +267,8 @@ def _section(kind: type[T], table: object, *, where: str, base: Path) -> T:
 def _value(kind: Any, value: object, bounds: typing.Mapping[str, Any], *, where: str, base: Path) -> object:
     if dataclasses.is_dataclass(kind):
         return _section(kind, value, where=where, base=base)  # type: ignore[arg-type]
+    if isinstance(value, str) and "\0" in value:
+        raise Usage(f"{where} holds a zero character")
     if kind is Path and isinstance(value, str):
         return (base / value).resolve()
     if kind is bool and isinstance(value, bool):

@@ -43,8 +43,6 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _verify(args: argparse.Namespace) -> int:
     entries = verify_chain(_lines(args.paths), _device_key(args))
-    if not entries:
-        raise NotFound("there is no line of a custody journal in what was named")
     first, last = entries[0], entries[-1]
     said = {
         "device": first.device,
@@ -79,7 +77,7 @@ def _device_key(args: argparse.Namespace) -> PublicKey:
 
 
 def _lines(paths: Sequence[Path]) -> list[bytes]:
-    """All lines, file by file in the order of their first seq."""
+    """All lines, file by file in the order of their first seq; `NotFound` when there is none."""
     found = [path for one in paths for path in (journal_files(one) if one.is_dir() else [one])]
     chains: list[tuple[int, list[bytes]]] = []
     for path in found:
@@ -88,6 +86,8 @@ def _lines(paths: Sequence[Path]) -> list[bytes]:
             chains.append((parse_line(lines[0]).seq if lines else 0, lines))
         except Integrity as error:
             raise Integrity(f"{path}: {error}") from None
+    if not any(lines for _seq, lines in chains):
+        raise NotFound("there is no line of a custody journal in what was named")
     return [line for _seq, lines in sorted(chains, key=lambda chain: chain[0]) for line in lines]
 
 

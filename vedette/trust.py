@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vedette import canonical, files
-from vedette.errors import Integrity
+from vedette.errors import Integrity, NotFound
 from vedette.fields import Fields
 from vedette.keys import PublicKey
 from vedette.sealed import Recipient, parse_recipient
@@ -53,7 +53,12 @@ class Trust:
 
 def load_trust(path: Path) -> Trust:
     """Read `trust.json`; `NotFound` when the device is not enrolled, `Integrity` when the file is damaged."""
-    return parse_trust(files.read(path, max_bytes=MAX_TRUST_BYTES))
+    try:
+        return parse_trust(files.read(path, max_bytes=MAX_TRUST_BYTES))
+    except NotFound:
+        raise NotFound(f"{path} is not there; a device gets it from `vedette central enrol`") from None
+    except Integrity as error:
+        raise Integrity(f"{path}: {error}") from None
 
 
 def parse_trust(data: bytes) -> Trust:

@@ -6,6 +6,7 @@ of the same plate is kept.  Whether the text can be read is decided in `ocr`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,8 @@ MAX_DETECTIONS = 32
 MIN_CONFIDENCE_PERMILLE = 250
 MAX_OVERLAP = 0.3
 PADDING_GREY = 114
+# Share of width and height that each of four overlapping quarters takes.
+QUARTER = 0.6
 
 Corners = tuple[tuple[float, float], ...]
 Box = tuple[float, float, float, float]
@@ -61,6 +64,30 @@ class Detector:
         inside = (luma.shape[1] * scale, luma.shape[0] * scale)
         return [_scaled(one, 1 / scale) for one in found if _centre_within(one, inside)]
 
+    def detect_closer(self, luma: NDArray[np.uint8]) -> list[Detection]:
+        """As `detect`, but in four overlapping quarters: for plates too small in a picture that had to be shrunk.
+
+        Empty where the picture is not larger than the model's input, since nothing is gained there.
+        """
+        height, width = luma.shape
+        if width <= self._model.width_px and height <= self._model.height_px:
+            return []
+        wide, tall = max(1, int(width * QUARTER)), max(1, int(height * QUARTER))
+        found: list[Detection] = []
+        for left, top in ((0, 0), (width - wide, 0), (0, height - tall), (width - wide, height - tall)):
+            part = np.ascontiguousarray(luma[top : top + tall, left : left + wide])
+            found.extend(_scaled(one, 1.0, left, top) for one in self.detect(part))
+        return distinct(sorted(found, key=lambda one: -one.confidence_permille))
+
+
+def distinct(found: Sequence[Detection]) -> list[Detection]:
+    """Of detections that overlap, the first only; no more than MAX_DETECTIONS."""
+    kept: list[Detection] = []
+    for one in found:
+        if all(overlap(one.box_px, other.box_px) < MAX_OVERLAP for other in kept):
+            kept.append(one)
+    return kept[:MAX_DETECTIONS]
+
 
 def fit(luma: NDArray[np.uint8], *, width_px: int, height_px: int) -> tuple[NDArray[np.uint8], float]:
     """The picture scaled into the upper left of (height_px, width_px), the rest grey; and the scale."""
@@ -79,12 +106,8 @@ def decode(heat: NDArray[np.float32], corners: NDArray[np.float32]) -> list[Dete
     peak = (sure == cv2.dilate(sure, np.ones((3, 3), dtype=np.uint8))) & (sure * 1000 >= MIN_CONFIDENCE_PERMILLE)
     rows, columns = np.nonzero(peak)
     order = np.argsort(-sure[rows, columns], kind="stable")[: 2 * MAX_DETECTIONS]
-    kept: list[Detection] = []
-    for index in order:
-        one = _detection(sure, corners, int(rows[index]), int(columns[index]))
-        if is_convex(one.corners_px) and all(overlap(one.box_px, other.box_px) < MAX_OVERLAP for other in kept):
-            kept.append(one)
-    return kept[:MAX_DETECTIONS]
+    found = (_detection(sure, corners, int(rows[index]), int(columns[index])) for index in order)
+    return distinct([one for one in found if is_convex(one.corners_px)])
 
 
 def _detection(sure: NDArray[np.float32], corners: NDArray[np.float32], row: int, column: int) -> Detection:
@@ -124,8 +147,8 @@ def _centre_within(detection: Detection, size: tuple[float, float]) -> bool:
     return 0 <= x < size[0] and 0 <= y < size[1]
 
 
-def _scaled(detection: Detection, factor: float) -> Detection:
+def _scaled(detection: Detection, factor: float, left: int = 0, top: int = 0) -> Detection:
     return Detection(
-        corners_px=tuple((x * factor, y * factor) for x, y in detection.corners_px),
+        corners_px=tuple((x * factor + left, y * factor + top) for x, y in detection.corners_px),
         confidence_permille=detection.confidence_permille,
     )

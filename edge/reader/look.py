@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.reader.detect import Detection, Detector
+from edge.reader.detect import MAX_OVERLAP, Detection, Detector, overlap
 from edge.reader.infer import Model
 from edge.reader.ocr import PlateReader, PlateText
 from edge.reader.registry import find_model
 
 Luma = NDArray[np.uint8]
 CROP_FRAME = 0.35
+CONFIDENT_PERMILLE = 400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +44,17 @@ class Looker:
         return cls(Detector(detector), PlateReader(reader), {file.name: file.sha256 for file in files})
 
     def look(self, luma: Luma) -> list[Look]:
-        """Every plate of a grey picture (height, width), the surest detection first."""
-        return [
-            Look(detection=detection, plate=self.reader.read(luma, detection.corners_px))
-            for detection in self.detector.detect(luma)
-        ]
+        """Every plate of a grey picture (height, width), the surest detection first.
+
+        Where nothing is read with confidence, the picture is looked at again from closer.
+        """
+        looks = self._read_all(luma, self.detector.detect(luma))
+        if any(look.plate is not None and look.plate.confidence_permille >= CONFIDENT_PERMILLE for look in looks):
+            return looks
+        return _better(looks + self._read_all(luma, self.detector.detect_closer(luma)))
+
+    def _read_all(self, luma: Luma, detections: list[Detection]) -> list[Look]:
+        return [Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in detections]
 
     def look_at_crop(self, luma: Luma) -> list[Look]:
         """The one plate of a picture that is already cut to it, tilted and with some room around as it may be."""
@@ -73,3 +80,13 @@ class Looker:
             )
             for one in found
         ]
+
+
+def _better(looks: list[Look]) -> list[Look]:
+    """Of looks at the same plate, the one that is read with the most confidence."""
+    order = sorted(looks, key=lambda look: -look.plate.confidence_permille if look.plate is not None else 1)
+    kept: list[Look] = []
+    for look in order:
+        if all(overlap(look.detection.box_px, other.detection.box_px) < MAX_OVERLAP for other in kept):
+            kept.append(look)
+    return kept

@@ -66,25 +66,24 @@ class PlateReader:
     def read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         """The plate between four corners of a grey picture (height, width), or None where no text fits."""
         corners = np.array(corners_px, dtype=np.float32)
-        rows = self._rows(luma, corners, FIRST_VIEW)
-        sure = _sure(rows)
-        if sure is not None:
-            return sure
-        weights = _weigh([rows])
-        first = _decide(weights)
-        if first is not None and first.confidence_permille >= ENOUGH_PERMILLE:
-            return first
-        looks = [rows]
+        looks = [self._rows(luma, corners, FIRST_VIEW)]
+        best = _settled(looks[0])
+        weights: dict[str, _Weight] = {}
         for views in MORE_VIEWS:
+            if _enough(best):
+                return best
             looks.extend(self._rows(luma, corners, view) for view in views)
             weights = _weigh(looks)
             best = _decide(weights)
-            if best is not None and best.confidence_permille >= ENOUGH_PERMILLE:
-                return best
-        if aspect(corners) < TWO_ROWS_BELOW_ASPECT:
-            upper, lower = (self._rows(luma, corners, view) for view in TWO_ROWS)
-            _add_two_rows(weights, upper, lower)
+        if _enough(best) or aspect(corners) >= TWO_ROWS_BELOW_ASPECT:
+            return best
+        upper, lower = (self._rows(luma, corners, view) for view in TWO_ROWS)
+        _add_two_rows(weights, upper, lower)
         return _decide(weights)
+
+    def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
+        """As `read`, but with one look only: for a video, where the next frame is the second look."""
+        return _settled(self._rows(luma, np.array(corners_px, dtype=np.float32), FIRST_VIEW))
 
     def read_crop(self, luma_crop: Luma) -> PlateText | None:
         """A picture (height, width) that is the plate itself and nothing else."""
@@ -102,6 +101,15 @@ class PlateReader:
 class _Weight:
     reading: grammar.Reading
     probability: float = 0.0
+
+
+def _enough(plate: PlateText | None) -> bool:
+    return plate is not None and plate.confidence_permille >= ENOUGH_PERMILLE
+
+
+def _settled(rows: ctc.Rows) -> PlateText | None:
+    """The likeliest plate text of one look."""
+    return _sure(rows) or _decide(_weigh([rows]))
 
 
 def _sure(rows: ctc.Rows) -> PlateText | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from sync.central.store import Store
 from vedette.errors import NotTrusted, Refused
 
 SEED, SECONDS = 1, 30
-
-
-def clips() -> Path:
-    from_environment = __import__("os").environ.get("VEDETTE_DATA")
-    data = Path(from_environment) if from_environment else Path(__file__).parents[3] / "shared" / "data"
-    return data / "video"
+OPEN_JS = """
+import { Decrypter } from "age-encryption";
+import { readFileSync, writeFileSync } from "node:fs";
+const [identity, from, to] = process.argv.slice(1);
+const decrypter = new Decrypter();
+decrypter.addIdentity(identity);
+writeFileSync(to, await decrypter.decrypt(readFileSync(from)));
+"""
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -97,20 +100,61 @@ def test_evidence_of_a_drive_opens_and_verifies_as_anybody_can(driven: tuple[Sta
 
 def test_evidence_stays_shut_for_another_key(driven: tuple[Stage, Figures], tmp_path: Path) -> None:
     stage, _figures = driven
-    store = Store(stage.central)
-    row = store.items(kind="segment", limit=1)[0]
-    sealed = tmp_path / f"{row.item}.segment.age"
-    with store.blobs.open(row.sealed_sha256) as blob:
-        sealed.write_bytes(blob.read())
-    store.close()
-    vedette("key", "generate", "-o", tmp_path / "other.identity")
+    sealed = sealed_segment(stage, tmp_path)
+    vedette("key", "generate", tmp_path / "other.identity")
     refused = run("evidence", "open", sealed, "--identity", tmp_path / "other.identity", "-o", tmp_path / "out.mp4")
     assert refused.returncode == NotTrusted.exit_code
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_hit_on_a_real_clip_is_one_hit_at_the_centre(tmp_path: Path) -> None:
-    clip = clips() / "uk_street_one_car.mp4"
+def sealed_segment(stage: Stage, to: Path) -> Path:
+    store = Store(stage.central)
+    try:
+        row = store.items(kind="segment", limit=1)[0]
+        with store.blobs.open(row.sealed_sha256) as blob:
+            path = to / f"{row.item}.segment.age"
+            path.write_bytes(blob.read())
+    finally:
+        store.close()
+    return path
+
+
+def test_recorders_segment_opens_in_another_age_tool_to_the_same_bytes(
+    driven: tuple[Stage, Figures], npm_age: Path, tmp_path: Path
+) -> None:
+    """SF-1."""
+    stage, _figures = driven
+    sealed, identity = sealed_segment(stage, tmp_path), stage.escrow / "evidence.identity"
+    secret = next(line for line in identity.read_text().splitlines() if not line.startswith("#"))
+    command = ["node", "--input-type=module", "-e", OPEN_JS, "--", secret, str(sealed), str(tmp_path / "theirs.mp4")]
+    subprocess.run(command, cwd=npm_age, capture_output=True, timeout=60, check=True)
+    vedette("evidence", "open", sealed, "--identity", identity, "-o", tmp_path / "ours.mp4")
+    assert (tmp_path / "theirs.mp4").read_bytes() == (tmp_path / "ours.mp4").read_bytes()
+
+
+def test_opened_segment_is_an_ordinary_mp4(driven: tuple[Stage, Figures], tmp_path: Path) -> None:
+    if shutil.which("ffprobe") is None:
+        pytest.skip("ffprobe is not installed (apt install ffmpeg)")
+    stage, _figures = driven
+    sealed = sealed_segment(stage, tmp_path)
+    vedette("evidence", "open", sealed, "--identity", stage.escrow / "oversight.identity", "-o", tmp_path / "out.mp4")
+    probe = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-count_frames",
+        "-show_entries",
+        "stream=codec_name,width,height,nb_read_frames",
+    ]
+    done = subprocess.run([*probe, "-of", "json", tmp_path / "out.mp4"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    stream = json.loads(done.stdout)["streams"][0]
+    assert (stream["codec_name"], stream["width"], stream["height"]) == ("h264", 1280, 720)
+    assert int(stream["nb_read_frames"]) > 25
+
+
+def test_hit_on_a_real_clip_is_one_hit_at_the_centre(data: Path, tmp_path: Path) -> None:
+    clip = data / "video" / "uk_street_one_car.mp4"
     if not clip.is_file():
         pytest.skip(f"the clip {clip.name} is not here (set VEDETTE_DATA)")
     done = run(

@@ -1,6 +1,7 @@
 """The command: errors become one line and an exit code."""
 
 import argparse
+import errno
 import subprocess
 import sys
 
@@ -31,6 +32,29 @@ def test_command_returns_the_errors_own_code_and_one_line(
     monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err == "vedette: the clip a.mp4 is not there; name another\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "store.db"), 1, "store.db: No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
+        (FileExistsError(errno.EEXIST, "File exists", "a", None, "b"), 1, "a and b: File exists"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a/b"), 3, "a/b: No such file or directory"),
+        (TimeoutError(), 1, "TimeoutError"),
+    ],
+)
+def test_command_says_what_the_machine_refused_without_a_traceback(
+    error: OSError, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_args: argparse.Namespace) -> int:
+        raise error
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == f"vedette: {said}\n"
 
 
 def test_command_shows_help_and_returns_usage_when_no_verb_is_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,8 @@ def test_config_names_the_nearest_key_when_one_is_unknown(tmp_path: Path) -> Non
         ('[device]\nid = "car-1"\ndata = "."\n[recorder]\nmode = "off"\n', "continuous, standby"),
         ('[device]\nid = "car-1"\ndata = "."\n[reader]\nmin_looks = 1\n', "from 2"),
         ("device = 5\n", "expected a table"),
+        ('[device]\nid = "car-1"\ndata = "a\\u0000"\n', "zero character"),
+        ('[device]\nid = "car-1"\ndata = "."\n[camera]\nsource = "a\\u0000"\n', "zero character"),
     ],
 )
 def test_config_says_what_is_wrong_when_a_value_is(tmp_path: Path, text: str, said: str) -> None:
@@ -56,6 +58,12 @@ def test_config_is_refused_when_it_is_missing_or_not_toml(tmp_path: Path) -> Non
         config.load_device(tmp_path / "device.toml")
     with pytest.raises(Refused, match="not TOML"):
         config.load_device(written(tmp_path, "[device"))
+
+
+@pytest.mark.parametrize("text", ["[device", "a = " + "[" * 5000, "a = " + "9" * 5000], ids=["cut", "deep", "long"])
+def test_config_is_refused_when_its_toml_is_hostile(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refused, match="not TOML"):
+        config.load_device(written(tmp_path, text))
 
 
 def keys_of(kind: type) -> set[str]:

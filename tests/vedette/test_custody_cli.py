@@ -100,6 +100,11 @@ def test_verify_takes_the_device_s_key_from_a_bundle_when_the_centre_vouches_for
     assert run("verify", tmp_path / "journal.jsonl", *keys) == 0
 
 
+def test_show_finds_nothing_when_the_folder_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no line"):
+        run("show", tmp_path)
+
+
 def test_show_prints_a_table_when_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", folder) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -12,8 +12,6 @@ import pytest
 from vedette.age_stream import CHUNK_BYTES
 from vedette.sealed import HybridIdentity, X25519Identity, open_sealed, seal
 
-NPM_PACKAGE = "age-encryption@0.3.1"
-NPM_FOLDER = Path(__file__).parents[2] / "build" / "npm"
 OPEN_JS = """
 import { Decrypter } from "age-encryption";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -38,21 +36,6 @@ SIZES = [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1]
 CONTENT = os.urandom(max(SIZES))
 
 needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age is not installed (apt install age)")
-
-
-@pytest.fixture(scope="module")
-def npm_age() -> Path:
-    """A folder in which node finds the package; kept between runs under build/npm."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed (apt install nodejs npm)")
-    if not (NPM_FOLDER / "node_modules" / "age-encryption").is_dir():
-        NPM_FOLDER.mkdir(parents=True, exist_ok=True)
-        (NPM_FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
-        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", NPM_PACKAGE]
-        done = subprocess.run(install, cwd=NPM_FOLDER, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install {NPM_PACKAGE}: {done.stderr.strip()[:200]}")
-    return NPM_FOLDER
 
 
 def run_node(folder: Path, script: str, *arguments: str | Path) -> str:

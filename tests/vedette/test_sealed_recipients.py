@@ -166,7 +166,7 @@ def test_sealed_file_says_it_is_sealed_to_others_when_no_key_fits() -> None:
     with pytest.raises(NoMatch, match="sealed to others") as refusal:
         open_sealed(seal(b"x", [HYBRID.recipient]), [CLASSIC, HybridIdentity.generate()])
 
-    assert refusal.value.exit_code == 1
+    assert refusal.value.exit_code == 11
 
 
 @pytest.mark.parametrize("body_bytes", [0, 1, 47, 48, 49, 96])

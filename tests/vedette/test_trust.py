@@ -62,3 +62,14 @@ def test_trust_is_refused_when_a_field_is_missing(name: str) -> None:
 def test_trust_says_when_a_device_is_not_enrolled(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         load_trust(tmp_path / "trust.json")
+
+
+def test_trust_says_what_to_do_when_the_device_is_not_enrolled(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="central enrol"):
+        load_trust(tmp_path / "trust.json")
+
+
+def test_trust_names_its_file_when_it_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("plate,region\n")
+    with pytest.raises(Integrity, match=r"list\.csv: a record is not JSON"):
+        load_trust(tmp_path / "list.csv")

@@ -108,3 +108,25 @@ def test_a_reader_is_no_detector() -> None:
 def test_a_grey_picture_holds_no_plate(size: tuple[int, int]) -> None:
     detector = Detector(Model.load(find_model("detector").path, threads=1))
     assert detector.detect(np.full(size, 128, dtype=np.uint8)) == []
+
+
+def test_a_picture_no_larger_than_the_input_is_not_looked_at_closer() -> None:
+    detector = Detector(Model.load(find_model("detector").path, threads=1))
+    assert detector.detect_closer(np.full((384, 512), 128, dtype=np.uint8)) == []
+
+
+def test_closer_looks_cover_the_whole_picture_and_put_plates_back_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = Detector(Model.load(find_model("detector").path, threads=1))
+    seen = np.zeros((1000, 1600), dtype=int)
+    marks = np.arange(1_600_000, dtype=np.uint32).reshape(1000, 1600)
+
+    def one_plate(part: NDArray[np.uint32]) -> list[Detection]:
+        top, left = divmod(int(part[0, 0]), 1600)
+        seen[top : top + part.shape[0], left : left + part.shape[1]] += 1
+        corners = ((10.0, 20.0), (60.0, 20.0), (60.0, 32.0), (10.0, 32.0))
+        return [Detection(corners_px=corners, confidence_permille=600 - top - left // 4)]
+
+    monkeypatch.setattr(detector, "detect", one_plate)
+    found = detector.detect_closer(marks)  # type: ignore[arg-type]
+    assert (seen > 0).all() and seen.max() == 4
+    assert [one.box_px[:2] for one in found] == [(10, 20), (650, 20), (10, 420), (650, 420)]

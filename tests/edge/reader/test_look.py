@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from edge.reader.detect import overlap
-from edge.reader.look import Looker
+from edge.reader.detect import Detection, overlap
+from edge.reader.look import Look, Looker, Luma, _better
+from edge.reader.ocr import PlateText
 from models.train import data
 
 MINIMUM_OF_TEN = 8
@@ -57,6 +59,29 @@ def test_real_crops_are_read(looker: Looker, held_out: list[data.Photo]) -> None
 def test_the_same_picture_gives_the_same_answer(looker: Looker, held_out: list[data.Photo]) -> None:
     luma = data.luma_of(held_out[0].path)
     assert looker.look(luma) == looker.look(luma) == Looker.load(threads=1).look(luma)
+
+
+def test_a_small_plate_in_a_large_picture_is_found_from_closer(looker: Looker, held_out: list[data.Photo]) -> None:
+    photo = next(p for p in held_out if p.folder == "br_scenes" and any(_read(looker, data.luma_of(p.path), p)))
+    small = cv2.resize(data.luma_of(photo.path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    wide = np.full((1440, 2560), 110, dtype=np.uint8)
+    wide[700 : 700 + small.shape[0], 300 : 300 + small.shape[1]] = small
+    assert looker.detector.detect_closer(wide)
+    assert any(_read(looker, wide, photo))
+
+
+def _read(looker: Looker, luma: Luma, photo: data.Photo) -> list[bool]:
+    return [look.plate is not None and look.plate.text == photo.text for look in looker.look(luma)]
+
+
+def test_one_plate_is_shown_once_however_often_it_was_looked_at() -> None:
+    def seen(text: str, confidence: int, left: float) -> Look:
+        corners = ((left, 0.0), (left + 50, 0.0), (left + 50, 12.0), (left, 12.0))
+        plate = PlateText(text=text, text_ascii=text, region="", confidence_permille=confidence, alternatives=())
+        return Look(detection=Detection(corners_px=corners, confidence_permille=500), plate=plate)
+
+    kept = _better([seen("A1", 300, 0.0), seen("AB1", 700, 4.0), seen("C2", 100, 200.0)])
+    assert [look.plate.text for look in kept if look.plate] == ["AB1", "C2"]
 
 
 def test_a_crop_of_nothing_gives_one_look_that_is_not_sure(looker: Looker) -> None:

@@ -48,6 +48,18 @@ def test_a_turned_plate_is_read_by_its_corners(reader: PlateReader) -> None:
     assert plate is not None and plate.text == "LS15EBC"
 
 
+def test_a_glance_reads_a_plain_plate_with_one_run_of_the_model(
+    reader: PlateReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    real = reader._model.run_real
+    monkeypatch.setattr(reader._model, "run_real", lambda picture: (runs.append(1), real(picture))[1])
+    plate = reader.glance(lettered("LS15 EBC"), ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0)))
+    assert plate is not None and plate.text == "LS15EBC"
+    reader.glance(np.full((48, 160), 200, dtype=np.uint8), ((0.0, 0.0), (160.0, 0.0), (160.0, 48.0), (0.0, 48.0)))
+    assert len(runs) == 2
+
+
 def test_a_blank_plate_is_not_read_with_confidence(reader: PlateReader) -> None:
     plate = reader.read_crop(np.full((48, 160), 200, dtype=np.uint8))
     assert plate is None or plate.confidence_permille < 400
