@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.camera import open_camera
-from edge.camera import open_camera
 from simulator import world
 from simulator.report import Figures, Progress, gather
 from simulator.stage import ON_START, Scene, Stage
 from vedette import spool
 from vedette.clock import SystemClock, iso
-from vedette.config import CameraSection
 from vedette.config import CameraSection
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused

@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import sqlite3
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from vedette import __version__
-from vedette.errors import NotFound, Refused, VedetteError
+from vedette.errors import Integrity, NotFound, Refused, VedetteError
 
 GROUP = "vedette.commands"
 OWN = frozenset({"vedette", "edge", "sync", "simulator", "models"})
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"vedette: {_of_the_machine(error)}", file=sys.stderr)
         return NotFound.exit_code if isinstance(error, FileNotFoundError) else Refused.exit_code
+    except sqlite3.DatabaseError as error:
+        print(f"vedette: {_of_the_database(error)}", file=sys.stderr)
+        return Refused.exit_code if isinstance(error, sqlite3.OperationalError) else Integrity.exit_code
     except KeyboardInterrupt:
         return 130
 
@@ -52,6 +56,12 @@ def _of_the_machine(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     return f"{names}: {reason}" if names else reason
+
+
+def _of_the_database(error: sqlite3.DatabaseError) -> str:
+    if isinstance(error, sqlite3.OperationalError):
+        return f"the database was not read or written: {error}; see that its disk has space and nothing holds it"
+    return f"the database is damaged: {error}; restore it from a copy"
 
 
 def build_parser(asked: str = "") -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ fed only after a step has returned, so a service that hangs is restarted. Protoc
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -77,12 +78,17 @@ def notify(state: str) -> None:
 
 
 def write_status(run_dir: Path, name: str, counters: Counters) -> None:
-    """Leave `counters` where `vedette device status` and the demo find them; never a plate, a position, an officer."""
+    """Leave `counters` where `vedette device status` and the demo find them; never a plate, a position, an officer.
+
+    A disk that does not take them is no reason for a service to stop: the older ones stay, and their time tells.
+    """
+    data = canonical.dumps(dict(counters))
     status = run_dir / "status"
-    status.mkdir(parents=True, exist_ok=True)
     beside = status / f".{name}.tmp"
-    beside.write_bytes(canonical.dumps(dict(counters)))
-    os.replace(beside, status / f"{name}.json")
+    with contextlib.suppress(OSError):
+        status.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        os.replace(beside, status / f"{name}.json")
 
 
 def read_status(run_dir: Path, name: str) -> dict[str, int | str | bool | None]:

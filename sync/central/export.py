@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sync.central.rows import ItemRow
 from sync.central.store import Store
 from vedette import bundle, config
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
-from vedette.sealed import Identity, SealedReader
+from vedette.sealed import Identity, SealedReader, recover
 
 _PIECE_BYTES = 1 << 20
 
@@ -99,9 +100,18 @@ def _opened(store: Store, row: ItemRow, identities: Sequence[Identity]) -> Itera
     descriptor = os.memfd_create("opened", os.MFD_CLOEXEC)
     try:
         with store.blobs.open(row.sealed_sha256) as source, os.fdopen(os.dup(descriptor), "wb") as sink:
-            reader = SealedReader(source, identities)
-            while piece := reader.read(_PIECE_BYTES):
+            for piece in _pieces(source, identities, complete=row.complete):
                 sink.write(piece)
         yield Path(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
+
+
+def _pieces(source: BinaryIO, identities: Sequence[Identity], *, complete: bool) -> Iterator[bytes]:
+    """The plain bytes; of a recording that was cut, every whole chunk up to the cut."""
+    if not complete:
+        yield from recover(source, identities)
+        return
+    reader = SealedReader(source, identities)
+    while piece := reader.read(_PIECE_BYTES):
+        yield piece

@@ -141,6 +141,7 @@ def test_item_is_deleted_with_its_manifest_when_its_receipt_is_right(bench: Benc
 
 
 def test_nothing_is_deleted_when_there_is_no_receipt(bench: Bench):
+    """SP-6."""
     item = bench.item()
     for _ in range(5):
         bench.step()
@@ -243,7 +244,7 @@ def test_receipt_with_a_name_that_is_no_item_is_reported(bench: Bench):
 
 @pytest.mark.parametrize("operations", range(1, 12))
 def test_deletion_is_finished_by_the_next_run_when_the_power_goes_in_it(bench: Bench, monkeypatch, operations: int):
-    """SP-6: whatever was left, the next run finishes it, and custody says so."""
+    """SP-6. SP-6: whatever was left, the next run finishes it, and custody says so."""
     item = bench.item()
     bench.receipt(item)
     count = iter(range(operations))

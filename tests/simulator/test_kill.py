@@ -10,7 +10,7 @@ from pathlib import Path
 from simulator import demo
 from simulator.checks import account_for
 from simulator.report import gather
-from simulator.stage import Stage
+from simulator.stage import Stage, vedette
 from sync.central.store import Store
 from vedette.daemon import read_status
 
@@ -76,5 +76,10 @@ def test_every_second_is_accounted_for_when_every_process_is_killed(
         assert [chain.problem for chain in store.chains()] == [None] * len(store.chains())
         hits = store.hits(limit=500)
         assert len({hit.text for hit in hits}) == len(hits)
+        cut = [row.item for row in items if not row.complete]
     finally:
         store.close()
+    assert len(cut) == 1
+    bundle = tmp_path / "cut.zip"
+    vedette("evidence", "export", stage.central, cut[0], "-o", bundle, "--identity", stage.escrow / "evidence.identity")
+    assert json.loads(vedette("evidence", "verify", bundle, "--json"))["ok"] is True

@@ -58,7 +58,9 @@ def test_a_region_is_named_only_where_the_shape_fits_no_other(text: str, region:
 
 
 def test_widespread_shapes_come_before_rare_ones_and_those_before_unknown_ones() -> None:
-    priors = [reading.prior for text in ("ABC1234", "AB1C2D", "AB1234CD", "1A1A1A1", "AB1") if (reading := reading_of(text))]
+    priors = [
+        reading.prior for text in ("ABC1234", "AB1C2D", "AB1234CD", "1A1A1A1", "AB1") if (reading := reading_of(text))
+    ]
     assert priors == sorted(priors, reverse=True)
     assert len(set(priors)) == 5
 

@@ -40,7 +40,7 @@ def frames_in(sealed: Path, identity: object) -> int:
 
 
 def test_cut_segment_becomes_an_incomplete_item_when_the_recorder_starts_again(device, bench, identity):
-    """RE-12."""
+    """SP-9. RE-12."""
     part = died(bench(segment_s=60), after=55)
     two = bench(segment_s=60)
     (item,) = device.items()
@@ -63,6 +63,7 @@ def test_cut_segments_item_agrees_with_custody_when_it_was_recovered(device, ben
 
 
 def test_gap_reaches_from_the_last_proven_moment_when_recording_begins_again(device, bench):
+    """SP-9."""
     one = bench(segment_s=60)
     died(one, after=55)
     one.clock.advance(4_000_000)
@@ -97,6 +98,7 @@ def test_tail_behind_the_last_chunk_is_cut_off_when_it_is_torn(device, bench):
 
 
 def test_segment_is_complete_when_the_run_died_after_the_journal_closed_it(device, bench, monkeypatch):
+    """SP-8."""
     one = bench(segment_s=60)
     one.steps(50)
     with monkeypatch.context() as patch:
@@ -147,6 +149,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def test_file_goes_to_quarantine_when_its_bytes_are_not_those_of_the_checkpoint(device, bench):
+    """SP-10."""
     part = died(bench(segment_s=60), after=55)
     flip(part, 100_000)
     two = bench(segment_s=60)
@@ -257,6 +260,7 @@ def test_standby_does_not_go_on_when_it_was_stopped_while_the_disk_was_full(devi
 
 
 def test_second_recovery_finds_nothing_to_do(device, bench):
+    """SP-10."""
     died(bench(segment_s=60), after=55)
     bench(segment_s=60).close()
     before = sorted(path.name for path in (device.folder / "spool" / "segment").iterdir())
