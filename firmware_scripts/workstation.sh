@@ -44,7 +44,7 @@ packages() {
 
 environment() {
     [ -x "$1/bin/python" ] || python3 -m venv "$1" || { say "python3 -m venv $1 failed"; exit 1; }
-    "$1/bin/python" -m pip install -q --disable-pip-version-check --upgrade pip
+    "$1/bin/python" -m pip install -qq --disable-pip-version-check --upgrade pip
 }
 
 case "${1:-} ${2:-}" in
@@ -54,13 +54,13 @@ case "${1:-} ${2:-}" in
     "python "?*)
         say "preparing the Python environment $2 (once)"
         environment "$2"
-        "$2/bin/python" -m pip install -q --disable-pip-version-check -e '.[dev]'
+        "$2/bin/python" -m pip install -qq --disable-pip-version-check -e '.[dev]'
         ;;
     "training "?*)
         environment "$2"
         # The CPU build first: a plain "torch" from the index may bring several GB of GPU libraries.
-        "$2/bin/python" -m pip install -q --disable-pip-version-check torch==2.13.0
-        "$2/bin/python" -m pip install -q --disable-pip-version-check -e '.[train]'
+        "$2/bin/python" -m pip install -qq --disable-pip-version-check torch==2.13.0
+        "$2/bin/python" -m pip install -qq --disable-pip-version-check -e '.[train]'
         ;;
     *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

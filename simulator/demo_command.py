@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
 from pathlib import Path
@@ -70,13 +71,16 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _where(folder: Path, password: str) -> str:
+    name = Path(sys.argv[0]).name
+    command = os.path.relpath(sys.argv[0]) if name == "vedette" else "vedette"
     return (
         f"Everything lies in {folder}. To look at it:\n"
-        f"  vedette central run --config {folder}/central/central.toml   the centre and its page, whose address is in\n"
-        f"                      {folder}/central/run/ports.json; user {USER}, password {password}\n"
-        f"  vedette evidence list {folder}/central                       what is there\n"
-        f"  vedette evidence export {folder}/central ITEM -o case.zip --identity {folder}/escrow/evidence.identity\n"
-        f"  vedette evidence verify case.zip                             as anybody can"
+        f"  {command} central run --config {folder}/central/central.toml\n"
+        f"      the centre and its page (its address is in {folder}/central/run/ports.json;\n"
+        f"      user {USER}, password {password}, key {folder}/escrow/evidence.identity)\n"
+        f"  {command} evidence list {folder}/central\n"
+        f"  {command} evidence export {folder}/central ITEM -o case.zip --identity {folder}/escrow/evidence.identity\n"
+        f"  {command} evidence verify case.zip"
     )
 
 

@@ -100,6 +100,7 @@ class Central:
         if ports != self._ports:
             files.replace(self._config.run / PORTS, json.dumps(ports, sort_keys=True).encode())
             self._ports = ports
+            _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
 
     def _link(self) -> PahoLink:
         keys, broker = self._config.keys, self._config.broker
@@ -121,6 +122,13 @@ def run(config: CentralConfig) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     clock = SystemClock()
     return daemon.run(Central(config, clock), clock=clock)
+
+
+def _page(run: Path) -> str:
+    try:
+        return str(json.loads((run / WEB_ADDRESS).read_bytes())["url"])
+    except (OSError, ValueError, KeyError):
+        return "no address yet"
 
 
 def _web_port(run: Path, pid: int | None) -> int | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import sqlite3
 import subprocess
 import sys
 
@@ -55,6 +56,26 @@ def test_command_says_what_the_machine_refused_without_a_traceback(
     monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err == f"vedette: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), 1, "the database was not read or written: database or"),
+        (sqlite3.DatabaseError("file is not a database"), 10, "the database is damaged: file is not a database"),
+    ],
+)
+def test_command_says_what_a_database_refused_without_a_traceback(
+    error: sqlite3.Error, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_args: argparse.Namespace) -> int:
+        raise error
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err.startswith(f"vedette: {said}")
 
 
 def test_command_shows_help_and_returns_usage_when_no_verb_is_given(capsys: pytest.CaptureFixture[str]) -> None:

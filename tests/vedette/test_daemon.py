@@ -78,3 +78,10 @@ def test_status_is_read_back_when_written_and_empty_when_damaged(tmp_path: Path)
     (tmp_path / "status" / "recorder.json").write_bytes(b"{")
     assert daemon.read_status(tmp_path, "recorder") == {}
     assert daemon.read_status(tmp_path, "keeper") == {}
+
+
+def test_status_stays_the_older_one_when_the_disk_takes_none(tmp_path: Path) -> None:
+    daemon.write_status(tmp_path, "keeper", {"deleted": 1})
+    (tmp_path / "status" / ".keeper.tmp").mkdir()
+    daemon.write_status(tmp_path, "keeper", {"deleted": 2})
+    assert daemon.read_status(tmp_path, "keeper") == {"deleted": 1}
