@@ -18,7 +18,7 @@ from pathlib import Path
 from vedette import __version__, daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
 from vedette.config import DeviceConfig
-from vedette.custody import Journal, drop_sealed, seal_closed
+from vedette.custody import Journal, NoRoom, drop_sealed, seal_closed
 from vedette.errors import NotTrusted, Refused, VedetteError
 from vedette.keys import SigningKey
 from vedette.records import KINDS, MAX_RECORD_BYTES, Receipt, keyring, open_manifest, open_receipt
@@ -43,7 +43,7 @@ class Counts:
 
 
 def open_keeper(config: DeviceConfig, clock: Clock | None = None) -> KeeperService:
-    """The keeper of the device that `config` describes; NotFound when the device is not enrolled."""
+    """The keeper of the device that `config` describes; NotFound when it is not enrolled, Refused when one runs."""
     key = SigningKey.load(config.keys / "sign.pem")
     return KeeperService(config, clock or SystemClock(), trust=load_trust(config.trust), key=key)
 
@@ -63,7 +63,7 @@ class KeeperService:
         spool.make_folders(config.spool)
         config.receipts.mkdir(parents=True, exist_ok=True, mode=0o750)
         # On a disk without one free byte no journal can begin; deleting for a receipt makes room for it.
-        with suppress(Refused):
+        with suppress(NoRoom):
             self._say("keeper.ready", None, {"receipts": sum(1 for _ in self._receipts())})
 
     def step(self, now_us: int) -> float:

@@ -200,7 +200,11 @@ def _open(path: Path) -> sqlite_utils.Database:
         _log.warning("the outbox's index %s is rebuilt from the spool: %s", path, error)
         for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
             name.unlink(missing_ok=True)
+    try:
         return _connect(path)
+    except sqlite3.OperationalError as error:
+        _log.warning("the outbox's index %s cannot be kept, this run has it in memory: %s", path, error)
+        return _connect(Path(":memory:"))
 
 
 def _connect(path: Path) -> sqlite_utils.Database:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
 from sync.holdings import Holdings
@@ -12,6 +13,7 @@ from sync.outbox import Network, Outbox, refused_items
 from sync.paho_link import LinkConfig, PahoLink
 from sync.sender import Sender
 from sync.uplink import Uplink, UplinkParts
+from sync.uplink_journal import UplinkJournal
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
 from vedette import cli, daemon, spool
@@ -80,7 +82,7 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
             holdings=holdings,
             sender=Sender(holdings.check_receipt, window=uplink.window, part_size=uplink.part_kib * 1024),
             intake=intake,
-            journal=_journal(config, clock),
+            journal=UplinkJournal(partial(_journal, config, clock)),
             report=report,
             network=Network(allow_bulk=uplink.allow_bulk),
         )

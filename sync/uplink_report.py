@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync.outbox import Outbox
+from sync.uplink_journal import UplinkJournal
 from vedette import __version__, daemon
 from vedette.clock import Clock, uuid7
-from vedette.custody import Journal, seal_closed
+from vedette.custody import seal_closed
 from vedette.errors import VedetteError
 from vedette.sealed import Recipient
 from vedette.wire import MAX_COUNTERS, Birth, Status
@@ -108,15 +109,16 @@ class UplinkReport:
                     counters[f"{service}.{name}"[:100]] = int(value)
         return Status(utc_us=self.clock.utc_us(), counters=counters)
 
-    def seal_journal(self, journal: Journal, now_us: int) -> None:
+    def seal_journal(self, journal: UplinkJournal, now_us: int) -> None:
         """Copy closed custody into the spool, and close what has new lines now and then."""
         if not self._due("seal", now_us, SEAL_EVERY_US):
             return
-        if self.journalled:
-            journal.roll()
-            self.journalled = False
         try:
-            seal_closed(journal, self.spool_root, self.recipients, software=SOFTWARE)
+            opened = journal.opened()
+            if self.journalled:
+                opened.roll()
+                self.journalled = False
+            seal_closed(opened, self.spool_root, self.recipients, software=SOFTWARE)
         except (VedetteError, OSError) as error:
             self.trouble(f"custody is not sealed yet: {error}")
 

@@ -26,9 +26,13 @@ from vedette.errors import Refused
 from vedette.keys import SigningKey
 
 __all__ = [
-    "MAX_FILE_ENTRIES", "Entry", "Journal",
+    "MAX_FILE_ENTRIES", "Entry", "Journal", "NoRoom",
     "check_segment", "drop_sealed", "seal_closed", "split_lines", "verify_chain",
 ]  # fmt: skip
+
+
+class NoRoom(Refused):
+    """The disk takes no line; the journal is as it was before, and the call may be repeated."""
 
 
 class Journal:
@@ -54,7 +58,7 @@ class Journal:
     def open(cls, folder: Path, *, service: str, device: str, key: SigningKey, clock: Clock) -> Journal:
         """Continue (or begin) the journal in `folder`: mends its tail and appends `service.started`.
 
-        Raises Refused when another process writes this journal or the disk takes no line.
+        Raises Refused when another process writes this journal, `NoRoom` when the disk takes no line.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         journal = cls(folder, service=service, device=device, key=key, clock=clock)
@@ -74,8 +78,7 @@ class Journal:
     def append(self, event: str, item: str | None = None, detail: Mapping[str, DetailValue] | None = None) -> Entry:
         """Sign, write and fsync one line; the entry is durable on return.
 
-        Raises Refused when the disk does not take it (the journal is then as before, and the call may be repeated),
-        Integrity when event or detail break the spec.
+        Raises `NoRoom` when the disk does not take it, Integrity when event or detail break the spec.
         """
         quality = self.clock.quality()
         unsigned = Entry(
@@ -155,7 +158,7 @@ class Journal:
             self._size += len(entry.line) + 1
         except OSError as error:
             self._take_back()
-            raise Refused(f"custody journal {self.folder}: the disk takes no line ({error.strerror})") from None
+            raise NoRoom(f"custody journal {self.folder}: the disk takes no line ({error.strerror})") from None
 
     def _begin_file(self, seq: int) -> None:
         path = self.folder / f"{seq:012d}.jsonl"

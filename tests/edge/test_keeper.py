@@ -20,7 +20,7 @@ from vedette.config import CameraSection
 from vedette.custody import Journal, seal_closed
 from vedette.custody_entry import Entry, parse_line
 from vedette.daemon import read_status
-from vedette.errors import NotFound
+from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, RECEIPT, Manifest, Receipt, sign_record
 from vedette.sealed import HybridIdentity
@@ -326,4 +326,9 @@ def test_keepers_own_journal_is_sealed_when_it_stops(bench: Bench):
 def test_keeper_is_not_opened_when_the_device_is_not_enrolled(bench: Bench):
     (bench.folder / "trust.json").unlink()
     with pytest.raises(NotFound, match=r"trust\.json"):
+        open_keeper(config.load_device(bench.folder / "device.toml"), bench.clock)
+
+
+def test_keeper_is_not_opened_when_another_one_is_at_work(bench: Bench):
+    with pytest.raises(Refused, match="another process"):
         open_keeper(config.load_device(bench.folder / "device.toml"), bench.clock)

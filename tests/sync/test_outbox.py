@@ -217,6 +217,14 @@ def test_outbox_goes_on_when_its_database_cannot_be_written(root: Path, database
     assert outbox.items == {}
 
 
+def test_outbox_lives_in_memory_when_the_disk_takes_no_database(root: Path, tmp_path: Path) -> None:
+    """WI-33: also at the start, here because its folder is not there."""
+    item = put(root, "hit", 0)
+    outbox = Outbox(tmp_path / "none" / "outbox.db", root)
+    assert outbox.refresh(1) == [item]
+    outbox.close()
+
+
 def test_refused_items_are_none_when_there_is_no_index(database: Path) -> None:
     """WI-33."""
     assert refused_items(database) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from sync.uplink_commands import make_uplink
 from vedette import canonical, daemon, files, records, spool, topics, watchlist, wire
 from vedette.clock import SystemClock, uuid7
 from vedette.config import DeviceConfig, load_device
+from vedette.custody import Journal
 from vedette.errors import Refused
 from vedette.keys import PublicKey, SigningKey
 from vedette.records import Manifest, Receipt, sign_record
@@ -305,7 +307,7 @@ def test_uplink_brings_an_item_to_the_centre_and_keeps_its_receipt(world: World,
 
 def test_uplink_sends_a_hit_before_the_bulk_that_is_under_way(world: World) -> None:
     """WI-30. WI-31."""
-    bulk = [world.put("segment", 4, 120 * PART) for _ in range(3)]
+    bulk = [world.put("segment", 4, 600 * PART) for _ in range(3)]
     world.start()
     world.drive(lambda: len(world.centre.parts) > 20)
     hit = world.put("hit", 0, 3 * PART)
@@ -585,6 +587,22 @@ def test_uplink_refuses_to_start_twice(world: World) -> None:
     world.start()
     with pytest.raises(Refused, match="another process"):
         make_uplink(world.config, CLOCK)
+
+
+def test_uplink_sends_when_its_journal_takes_no_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WI-33: sending is what empties a full disk; custody begins when there is space."""
+
+    def full(_journal: Journal, _seq: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Journal, "_begin_file", full)
+    item = world.put("hit", 0, 100)
+    world.start()
+    world.drive(world.receipt(item).exists)
+    assert world.journal() == []
+    monkeypatch.undo()
+    world.stop()
+    assert [entry["event"] for entry in world.journal()] == ["service.started", "service.stopped"]
 
 
 def test_uplink_deletes_no_evidence_when_everything_is_receipted(world: World) -> None:
