@@ -27,14 +27,19 @@ Nouns = Any  # argparse's own class for sub-parsers is private and generic only 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 2 usage, else the error's own (see `vedette.errors`)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser(words[0] if words else "")
-    args = parser.parse_args(words)
-    run = getattr(args, "run", None)
-    if run is None:
-        getattr(args, "help_parser", parser).print_help(sys.stderr)
-        return 2
     try:
+        parser = build_parser(words[0] if words else "")
+        args = parser.parse_args(words)
+        run = getattr(args, "run", None)
+        if run is None:
+            getattr(args, "help_parser", parser).print_help(sys.stderr)
+            return 2
         return int(run(args) or 0)
+    except ModuleNotFoundError as error:
+        if not _is_others(error):
+            raise
+        print(f"vedette: {_lacks(error.name)}", file=sys.stderr)
+        return NotFound.exit_code
     except VedetteError as error:
         print(f"vedette: {error}", file=sys.stderr)
         return error.exit_code
@@ -49,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Refused.exit_code if isinstance(error, sqlite3.OperationalError) else Integrity.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _is_others(error: ModuleNotFoundError) -> bool:
+    """Whether a package of somebody else is missing, which an extra brings; a missing part of ours is a mistake."""
+    return error.name is not None and error.name.partition(".")[0] not in OWN
+
+
+def _lacks(package: str | None) -> str:
+    return f"this needs the Python package {package}; install Vedette with the extras this machine needs (setup.cfg)"
 
 
 def _of_the_machine(error: OSError) -> str:
@@ -80,7 +94,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
         try:
             register = next(one for one in wanted if one.value == target).load()
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] in OWN:
+            if not _is_others(error) or (wanted is not entries and len(missing) + 1 == len(wanted)):
                 raise
             missing.append(f"{target.partition(':')[0]} (needs the Python package {error.name})")
             continue

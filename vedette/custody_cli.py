@@ -42,7 +42,8 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _verify(args: argparse.Namespace) -> int:
-    entries = verify_chain(_lines(args.paths), _device_key(args))
+    key = _device_key(args)
+    entries = verify_chain(_lines(args.paths), key)
     first, last = entries[0], entries[-1]
     said = {
         "device": first.device,

@@ -20,7 +20,7 @@ from edge.reader.look import Look, Looker, Luma
 from edge.reader.pictures import PICTURES, VIDEOS, Unreadable, read_frames, read_picture
 from vedette.errors import NotFound, Refused, Usage
 
-GATE_PERMILLE = 400
+GATE_PERMILLE = 250
 MAX_FILES = 1_000_000
 MAX_DEFAULT_THREADS = 4
 

@@ -19,7 +19,7 @@ HEAT_STRIDE_PX = 8
 CORNER_SCALE_PX = 4.0
 MAX_ENLARGEMENT = 2.0
 MAX_DETECTIONS = 32
-MIN_CONFIDENCE_PERMILLE = 250
+MIN_CONFIDENCE_PERMILLE = 300
 MAX_OVERLAP = 0.3
 PADDING_GREY = 114
 # Share of width and height that each of four overlapping quarters takes.

@@ -19,7 +19,7 @@ KNOWN, AMERICAN_ONLY, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -2.0, -5.0, -8.0
 # Most countries leave out the letters that look like digits.
 SELDOM = {"I": -1.5, "Q": -1.5}
 
-_MOROCCAN = re.compile(rf"([1-9]\d{{0,5}})([{ARABIC}])([1-9]\d?)")
+_MOROCCAN = re.compile(rf"([1-9]\d{{0,4}})([{ARABIC}])([1-9]\d?)")
 _MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم])")
 _MOROCCAN_TEMPORARY = re.compile(r"([1-9]\d{2,6})(WW)")
 # Shapes: A is a letter, 9 a digit.  Only shapes that a country issues in numbers.
@@ -69,6 +69,13 @@ _LOOK_ALIKE_DIGITS = {
     "A": "4", "S": "5", "G": "6", "P": "9", "E": "6",
 }  # fmt: skip
 _SPANISH_VOWELS = set("AEIOU")
+# Where the first two letters are a county, a text that begins otherwise is of another country.
+_ROMANIAN = (
+    "AB AR AG BC BH BN BT BV BR BZ CS CL CJ CT CV DB DJ GL GR GJ HR HD IL IS IF MM MH MS NT OT PH SM SJ SB SV TR TM "
+    "TL VS VL VN"
+)
+_SLOVENIAN = "CE GO KK KP KR LJ MB MS NM PO SG"
+_COUNTIES = {"RO": frozenset(_ROMANIAN.split()), "SI": frozenset(_SLOVENIAN.split())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +128,7 @@ def shape_of(text: str) -> str:
 
 def _region(text: str) -> str:
     shape = shape_of(text)
-    regions = REGIONS_OF.get(shape, frozenset())
+    regions = {region for region in REGIONS_OF.get(shape, frozenset()) if text[:2] in _COUNTIES.get(region, {text[:2]})}
     if len(regions) == 1 and shape not in AMERICAN:
         return next(iter(regions))
     return ""

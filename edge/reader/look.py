@@ -17,6 +17,8 @@ from edge.reader.registry import find_model
 Luma = NDArray[np.uint8]
 CROP_FRAME = 0.35
 CONFIDENT_PERMILLE = 400
+DOUBTFUL_PERMILLE = 450
+HOPELESS_PERMILLE = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,15 @@ class Looker:
         return _better(looks + self._read_all(luma, self.detector.detect_closer(luma)))
 
     def _read_all(self, luma: Luma, detections: list[Detection]) -> list[Look]:
-        return [Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in detections]
+        return [Look(detection=one, plate=self._read(luma, one)) for one in detections]
+
+    def _read(self, luma: Luma, detection: Detection) -> PlateText | None:
+        """A doubtful detection gets a thorough read only where a glance finds anything like a plate's text."""
+        if detection.confidence_permille < DOUBTFUL_PERMILLE:
+            glance = self.reader.glance(luma, detection.corners_px)
+            if glance is None or glance.confidence_permille < HOPELESS_PERMILLE:
+                return glance
+        return self.reader.read(luma, detection.corners_px)
 
     def look_at_crop(self, luma: Luma) -> list[Look]:
         """The one plate of a picture that is already cut to it, tilted and with some room around as it may be."""

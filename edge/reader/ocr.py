@@ -29,6 +29,8 @@ MAX_ALTERNATIVES = 5
 TWO_ROWS_BELOW_ASPECT = 2.6
 # How much the probability that went to texts no plate carries counts against the best text.
 STRAY_PRIOR = -1.5
+# A text of a shape that nobody issues may be part of a plate, or a sign, however clearly it is read.
+STRANGE_TRUST = 0.6
 
 Luma = NDArray[np.uint8]
 
@@ -179,7 +181,9 @@ def _decide(weights: dict[str, _Weight]) -> PlateText | None:
         )
         for text in order[1 : 1 + MAX_ALTERNATIVES]
     )
-    return _plate_text(weights[best].reading, scored[best] / total, others)
+    reading = weights[best].reading
+    trust = STRANGE_TRUST if reading.prior <= grammar.UNKNOWN else 1.0
+    return _plate_text(reading, trust * scored[best] / total, others)
 
 
 def _plate_text(reading: grammar.Reading, confidence: float, others: tuple[Alternative, ...]) -> PlateText:

@@ -21,7 +21,7 @@ from pathlib import Path
 from sync.central.children import Child
 from sync.central.fleet import CENTRE_ID, REVOCATIONS
 from vedette import files
-from vedette.errors import NotFound, Refused
+from vedette.errors import Integrity, NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
 
 START_S = 10.0
@@ -57,7 +57,7 @@ class Broker:
     def start(self, now_us: int) -> None:
         """Start it and wait until it takes connections; `Refused` when the port is busy or it does not start."""
         self._child.end_orphan()
-        _check_port(self.host, self.port)
+        check_port("broker", self.host, self.port)
         self._child.start(now_us)
         until = time.monotonic() + START_S
         while not self._answers():
@@ -105,9 +105,12 @@ def broker_port(folder: Path, host: str, configured: int) -> int:
         return configured
     kept = folder / "broker" / _PORT_FILE
     if kept.is_file():
-        return int(kept.read_text())
-    with socket.create_server((_bindable(host), 0), family=_family(host)) as probe:
-        port = int(probe.getsockname()[1])
+        return _kept_port(kept)
+    try:
+        with socket.create_server((_bindable(host), 0), family=_family(host)) as probe:
+            port = int(probe.getsockname()[1])
+    except OSError as error:
+        raise Refused(_cannot_listen("broker", host, 0, error)) from None
     files.write_new(kept, f"{port}\n".encode())
     return port
 
@@ -171,16 +174,26 @@ def _mosquitto() -> str:
     return found
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(section: str, host: str, port: int) -> None:
+    """Return when `[section]` of central.toml names an address that can be listened on now, else `Refused`."""
     try:
         with socket.create_server((_bindable(host), port), family=_family(host)):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise Refused(
-            f"the broker cannot listen on {host} port {port}: {reason};"
-            " stop what uses it or change [broker] in central.toml"
-        ) from None
+        raise Refused(_cannot_listen(section, host, port, error)) from None
+
+
+def _cannot_listen(section: str, host: str, port: int, error: OSError) -> str:
+    reason = (error.strerror or str(error)).partition(" (while")[0]
+    advice = f"stop what uses it or change [{section}] in central.toml"
+    return f"[{section}] cannot listen on {host} port {port}: {reason}; {advice}"
+
+
+def _kept_port(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except ValueError:
+        raise Integrity(f"{path} holds no port; write the one the devices know into [broker] port") from None
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -12,9 +12,11 @@ from sync.central.rows import HIT_STATES, HitRow, ItemRow, ListRow
 from sync.central.store import Store
 from vedette import cli
 from vedette.clock import iso
+from vedette.errors import Usage
 from vedette.sealed import load_identities
 
 DEFAULT_LIST_DAYS = 7
+MAX_LIST_DAYS = 366
 
 
 def register(nouns: cli.Nouns) -> None:
@@ -70,6 +72,8 @@ def _register_evidence(verbs: Any) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
+    if not 1 <= args.expires_days <= MAX_LIST_DAYS:
+        raise Usage(f"--expires-days is {args.expires_days}; it must be from 1 to {MAX_LIST_DAYS}")
     store = Store(args.central)
     row = watchlists.import_csv(store, args.file, getpass.getuser(), expires_s=args.expires_days * 86_400)
     store.note_access(getpass.getuser(), "watchlist.import", str(row.version))

@@ -47,9 +47,13 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
         output.mkdir(exist_ok=False)
         places = [output / f"{number:04d}-{row.item}.zip" for number, row in enumerate(rows, start=1)]
     made = []
-    for row, place in zip(rows, places, strict=True):
-        store.note_access(user, "export", row.item, wanted.reason)
-        made.append((place, _export_one(store, row, place, wanted)))
+    try:
+        for row, place in zip(rows, places, strict=True):
+            store.note_access(user, "export", row.item, wanted.reason)
+            made.append((place, _export_one(store, row, place, wanted)))
+    finally:
+        if not made and len(rows) > 1:
+            output.rmdir()
     return made
 
 

@@ -7,7 +7,10 @@ are authority.py.
 
 from __future__ import annotations
 
+import re
+import shutil
 import socket
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,8 @@ CONFIG = "central.toml"
 DEVICE_CONFIG = "device.toml"
 TRUST = "trust.json"
 REVOCATIONS = "crl.pem"
+
+_HOST = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,252}|[0-9A-Fa-f:.]{2,45}")
 
 _FOLDERS = ("keys", "blobs", "incoming", "broker", "run")
 
@@ -63,9 +68,19 @@ def make_centre(
     """
     clock = clock or SystemClock()
     _check_origin(origin)
+    _check_host(host)
     for path in (folder, escrow):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise Refused(f"{path} is not empty; a centre is made in a new folder and never over another one")
+    try:
+        return _fill(folder, escrow, origin, host, clock)
+    except (OSError, sqlite3.Error):
+        for path in (folder, escrow):  # or the next try would find it not empty
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _fill(folder: Path, escrow: Path, origin: str, host: str, clock: Clock) -> NewCentre:
     fans = (f"blobs/{first:02x}" for first in range(256))
     for path in (*(folder / name for name in (*_FOLDERS, *fans)), escrow):
         path.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -179,6 +194,11 @@ def _make_certificates(keys: Path, origin: str, host: str, now_us: int) -> None:
 def _check_origin(origin: str) -> None:
     if not origin or len(origin) > 100 or not origin.isascii() or any(c.isspace() or c in '+"\\' for c in origin):
         raise Refused(f"{origin[:60]!r} cannot name a log: ASCII without space, plus, quote or backslash, 100 at most")
+
+
+def _check_host(host: str) -> None:
+    if not _HOST.fullmatch(host):
+        raise Refused(f"{host[:60]!r} is no address to listen on: an IP address or a host name")
 
 
 def _load_device(device: str, folder: Path) -> config.DeviceConfig:

@@ -7,13 +7,14 @@ ingest does is ingest.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 from pathlib import Path
 
 from sync.central import fleet
-from sync.central.broker import Broker, broker_port
+from sync.central.broker import Broker, broker_port, check_port
 from sync.central.children import Child, take_lock
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
@@ -49,12 +50,13 @@ class Central:
         (config.run / PORTS).unlink(missing_ok=True)
         self._store = Store(config.data, clock)
         fleet.write_revocations(self._store)
-        self._broker = self._start_broker()
         self._web = Child(
             "web", [sys.executable, "-m", "sync.central.web", "--config", str(config.data / fleet.CONFIG)], config.run
         )
         self._web.end_orphan()
         (config.run / WEB_ADDRESS).unlink(missing_ok=True)
+        check_port("web", config.web.host, config.web.port)
+        self._broker = self._start_broker()
         self._web.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
@@ -98,9 +100,10 @@ class Central:
         if web is not None:
             ports["web"] = web
         if ports != self._ports:
-            files.replace(self._config.run / PORTS, json.dumps(ports, sort_keys=True).encode())
-            self._ports = ports
-            _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
+            with contextlib.suppress(OSError):  # a full disk; it is tried again
+                files.replace(self._config.run / PORTS, json.dumps(ports, sort_keys=True).encode())
+                self._ports = ports
+                _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
 
     def _link(self) -> PahoLink:
         keys, broker = self._config.keys, self._config.broker

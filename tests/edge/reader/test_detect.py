@@ -38,8 +38,8 @@ def test_the_surest_plate_comes_first() -> None:
 
 
 def test_a_weak_peak_is_no_plate() -> None:
-    just_below = float(np.log(0.249 / 0.751))
-    just_above = float(np.log(0.251 / 0.749))
+    just_below = float(np.log(0.299 / 0.701))
+    just_above = float(np.log(0.301 / 0.699))
     assert decode(*maps((3, 5, just_below, 30, 8))) == []
     assert len(decode(*maps((3, 5, just_above, 30, 8)))) == 1
 

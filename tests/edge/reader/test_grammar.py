@@ -48,7 +48,15 @@ def test_a_text_that_no_plate_carries_is_no_reading(symbols: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "region"),
-    [("LS15EBC", ""), ("1234BCD", "ES"), ("ABC1D23", "BR"), ("ABC1234", ""), ("AB123CD", ""), ("1ABC234", "BE")],
+    [
+        ("LS15EBC", "GB"),
+        ("CJ15EBC", ""),
+        ("1234BCD", "ES"),
+        ("ABC1D23", "BR"),
+        ("ABC1234", ""),
+        ("AB123CD", ""),
+        ("1ABC234", "BE"),
+    ],
 )
 def test_a_region_is_named_only_where_the_shape_fits_no_other(text: str, region: str) -> None:
     reading = reading_of(text)

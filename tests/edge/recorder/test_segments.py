@@ -14,7 +14,7 @@ from edge.camera import open_camera
 from edge.camera.port import EncodedUnit, StreamInfo
 from edge.recorder.segments import Finished, PartFile, SegmentWriter, StreamFault
 from vedette.config import CameraSection
-from vedette.sealed import HybridIdentity, SealedReader, recover
+from vedette.sealed import HybridIdentity, SealedReader, open_sealed, recover
 
 IDENTITY = HybridIdentity.generate()
 INFO = StreamInfo(width=320, height=240, rate_num=10, rate_den=1)
@@ -143,7 +143,11 @@ def test_nothing_readable_is_on_the_disk_when_a_segment_is_written(tmp_path: Pat
         assert [path.name for path in tmp_path.iterdir()] == ["s.part"]
     writer.finish()
     sealed = (tmp_path / "s.part").read_bytes()
-    assert not any(mark in sealed for mark in (b"ftyp", b"moof", b"mdat", b"avcC", stream[0].data[:64]))
+    plain = open_sealed(sealed, [IDENTITY])
+    # Long enough that ciphertext does not hold one by chance.
+    marks = (b"ftypiso5", b"moov\x00\x00\x00lmvhd", b"\x00\x00\x00\x10mfhd", b"VideoHandler", stream[1].data[8:72])
+    assert [mark in plain for mark in marks] == [True] * len(marks)
+    assert [mark in sealed for mark in marks] == [False] * len(marks)
 
 
 def test_decoding_times_rise_when_the_camera_repeats_one(tmp_path: Path, coded):

@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sync.central import broker, fleet
 from sync.central.broker import Broker, broker_port
-from vedette.errors import NotFound, Refused
+from vedette.errors import Integrity, NotFound, Refused
 
 pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
 
@@ -137,6 +137,24 @@ def test_device_cannot_publish_when_the_topic_is_anothers(
         assert until(lambda: centre_client.heard)
         assert centre_client.heard == [(f"devices/{device.id}/init", b"mine")]
         assert victim.heard == []
+
+
+def test_device_cannot_leave_a_will_when_the_topic_is_anothers(
+    centre: Any, device: Any, as_device: Any, as_centre: Any
+) -> None:
+    """A will is published by the broker itself, so it is a way around a check of what clients publish."""
+    other = centre.device("car-2")
+    with as_centre() as centre_client:
+        centre_client.listen("devices/#")
+        for topic in (f"devices/{other.id}/birth", f"devices/{device.id}/birth"):
+            attacker = as_device(device)
+            attacker.mqtt.will_set(topic, b"will", qos=1)
+            with attacker:
+                attacker.mqtt.socket().shutdown(socket.SHUT_RDWR)
+                assert until(lambda seen=attacker: seen.reasons)
+
+        assert until(lambda: centre_client.heard)
+        assert {topic for topic, _payload in centre_client.heard} == {f"devices/{device.id}/birth"}
 
 
 def test_device_hears_nothing_when_it_subscribes_to_anothers_topics(
@@ -279,6 +297,17 @@ def test_broker_is_not_found_when_mosquitto_is_missing(centre: Any, monkeypatch:
 
     with pytest.raises(NotFound, match="apt-get install mosquitto"):
         Broker(centre.folder, "127.0.0.1", 1)
+
+
+def test_port_is_refused_when_the_host_is_not_this_machine(centre: Any) -> None:
+    with pytest.raises(Refused, match=r"\[broker\] cannot listen on 192\.0\.2\.1"):
+        broker_port(centre.folder, "192.0.2.1", 0)
+
+
+def test_port_is_no_port_when_its_file_was_damaged(centre: Any) -> None:
+    (centre.folder / "broker" / "port").write_text("x\n")
+    with pytest.raises(Integrity, match="holds no port"):
+        broker_port(centre.folder, "127.0.0.1", 0)
 
 
 def test_port_is_kept_when_it_was_chosen_once(centre: Any) -> None:

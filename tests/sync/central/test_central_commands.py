@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sync.central import commands
+from sync.central import commands, schema
 from sync.central.store import Store
 from vedette.clock import SystemClock, iso
-from vedette.errors import Refused, VedetteError
+from vedette.errors import Refused, Usage, VedetteError
 from vedette.keys import SigningKey
 
 Run = Callable[..., Any]
@@ -63,6 +64,36 @@ def test_keys_go_beside_the_centre_when_no_folder_is_named(tmp_path: Path, vedet
 def test_init_is_refused_when_there_is_a_centre(made: Path, vedette: Run) -> None:
     with pytest.raises(Refused):
         vedette("central", "init", made)
+
+
+@pytest.mark.parametrize("host", ["not a host", 'a"b', "a\nb", "", "-a"])
+def test_init_is_refused_and_leaves_nothing_when_the_host_is_no_address(
+    tmp_path: Path, vedette: Run, host: str
+) -> None:
+    with pytest.raises(Refused, match="no address"):
+        vedette("central", "init", tmp_path / "central", f"--host={host}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_leaves_nothing_when_the_disk_is_full(
+    tmp_path: Path, vedette: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_db: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(schema, "migrate", full)
+    with pytest.raises(sqlite3.OperationalError):
+        vedette("central", "init", tmp_path / "central")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("days", [-1, 0, 367, 99_999_999])
+def test_watchlist_is_not_imported_when_its_days_are_out_of_bounds(
+    made: Path, vedette: Run, csv: Path, days: int
+) -> None:
+    with pytest.raises(Usage, match="from 1 to 366"):
+        vedette("watchlist", "import", made, csv, f"--expires-days={days}")
+    assert Store(made).lists() == []
 
 
 def test_user_is_added_when_the_password_comes_on_standard_input(

@@ -105,6 +105,22 @@ def test_export_is_refused_when_the_identity_is_another(centre: Any, stored: Any
     assert not (tmp_path / "out.zip").exists()
 
 
+def test_no_empty_folder_stays_when_no_segment_of_a_recording_could_be_exported(
+    centre: Any, device: Any, worker: Any, stored: Any, tmp_path: Path
+) -> None:
+    worker.upload(device.item(b"more", recording=stored.manifest.recording, sequence=1))
+
+    with pytest.raises(Refused, match="needs its sealed file"):
+        export(
+            centre.store,
+            stored.manifest.recording,
+            tmp_path / "out",
+            wanted(centre, opened=False, sealed=False),
+            user="chief",
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_export_is_not_found_when_nothing_has_that_id(centre: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         export(centre.store, uuid7(centre.clock), tmp_path / "out.zip", wanted(centre), user="chief")

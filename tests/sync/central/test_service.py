@@ -226,6 +226,17 @@ def test_centre_is_refused_when_the_brokers_port_is_busy(centre: Any) -> None:
     assert f"port {port}" in started.log.read_text()
 
 
+def test_centre_is_refused_and_no_broker_stays_when_the_pages_port_is_busy(centre: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        (centre.folder / "central.toml").write_text(f'[central]\ndata = "."\n[web]\nport = {port}\n')
+        started = Running(centre.folder)
+
+        assert started.process.wait(WAIT_S) == 1
+    assert f"[web] cannot listen on 127.0.0.1 port {port}" in started.log.read_text()
+    assert not (centre.folder / "run" / "broker.pid.json").exists()
+
+
 def test_device_is_cut_when_it_is_revoked_while_the_centre_runs(centre: Any, running: Running, connect: Any) -> None:
     """RC-9. By a command of another process."""
     device = centre.device()
