@@ -89,7 +89,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(metavar="NOUN", title="nouns")
     entries = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name)
     wanted = [one for one in entries if one.name.partition(".")[0] == asked] or entries
-    missing = []
+    missing: list[str] = []
     for target in dict.fromkeys(one.value for one in wanted):
         try:
             register = next(one for one in wanted if one.value == target).load()
