@@ -6,6 +6,7 @@ bundle, every key of the configuration) is not repeated here.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_identity(desk / "other.identity", HybridIdentity.generate(), created="now")
     identity = load_identities(desk / "central-keys" / "evidence.identity")[0]
     (desk / "sealed.age").write_bytes(seal(os.urandom(200_000), [identity.recipient]))
+    shutil.copy(desk / "sealed.age", desk / "sealed.segment.age")
     (desk / "cut.age").write_bytes((desk / "sealed.age").read_bytes()[:150_000])
     (desk / "broken.csv").write_text(f"{HEAD}\n{GOOD}\nAB12CDE,GB,stolen,soon,test,2026-01-01,2026-12-31\n")
     (desk / "typo.csv").write_text(f"{HEAD.replace('region', 'regoin')}\n{GOOD}\n")
@@ -123,6 +125,8 @@ CASES = [
     (f"evidence verify {BUNDLE} --trust good.csv", INTEGRITY, "good.csv: a record is not JSON"),
     ("custody show empty", NOT_FOUND, "no line of a custody journal"),
     ("custody verify good.csv", USAGE, "whose signatures?"),
+    ("custody verify good.csv --key ed25519:AAAA", USAGE, "--key: "),
+    ("evidence verify sealed.segment.age --key ed25519:AAAA", USAGE, "--key: "),
     ("key generate other.identity", REFUSED, "not overwritten"),
     ("key show good.csv", REFUSED, "good.csv line 1"),
     ("sim render text.mp4", REFUSED, "not overwritten"),

@@ -19,6 +19,7 @@ from vedette.custody_tail import journal_files
 from vedette.custody_verify import split_lines, verify_chain
 from vedette.enrolment import open_enrolment
 from vedette.errors import Integrity, NotFound, Usage
+from vedette.key_cli import given_key
 from vedette.keys import PublicKey
 from vedette.records import keyring
 from vedette.trust import load_trust
@@ -70,7 +71,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _device_key(args: argparse.Namespace) -> PublicKey:
     if args.key:
-        return PublicKey.from_text(args.key)
+        return given_key(args.key)
     if not args.keys or not args.trust:
         raise Usage("whose signatures? give the device's key with --key, or --keys KEYS.json and --trust TRUST.json")
     keys = Keys.from_bytes(files.read(args.keys, max_bytes=MAX_KEYS_BYTES))

@@ -16,7 +16,7 @@ from vedette import bundle_verify, cli
 from vedette.errors import Integrity, NotFound, NotTrusted, Refused
 from vedette.evidence_item import Vouched, verify_item
 from vedette.findings import Report
-from vedette.keys import PublicKey
+from vedette.key_cli import given_key
 from vedette.newfile import new_file
 from vedette.sealed import Identity, NoMatch, Recovery, load_identities, recover
 from vedette.trust import load_trust
@@ -53,7 +53,7 @@ def _verify(args: argparse.Namespace) -> int:
     if path.is_dir() or path.suffix.lower() == ".zip":
         report = bundle_verify.verify(path, trust, identities)
     else:
-        device = PublicKey.from_text(args.key) if args.key else None
+        device = given_key(args.key) if args.key else None
         vouched = Vouched(trust=trust, device=device, journal=args.journal, identities=identities)
         report = verify_item(path, vouched)
     return _show(args, report)

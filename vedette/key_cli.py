@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vedette import cli, files
 from vedette.clock import SystemClock, iso
-from vedette.keys import SigningKey
+from vedette.errors import Integrity, Usage
+from vedette.keys import PublicKey, SigningKey
 from vedette.sealed import HybridIdentity, load_identities, save_identity
 
 _MAX_KEY_FILE_BYTES = 64 * 1024
@@ -34,6 +35,14 @@ def register(nouns: cli.Nouns) -> None:
     show.add_argument("path", type=Path)
     cli.add_json(show)
     show.set_defaults(run=_show)
+
+
+def given_key(text: str) -> PublicKey:
+    """The public key that a person gave with `--key`; `Usage` when it is none."""
+    try:
+        return PublicKey.from_text(text)
+    except Integrity as error:
+        raise Usage(f"--key: {error}") from None
 
 
 def _generate(args: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ class _Hand:
     pressed: Pressed | None
 
 
-def _hand(rng: Generator) -> _Hand:
+def _hand(rng: Generator, pressed_share: float) -> _Hand:
     return _Hand(
         latin=pick(fonts.faces("plate"), rng),
         arabic=pick(fonts.faces("arabic"), rng),
@@ -61,7 +61,7 @@ def _hand(rng: Generator) -> _Hand:
         stretch=rng.uniform(0.8, 1.25),
         spacing=rng.uniform(0.06, 0.26),
         rounding_px=rng.uniform(1.5, 4.5) if rng.random() < 0.4 else 0.0,
-        pressed=Pressed.random(rng) if rng.random() < 0.35 else None,
+        pressed=Pressed.random(rng) if rng.random() < pressed_share else None,
     )
 
 
@@ -164,10 +164,12 @@ def _emblem(rng: Generator) -> _Piece:
     )  # fmt: skip
 
 
-def letter(canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator) -> None:
+def letter(
+    canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator, *, pressed_share: float = 0.35
+) -> None:
     """Letters one line into the area (left, top, right, bottom), squeezed or spread as plates are."""
     left, top, right, bottom = area
-    hand = _hand(rng)
+    hand = _hand(rng, pressed_share)
     pieces = _pieces(line, hand, rng)
     line_height = bottom - top
     natural = sum(piece.width for piece in pieces) * line_height
