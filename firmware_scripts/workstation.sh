@@ -10,7 +10,13 @@ say() { printf 'vedette: %s\n' "$*" >&2; }
 # package:command-or-file that shows it is there
 demo="python3-venv:/usr/lib/python3*/ensurepip mosquitto:mosquitto fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansArabic-Bold.ttf fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 test="$demo chromium:chromium ffmpeg:ffprobe shellcheck:shellcheck age:age gstreamer1.0-tools:gst-launch-1.0 gstreamer1.0-plugins-base:/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so gstreamer1.0-plugins-bad:/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so gstreamer1.0-plugins-ugly:/usr/lib/*/gstreamer-1.0/libgstx264.so systemd:systemd-analyze"
-train="$demo fonts-hosny-amiri:/usr/share/fonts/opentype/fonts-hosny-amiri fonts-kacst:/usr/share/fonts/truetype/kacst fonts-roadgeek:/usr/share/fonts/*/roadgeek fonts-opendin:/usr/share/fonts/*/opendin fonts-osifont:/usr/share/fonts/*/osifont"
+train="$demo"
+# The typefaces that plates are drawn in for training; each shows by its documentation folder.
+for font in dejavu-extra hosny-amiri kacst kacst-one roadgeek opendin osifont liberation bebas-neue inter play b612 \
+    roboto-unhinted league-mono dosis comfortaa lato cantarell open-sans yanone-kaffeesatz averia-sans-gwf freefont-ttf; do
+    train="$train fonts-$font:/usr/share/doc/fonts-$font"
+done
+train="$train libraqm0:/usr/share/doc/libraqm0"
 
 there() {
     # An unmatched pattern stays a pattern, which is no file and no command.

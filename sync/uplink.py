@@ -14,12 +14,12 @@ from sync.holdings import Holdings
 from sync.link import Connected, Disconnected, Event, Link, Message, Undelivered
 from sync.outbox import Network, Outbox, next_work
 from sync.sender import Action, BadReceipt, Done, Outcome, Sender, SendFin, SendPart, Stopped
-from sync.uplink_journal import UplinkJournal
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
 from vedette.errors import Integrity, VedetteError
 from vedette.topics import COMMAND, parse_topic, topic
+from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
 IDLE_S = 0.1
@@ -40,7 +40,7 @@ class UplinkParts:
     holdings: Holdings
     sender: Sender
     intake: WatchlistIntake
-    journal: UplinkJournal
+    journal: WaitingJournal
     report: UplinkReport
     network: Network
 

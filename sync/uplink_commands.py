@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from functools import partial
 from pathlib import Path
 
 from sync.holdings import Holdings
@@ -13,18 +12,17 @@ from sync.outbox import Network, Outbox, refused_items
 from sync.paho_link import LinkConfig, PahoLink
 from sync.sender import Sender
 from sync.uplink import Uplink, UplinkParts
-from sync.uplink_journal import UplinkJournal
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
 from vedette import cli, daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig, load_device
-from vedette.custody import Journal
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.sealed import load_identities
 from vedette.topics import device_subscriptions, topic
 from vedette.trust import Trust, load_trust
+from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Birth
 
 LINK_WINDOW = 32
@@ -82,7 +80,7 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
             holdings=holdings,
             sender=Sender(holdings.check_receipt, window=uplink.window, part_size=uplink.part_kib * 1024),
             intake=intake,
-            journal=UplinkJournal(partial(_journal, config, clock)),
+            journal=_journal(config, clock),
             report=report,
             network=Network(allow_bulk=uplink.allow_bulk),
         )
@@ -94,9 +92,9 @@ def _intake(config: DeviceConfig, trust: Trust, clock: Clock) -> WatchlistIntake
     return WatchlistIntake(config.data, identities, trust.list_signer, clock)
 
 
-def _journal(config: DeviceConfig, clock: Clock) -> Journal:
+def _journal(config: DeviceConfig, clock: Clock) -> WaitingJournal:
     key = SigningKey.load(config.keys / "sign.pem")
-    return Journal.open(config.journals / "uplink", service="uplink", device=config.device.id, key=key, clock=clock)
+    return WaitingJournal(config.journals / "uplink", service="uplink", device=config.device.id, key=key, clock=clock)
 
 
 def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:

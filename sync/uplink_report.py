@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync.outbox import Outbox
-from sync.uplink_journal import UplinkJournal
 from vedette import __version__, daemon
 from vedette.clock import Clock, uuid7
 from vedette.custody import seal_closed
 from vedette.errors import VedetteError
 from vedette.sealed import Recipient
+from vedette.waiting_journal import WaitingJournal
 from vedette.wire import MAX_COUNTERS, Birth, Status
 
 FILE_EVERY_US = 1_000_000
@@ -109,7 +109,7 @@ class UplinkReport:
                     counters[f"{service}.{name}"[:100]] = int(value)
         return Status(utc_us=self.clock.utc_us(), counters=counters)
 
-    def seal_journal(self, journal: UplinkJournal, now_us: int) -> None:
+    def seal_journal(self, journal: WaitingJournal, now_us: int) -> None:
         """Copy closed custody into the spool, and close what has new lines now and then."""
         if not self._due("seal", now_us, SEAL_EVERY_US):
             return

@@ -1,12 +1,18 @@
-"""What all tests share: hypothesis without a deadline, where photographs lie, and other people's age tool."""
+"""What all tests share: hypothesis without a deadline, where photographs lie, a manifest, other people's age tool."""
 
+import dataclasses
+import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from vedette.clock import FakeClock, uuid7
+from vedette.records import Manifest
 
 ROOT = Path(__file__).parents[1]
 NPM_PACKAGE = "age-encryption@0.3.1"
@@ -22,6 +28,39 @@ def data() -> Path:
     """The folder of photographs, clips and public vectors; tests that need one of them skip where it is missing."""
     named = os.environ.get("VEDETTE_DATA")
     return Path(named) if named else ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def manifest_of() -> Callable[..., Manifest]:
+    """`manifest_of(sealed, **changes)`: a new item of car-1 with those sealed bytes, a hit unless changed."""
+
+    def make(sealed: bytes, **changes: object) -> Manifest:
+        made = Manifest(
+            item=uuid7(FakeClock()),
+            kind="hit",
+            device="car-1",
+            sealed_sha256=hashlib.sha256(sealed).hexdigest(),
+            sealed_size=len(sealed),
+            plain_sha256=None,
+            plain_size=0,
+            created_us=1,
+            started_us=1,
+            ended_us=1,
+            time_source="simulated",
+            time_error_us=None,
+            complete=True,
+            priority=0,
+            recording=None,
+            sequence=0,
+            activation=None,
+            media=None,
+            journal=None,
+            software="test",
+            models={},
+        )
+        return dataclasses.replace(made, **changes)
+
+    return make
 
 
 @pytest.fixture(scope="session")

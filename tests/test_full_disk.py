@@ -164,6 +164,23 @@ def test_centre_lives_and_signs_for_nothing_when_its_disk_is_full_and_goes_on_wh
     assert centre.poll() is None
 
 
+def test_reader_starts_and_waits_with_its_journal_when_the_disk_is_full(
+    disk: Path, tmp_path: Path, run_dir: Path, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """HT-35. What it does with a hit meanwhile is in tests/edge/reader/test_service.py."""
+    device = disk / "car-1"
+    centre_and_device(tmp_path / "central", device, run_dir)
+    ballast = fill(disk)
+    reader = start("device", "run", "reader", "--config", device / "device.toml")
+    assert until(lambda: read_status(run_dir, "reader").get("custody") == "no room")
+    assert list((device / "journal" / "reader").glob("*.jsonl")) == []
+    ballast.unlink()
+    assert until(lambda: read_status(run_dir, "reader").get("custody") == "ok")
+    assert reader.poll() is None
+    reader.terminate()
+    assert reader.wait(WAIT_S) == 0
+
+
 @pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
 def test_device_sends_and_frees_its_disk_when_it_started_full(
     disk: Path, tmp_path: Path, run_dir: Path, start: Callable[..., subprocess.Popen[bytes]]

@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from vedette import __version__
@@ -20,6 +20,7 @@ from vedette.errors import Integrity, NotFound, Refused, VedetteError
 
 GROUP = "vedette.commands"
 OWN = frozenset({"vedette", "edge", "sync", "simulator", "models"})
+EXTRAS = {"sync.central": "central", "simulator": "simulator"}  # the rest is the device's
 
 Nouns = Any  # argparse's own class for sub-parsers is private and generic only for type checkers
 
@@ -27,8 +28,9 @@ Nouns = Any  # argparse's own class for sub-parsers is private and generic only 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 2 usage, else the error's own (see `vedette.errors`)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    run = None
     try:
-        parser = build_parser(words[0] if words else "")
+        parser = build_parser(*[word for word in words[:2] if not word.startswith("-")])
         args = parser.parse_args(words)
         run = getattr(args, "run", None)
         if run is None:
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if not _is_others(error):
             raise
-        print(f"vedette: {_lacks(error.name)}", file=sys.stderr)
+        print(f"vedette: {_lacks(error, run)}", file=sys.stderr)
         return NotFound.exit_code
     except VedetteError as error:
         print(f"vedette: {error}", file=sys.stderr)
@@ -61,8 +63,9 @@ def _is_others(error: ModuleNotFoundError) -> bool:
     return error.name is not None and error.name.partition(".")[0] not in OWN
 
 
-def _lacks(package: str | None) -> str:
-    return f"this needs the Python package {package}; install Vedette with the extras this machine needs (setup.cfg)"
+def _lacks(error: ModuleNotFoundError, target: object) -> str:
+    extra = _extra(getattr(target, "__module__", ""))
+    return f"this needs the Python package {error.name}; install vedette[{extra}]"
 
 
 def _of_the_machine(error: OSError) -> str:
@@ -78,8 +81,10 @@ def _of_the_database(error: sqlite3.DatabaseError) -> str:
     return f"the database is damaged: {error}; restore it from a copy"
 
 
-def build_parser(asked: str = "") -> argparse.ArgumentParser:
+def build_parser(asked: str = "", verb: str = "") -> argparse.ArgumentParser:
     """The parser of the noun `asked`; of every noun that this machine can import when it is none.
+
+    Raises NotFound where the noun has no verb `verb` here and a package that could bring it is missing.
 
     An entry point is named after its noun (`evidence`), with a dot and more when another side adds verbs to it
     (`evidence.central`), so that one command need not import what all the others are made of.
@@ -89,19 +94,37 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(metavar="NOUN", title="nouns")
     entries = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name)
     wanted = [one for one in entries if one.name.partition(".")[0] == asked] or entries
-    missing: list[str] = []
+    missing: dict[str, str] = {}
     for target in dict.fromkeys(one.value for one in wanted):
         try:
             register = next(one for one in wanted if one.value == target).load()
         except ModuleNotFoundError as error:
-            if not _is_others(error) or (wanted is not entries and len(missing) + 1 == len(wanted)):
+            if not _is_others(error):
                 raise
-            missing.append(f"{target.partition(':')[0]} (needs the Python package {error.name})")
+            missing[target] = f"needs the Python package {error.name}; install vedette[{_extra(target)}]"
             continue
         register(nouns)
     if missing:
-        parser.epilog = "Not available with what is installed here: " + ", ".join(missing)
+        verbs = _verbs(nouns, asked)
+        if wanted is not entries and (not verbs or (verb and verb not in verbs)):
+            command = f"{asked} {verb}" if verbs else asked
+            raise NotFound(f"{command} {next(iter(missing.values()))}")
+        about = "; ".join(f"{target.partition(':')[0]} {needs}" for target, needs in missing.items())
+        for shown in (parser, *nouns.choices.values()):
+            shown.epilog = f"Not available with what is installed here: {about}"
     return parser
+
+
+def _extra(target: str) -> str:
+    """The extra (setup.cfg) that brings what the module of an entry point, or of a command, imports."""
+    return next((extra for module, extra in EXTRAS.items() if target.startswith(module)), "device")
+
+
+def _verbs(nouns: Nouns, asked: str) -> Collection[str]:
+    """The verbs that the noun `asked` has on this machine."""
+    found = nouns.choices.get(asked)
+    verbs = found.get_default("verbs") if found is not None else None
+    return verbs.choices if verbs is not None else ()
 
 
 def noun(nouns: Nouns, name: str, *, help: str) -> Nouns:

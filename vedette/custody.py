@@ -60,7 +60,10 @@ class Journal:
 
         Raises Refused when another process writes this journal, `NoRoom` when the disk takes no line.
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise NoRoom(f"custody journal {folder}: its folder cannot be made ({error.strerror})") from None
         journal = cls(folder, service=service, device=device, key=key, clock=clock)
         journal._take_lock()
         try:

@@ -6,7 +6,6 @@ one is tried again every half minute, since a clock may have been put right; cus
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from pathlib import Path
 from edge.reader.index import Index, IndexBuilder
 from vedette import watchlist
 from vedette.clock import Clock
-from vedette.custody import Journal
 from vedette.errors import Expired, NotFound, Refused, VedetteError
 from vedette.keys import PublicKey
 from vedette.sealed import Identity
+from vedette.waiting_journal import WaitingJournal
 
 CHECK_US = 2_000_000
 RETRY_US = 30_000_000
@@ -35,7 +34,7 @@ class CurrentList:
         *,
         identities: Sequence[Identity],
         keys: Mapping[str, PublicKey],
-        journal: Journal,
+        journal: WaitingJournal,
         clock: Clock,
     ) -> None:
         self._folder = device_folder
@@ -47,6 +46,7 @@ class CurrentList:
         self._builder: IndexBuilder | None = None
         self._loaded: FileState | None = None
         self._check_us = 0
+        self._say_us = 0
         self._refusal: Exception | None = None
         self._unsaid: deque[tuple[str, dict[str, int | str]]] = deque(maxlen=MAX_UNSAID)
 
@@ -94,7 +94,7 @@ class CurrentList:
                 self._check(now_us)
         except VedetteError as error:
             self._refuse(error, now_us)
-        self._say()
+        self._say(now_us)
 
     def _check(self, now_us: int) -> None:
         state = _file_state(watchlist.current_path(self._folder))
@@ -123,13 +123,17 @@ class CurrentList:
         if str(known) != str(error):
             self._unsaid.append(("watchlist.refused", {"why": str(error)[:200]}))
 
-    def _say(self) -> None:
-        """Tell custody what it has not been told, as far as the disk takes it."""
-        with contextlib.suppress(Refused):
+    def _say(self, now_us: int) -> None:
+        """Tell custody what it has not been told, as far as the disk takes it; where it does not, again in 2 s."""
+        if now_us < self._say_us:
+            return
+        try:
             while self._unsaid:
                 event, detail = self._unsaid[0]
                 self._journal.append(event, detail=detail)
                 self._unsaid.popleft()
+        except (OSError, Refused):
+            self._say_us = now_us + CHECK_US
 
 
 def _file_state(path: Path) -> FileState | None:

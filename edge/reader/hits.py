@@ -21,9 +21,9 @@ from edge.camera.port import SmallFrame
 from edge.reader.vote import Consensus
 from vedette import files, hitfile, sealed, spool
 from vedette.clock import UUID7, Clock, TimeQuality
-from vedette.custody import Journal
 from vedette.errors import Refused, VedetteError
 from vedette.records import MANIFEST, PRIORITY_HIT, JournalHead, Manifest, sign_record
+from vedette.waiting_journal import WaitingJournal
 from vedette.watchlist import WatchEntry, WatchList
 
 MAX_WAITING = 8
@@ -129,7 +129,13 @@ class HitSpool:
     """Puts hits into the spool; the only writer of items of kind `hit` on the device."""
 
     def __init__(
-        self, root: Path, *, recipients: Sequence[sealed.Recipient], journal: Journal, clock: Clock, software: str
+        self,
+        root: Path,
+        *,
+        recipients: Sequence[sealed.Recipient],
+        journal: WaitingJournal,
+        clock: Clock,
+        software: str,
     ) -> None:
         self._root = root
         self._recipients = recipients

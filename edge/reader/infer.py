@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.errors import Integrity, NotFound, Refused
+from vedette.errors import Integrity, NotFound, Usage
 
 MAX_THREADS = 64
 
@@ -70,11 +70,11 @@ class Model:
     def load(cls, path: Path, *, threads: int) -> Model:
         """The model of one file, tried out once.
 
-        Raises NotFound where the file is missing, Refused for a bad number of threads, RuntimeMissing where no
+        Raises NotFound where the file is missing, Usage for a bad number of threads, RuntimeMissing where no
         runtime works and ModelUnusable where the file cannot be run as 8-bit integers throughout.
         """
         if not 1 <= threads <= MAX_THREADS:
-            raise Refused(f"{threads} threads: give 1 to {MAX_THREADS}")
+            raise Usage(f"{threads} threads: give 1 to {MAX_THREADS}")
         if not path.is_file():
             raise NotFound(f"model {path}: no such file; install the package again")
         interpreter_class = _interpreter_class()

@@ -1,7 +1,7 @@
 """What a plate says: the reader model over the straightened plate, and the likeliest text that a plate can carry.
 
-One look is enough where its best path is sure and of a known shape.  Else the plate is cut in other ways, every cut is
-read, and the texts of all of them are weighed with what is known about plates (`grammar`).
+Two looks are enough where both are sure of the same text of a known shape.  Else the plate is cut in other ways, every
+cut is read, and the texts of all of them are weighed with what is known about plates (`grammar`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.reader import ctc, grammar
 from edge.reader.alphabet import SYMBOLS
 from edge.reader.infer import Model, ModelUnusable
-from edge.reader.straighten import FIRST_VIEW, MORE_VIEWS, TWO_ROWS, Quad, View, aspect, straightened
+from edge.reader.straighten import FIRST_VIEW, MORE_VIEWS, SECOND_VIEW, TWO_ROWS, Quad, View, aspect, straightened
 from vedette.plates import to_ascii
 
 SURE_LOG = math.log(0.9)
@@ -68,8 +68,8 @@ class PlateReader:
     def read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         """The plate between four corners of a grey picture (height, width), or None where no text fits."""
         corners = np.array(corners_px, dtype=np.float32)
-        looks = [self._rows(luma, corners, FIRST_VIEW)]
-        best = _settled(looks[0])
+        looks = [self._rows(luma, corners, view) for view in (FIRST_VIEW, SECOND_VIEW)]
+        best = _settled(looks)
         weights: dict[str, _Weight] = {}
         for views in MORE_VIEWS:
             if _enough(best):
@@ -85,7 +85,7 @@ class PlateReader:
 
     def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         """As `read`, but with one look only: for a video, where the next frame is the second look."""
-        return _settled(self._rows(luma, np.array(corners_px, dtype=np.float32), FIRST_VIEW))
+        return _settled([self._rows(luma, np.array(corners_px, dtype=np.float32), FIRST_VIEW)])
 
     def read_crop(self, luma_crop: Luma) -> PlateText | None:
         """A picture (height, width) that is the plate itself and nothing else."""
@@ -109,9 +109,13 @@ def _enough(plate: PlateText | None) -> bool:
     return plate is not None and plate.confidence_permille >= ENOUGH_PERMILLE
 
 
-def _settled(rows: ctc.Rows) -> PlateText | None:
-    """The likeliest plate text of one look."""
-    return _sure(rows) or _decide(_weigh([rows]))
+def _settled(looks: Sequence[ctc.Rows]) -> PlateText | None:
+    """The text that every look is sure of and agrees on, else the likeliest of all of them."""
+    sure = [_sure(rows) for rows in looks]
+    first = min(sure, key=lambda plate: plate.confidence_permille if plate is not None else -1)
+    if first is not None and all(plate is not None and plate.text == first.text for plate in sure):
+        return first
+    return _decide(_weigh(looks))
 
 
 def _sure(rows: ctc.Rows) -> PlateText | None:

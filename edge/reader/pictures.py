@@ -85,7 +85,8 @@ def _reduction(width: int, height: int, *, is_jpeg: bool) -> tuple[int, int]:
 def _eight_bits(luma: NDArray[np.generic]) -> Luma:
     if luma.dtype == np.uint8:
         return np.asarray(luma, dtype=np.uint8)
-    values = luma.astype(np.float32)
+    values = luma.astype(np.result_type(luma, np.float32))
+    values = np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
     top = 65535.0 if luma.dtype == np.uint16 else float(max(1e-6, values.max()))
     return np.asarray(np.clip(values * (255.0 / top), 0, 255), dtype=np.uint8)
 

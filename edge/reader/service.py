@@ -32,17 +32,19 @@ from edge.recorder.framebus import FrameBusReader
 from vedette import __version__, sealed, spool
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
-from vedette.custody import Journal, seal_closed
+from vedette.custody import seal_closed
 from vedette.daemon import write_status
-from vedette.errors import Refused, VedetteError
+from vedette.errors import VedetteError
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.trust import load_trust
+from vedette.waiting_journal import WaitingJournal
 
 SERVICE = "reader"
 FRAME_BUS = "framebus"
 STATUS_US = 1_000_000
 ROLL_US = 60_000_000
+NO_ROOM_US = 2_000_000
 NO_PICTURE_S = 0.02
 NO_BUS_S = 0.5
 
@@ -97,7 +99,7 @@ class Parts:
     hits: HitSpool
     raising: Raising
     board: Board
-    journal: Journal
+    journal: WaitingJournal
     recipients: Sequence[sealed.Recipient]
     rules: Rules
 
@@ -115,7 +117,7 @@ class ReaderService:
         self._bus_inode = 0
         self._errors = 0
         self._status_us = 0
-        self._roll_us = parts.clock.mono_us() + ROLL_US
+        self._roll_us = parts.clock.mono_us() + self._roll_pause_us
         self._rolled_seq = 0
         self._list_state = ""
 
@@ -139,7 +141,7 @@ class ReaderService:
         """End the tracks, say so in custody, seal the journal; what is in memory goes to the disk if it can."""
         self._reads.end_all()
         self._parts.hits.flush()
-        with contextlib.suppress(Refused):
+        with self._counting_errors():
             self._parts.journal.append("service.stopped", detail={"hits_waiting": self._parts.hits.waiting})
         self._seal_journal()
         self._show(self._status_us)
@@ -171,17 +173,25 @@ class ReaderService:
             self._parts.raising.consider(read, index, now_us)
 
     def _roll(self, now_us: int) -> None:
-        """Close the journal's file once a minute where it has new lines, so that custody goes out with its hits."""
+        """Close the journal's file once a minute where it has new lines, so that custody goes out with its hits.
+
+        Where the disk had no room for the journal, this is what tries again.
+        """
         if now_us < self._roll_us:
             return
-        self._roll_us = now_us + ROLL_US
-        if self._parts.journal.head[0] != self._rolled_seq:
-            self._seal_journal()
+        with self._counting_errors():
+            if self._parts.journal.head[0] != self._rolled_seq:
+                self._seal_journal()
+        self._roll_us = now_us + self._roll_pause_us
+
+    @property
+    def _roll_pause_us(self) -> int:
+        return ROLL_US if self._parts.journal.is_open else NO_ROOM_US
 
     def _seal_journal(self) -> None:
-        journal = self._parts.journal
-        journal.roll()
         with self._counting_errors():
+            journal = self._parts.journal.opened()
+            journal.roll()
             seal_closed(journal, self._config.spool, self._parts.recipients, software=__version__)
             self._rolled_seq = journal.head[0]
 
@@ -202,6 +212,7 @@ class ReaderService:
             "frames_skipped": self._parts.bus.skipped,
             **asdict(raised),
             "hits_waiting": self._parts.hits.waiting,
+            "custody": "ok" if self._parts.journal.is_open else "no room",
             "list": current.state,
             "list_version": current.version,
             "list_age_s": current.age_s,
@@ -240,7 +251,8 @@ class IdleReader:
 def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) -> ReaderService | IdleReader:
     """The reader of the device in `config`; with `eyes` in place of the shipped models where given.
 
-    Raises `NotFound` for missing keys or models, `Refused` where another reader runs or a key is no key.
+    A disk without room is waited for (HT-35). Raises `NotFound` for missing keys or models, `Refused` where another
+    reader runs or a key is no key.
     """
     if not config.reader.enabled:
         return IdleReader(config.run, clock)
@@ -250,10 +262,10 @@ def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) ->
     spool.make_folders(config.spool)
     eyes = eyes or ModelEyes(Looker.load(threads=config.reader.threads))
     board = open_board(config, clock)
-    journal = Journal.open(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
+    journal = WaitingJournal(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
     recipients, signers = trust.lead_recipients(), keyring(trust.list_signer)
     hits = HitSpool(config.spool, recipients=recipients, journal=journal, clock=clock, software=__version__)
-    with contextlib.suppress(OSError, Refused):
+    with contextlib.suppress(OSError, VedetteError):
         hits.recover()
     raising = Raising(
         device=config.device.id,

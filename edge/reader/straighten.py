@@ -19,7 +19,7 @@ Quad = NDArray[np.float32]
 class View:
     """One way to cut: room beside and above in fractions of the plate, shear, tilt, and the rows from top to bottom."""
 
-    beside: float = 0.025
+    beside: float = 0.04
     above: float = 0.07
     shear: float = 0.0
     tilt: float = 0.0
@@ -28,12 +28,14 @@ class View:
 
 
 FIRST_VIEW = View()
+# Corners a little too tight cut a character off; from this view it is still there.
+SECOND_VIEW = View(beside=0.07, above=0.12)
 # Taken in two rounds, the second only where the first did not settle it.
 MORE_VIEWS = (
-    (View(beside=0.055, above=0.16), View(beside=0.0, above=-0.02)),
+    (View(beside=0.0, above=-0.02),),
     (
-        View(shear=0.05, beside=0.035),
-        View(shear=-0.05, beside=0.035),
+        View(shear=0.05),
+        View(shear=-0.05),
         View(tilt=0.12, above=0.1),
         View(tilt=-0.12, above=0.1),
     ),

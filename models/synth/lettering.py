@@ -14,6 +14,8 @@ from models.synth import fonts
 from models.synth.pressed import PRESSED, Pressed, pressed_glyph
 
 ARABIC = frozenset("أبدهوشطجم")
+# How often a plate has the typical pressed characters instead of a typeface's.
+PRESSED_SHARE = 0.35
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class _Hand:
     pressed: Pressed | None
 
 
-def _hand(rng: Generator, pressed_share: float) -> _Hand:
+def _hand(rng: Generator) -> _Hand:
     return _Hand(
         latin=pick(fonts.faces("plate"), rng),
         arabic=pick(fonts.faces("arabic"), rng),
@@ -61,7 +63,7 @@ def _hand(rng: Generator, pressed_share: float) -> _Hand:
         stretch=rng.uniform(0.8, 1.25),
         spacing=rng.uniform(0.06, 0.26),
         rounding_px=rng.uniform(1.5, 4.5) if rng.random() < 0.4 else 0.0,
-        pressed=Pressed.random(rng) if rng.random() < pressed_share else None,
+        pressed=Pressed.random(rng) if rng.random() < PRESSED_SHARE else None,
     )
 
 
@@ -164,12 +166,10 @@ def _emblem(rng: Generator) -> _Piece:
     )  # fmt: skip
 
 
-def letter(
-    canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator, *, pressed_share: float = 0.35
-) -> None:
+def letter(canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator) -> None:
     """Letters one line into the area (left, top, right, bottom), squeezed or spread as plates are."""
     left, top, right, bottom = area
-    hand = _hand(rng, pressed_share)
+    hand = _hand(rng)
     pieces = _pieces(line, hand, rng)
     line_height = bottom - top
     natural = sum(piece.width for piece in pieces) * line_height

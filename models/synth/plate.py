@@ -18,8 +18,6 @@ from models.synth.formats import PlateLabel
 from models.synth.lettering import Canvas, letter, pick
 
 HEIGHT_PX = 80
-# How often the typical pressed characters are drawn; countries whose plates have them get more.
-PRESSED_SHARE = {"BR": 0.7, "GB": 0.6}
 SMALL_PRINT = (
     "TEXAS", "California", "MISSOURI", "OHIO", "New York", "ALASKA", "FLORIDA", "The Lone Star State", "SUNSHINE STATE",
     "SHOW ME STATE", "www.visit.com", "AUTOHAUS", "SP - SAO PAULO", "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE",
@@ -54,12 +52,11 @@ def draw(label: PlateLabel, rng: Generator, *, rows: int = 1) -> DrawnPlate:
     _background(canvas, label.region, rng)
     left, right = _bands(canvas, label.region, rng, two=two)
     lines = _break(label) if two else [label.drawn]
-    pressed_share = PRESSED_SHARE.get(label.region, 0.35)
     pitch = (shape.letters_bottom - shape.letters_top) / len(lines)
     for row, line in enumerate(lines):
         top = int(HEIGHT_PX * (shape.letters_top + row * pitch))
         bottom = int(HEIGHT_PX * (shape.letters_top + (row + (0.88 if two else 1.0)) * pitch))
-        letter(canvas, line, (left, top, right, bottom), rng, pressed_share=pressed_share)
+        letter(canvas, line, (left, top, right, bottom), rng)
     _furniture(canvas, shape, label.region, rng)
     return DrawnPlate(luma=np.clip(canvas.luma, 0, 255).astype(np.uint8), label=label, rows=len(lines))
 

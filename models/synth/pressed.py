@@ -36,7 +36,7 @@ class Pressed:
             stroke_px=int(rng.integers(8, 14)),
             width_px=width,
             zero_width_px=width if rng.random() < 0.5 else int(width * rng.uniform(0.8, 1.0)),
-            cut_px=int(rng.integers(9, 19)),
+            cut_px=int(rng.integers(7, 18)),
             flag_px=int(rng.integers(0, 16)),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sync.central import export, watchlists
 from sync.central.rows import HIT_STATES, HitRow, ItemRow, ListRow
-from sync.central.store import Store
+from sync.central.store import MAX_ROWS, Store
 from vedette import cli
 from vedette.clock import iso
 from vedette.errors import Usage
@@ -28,7 +28,7 @@ def register(nouns: cli.Nouns) -> None:
     listing.add_argument("central", type=Path, metavar="CENTRAL")
     listing.add_argument("--state", choices=HIT_STATES)
     listing.add_argument("--device")
-    listing.add_argument("--limit", type=int, default=100)
+    listing.add_argument("--limit", type=int, default=100, help=f"rows, from 1 to {MAX_ROWS} (100)")
     cli.add_json(listing)
     listing.set_defaults(run=_hits)
 
@@ -56,7 +56,7 @@ def _register_evidence(verbs: Any) -> None:
     listing.add_argument("--kind", choices=("segment", "hit", "custody"))
     listing.add_argument("--device")
     listing.add_argument("--recording")
-    listing.add_argument("--limit", type=int, default=100)
+    listing.add_argument("--limit", type=int, default=100, help=f"rows, from 1 to {MAX_ROWS} (100)")
     cli.add_json(listing)
     listing.set_defaults(run=_list)
     exported = verbs.add_parser("export", help="make a bundle that anybody can check")
@@ -112,7 +112,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows = Store(args.central).items(args.kind, args.device, args.recording, args.limit)
+    rows = Store(args.central).items(args.kind, args.device, args.recording, _limit(args))
     table = [(one.item, one.kind, one.device, iso(one.started_us), str(one.sealed_size), _verdict(one)) for one in rows]
     cli.show(
         args,
@@ -134,8 +134,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _hits(args: argparse.Namespace) -> int:
+    limit = _limit(args)
     store = Store(args.central)
-    rows = store.hits(args.limit, state=args.state, device=args.device)
+    rows = store.hits(limit, state=args.state, device=args.device)
     store.note_access(getpass.getuser(), "hits.list", args.device or "all")
     table = [
         (
@@ -152,6 +153,12 @@ def _hits(args: argparse.Namespace) -> int:
     heads = ("hit", "raised", "device", "read", "region", "confidence", "state")
     cli.show(args, [_hit_value(one) for one in rows], cli.table(table, heads=heads))
     return 0
+
+
+def _limit(args: argparse.Namespace) -> int:
+    if not 1 <= args.limit <= MAX_ROWS:
+        raise Usage(f"--limit is {args.limit}; it must be from 1 to {MAX_ROWS}")
+    return int(args.limit)
 
 
 def _verdict(row: ItemRow) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Bench:
     folder: Path
     clock: FakeClock
     keeper: KeeperService
+    manifest_of: Callable[..., Manifest]
 
     @property
     def key(self) -> SigningKey:
@@ -46,29 +47,7 @@ class Bench:
         """A committed item of the device."""
         item_id = uuid7(self.clock)
         spool.part_path(self.folder / "spool", kind, item_id).write_bytes(content)
-        manifest = Manifest(
-            item=item_id,
-            kind=kind,
-            device="car-1",
-            sealed_sha256=hashlib.sha256(content).hexdigest(),
-            sealed_size=len(content),
-            plain_sha256=None,
-            plain_size=0,
-            created_us=1,
-            started_us=1,
-            ended_us=2,
-            time_source="rtc",
-            time_error_us=None,
-            complete=True,
-            priority=4,
-            recording=None,
-            sequence=0,
-            activation=None,
-            media=None,
-            journal=None,
-            software="test",
-            models={},
-        )
+        manifest = self.manifest_of(content, item=item_id, kind=kind, priority=4)
         return spool.commit(self.folder / "spool", kind, item_id, sign_record(MANIFEST, manifest.to_body(), self.key))
 
     def receipt(self, item: spool.Item, *, key: SigningKey = CENTRE, name: str | None = None, **more: object) -> Path:
@@ -109,7 +88,7 @@ def run_dir() -> Iterator[Path]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, run_dir: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, run_dir: Path, manifest_of: Callable[..., Manifest]) -> Iterator[Bench]:
     folder, clock = tmp_path / "car-1", FakeClock()
     device = init_device(folder, "car-1", camera=CameraSection(), run_dir=run_dir)
     trust = Trust(
@@ -121,7 +100,7 @@ def bench(tmp_path: Path, run_dir: Path) -> Iterator[Bench]:
         triage=RECIPIENT,
     )
     (folder / "trust.json").write_bytes(trust.to_bytes())
-    one = Bench(folder, clock, open_keeper(device, clock))
+    one = Bench(folder, clock, open_keeper(device, clock), manifest_of)
     yield one
     one.keeper.close()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,47 +13,31 @@ from hypothesis import strategies as st
 from sync import outbox as rules
 from sync.outbox import Network, Outbox, OutboxItem, failed, next_work, refused_items
 from vedette import records, spool
-from vedette.clock import FakeClock, uuid7
 from vedette.errors import Integrity, NotFound
 from vedette.keys import SigningKey
+from vedette.records import Manifest
 
 KEY = SigningKey.generate()
-
-
-def put(root: Path, kind: str, priority: int, sealed: bytes = b"sealed") -> str:
-    item_id = uuid7(FakeClock())
-    made = records.Manifest(
-        item=item_id,
-        kind=kind,
-        device="car-1",
-        sealed_sha256=hashlib.sha256(sealed).hexdigest(),
-        sealed_size=len(sealed),
-        plain_sha256=None,
-        plain_size=0,
-        created_us=1,
-        started_us=1,
-        ended_us=1,
-        time_source="simulated",
-        time_error_us=None,
-        complete=True,
-        priority=priority,
-        recording=None,
-        sequence=0,
-        activation=None,
-        media=None,
-        journal=None,
-        software="test",
-        models={},
-    )
-    spool.part_path(root, kind, item_id).write_bytes(sealed)
-    spool.commit(root, kind, item_id, records.sign_record(records.MANIFEST, made.to_body(), KEY))
-    return item_id
+Put = Callable[..., str]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     spool.make_folders(tmp_path / "spool")
     return tmp_path / "spool"
+
+
+@pytest.fixture
+def put(root: Path, manifest_of: Callable[..., Manifest]) -> Put:
+    """`put(kind, priority)`: commit an item to the spool."""
+
+    def commit(kind: str, priority: int, sealed: bytes = b"sealed") -> str:
+        made = manifest_of(sealed, kind=kind, priority=priority)
+        spool.part_path(root, kind, made.item).write_bytes(sealed)
+        spool.commit(root, kind, made.item, records.sign_record(records.MANIFEST, made.to_body(), KEY))
+        return made.item
+
+    return commit
 
 
 @pytest.fixture
@@ -102,9 +86,9 @@ def test_failed_item_is_tried_again_within_bounds_when_it_failed_any_number_of_t
     assert refused.next_try_us == 5 + rules.REFUSED_RETRY_US and refused.refused == "invalid"
 
 
-def test_outbox_finds_everything_when_its_database_was_deleted(root: Path, database: Path) -> None:
+def test_outbox_finds_everything_when_its_database_was_deleted(root: Path, database: Path, put: Put) -> None:
     """WI-33."""
-    ids = {put(root, "hit", 0), put(root, "custody", 1), put(root, "segment", 4)}
+    ids = {put("hit", 0), put("custody", 1), put("segment", 4)}
     first = Outbox(database, root)
     assert set(first.refresh(1)) == ids
     first.close()
@@ -116,51 +100,51 @@ def test_outbox_finds_everything_when_its_database_was_deleted(root: Path, datab
 
 
 @pytest.mark.parametrize("content", [b"not a database at all", b"SQLite format 3\x00" + bytes(200), b""])
-def test_outbox_is_rebuilt_when_its_database_is_damaged(root: Path, database: Path, content: bytes) -> None:
+def test_outbox_is_rebuilt_when_its_database_is_damaged(root: Path, database: Path, put: Put, content: bytes) -> None:
     """WI-33."""
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     database.write_bytes(content)
     outbox = Outbox(database, root)
     outbox.refresh(1)
     assert list(outbox.items) == [item]
 
 
-def test_outbox_is_rebuilt_when_its_database_is_of_another_version(root: Path, database: Path) -> None:
+def test_outbox_is_rebuilt_when_its_database_is_of_another_version(root: Path, database: Path, put: Put) -> None:
     """WI-33."""
     import sqlite3
 
     with sqlite3.connect(database) as old:
         old.execute("CREATE TABLE items (item_id PRIMARY KEY, something)")
     outbox = Outbox(database, root)
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     outbox.refresh(1)
     assert list(outbox.items) == [item]
 
 
-def test_outbox_sees_a_new_item_when_it_came_right_after_a_look(root: Path, database: Path) -> None:
+def test_outbox_sees_a_new_item_when_it_came_right_after_a_look(root: Path, database: Path, put: Put) -> None:
     """WI-33: even where the folder's time stamp did not move."""
     outbox = Outbox(database, root)
     outbox.refresh(1)
     stamp = (root / "hit").stat().st_mtime_ns
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     os.utime(root / "hit", ns=(stamp, stamp))
     assert outbox.refresh(rules.SETTLED_US) == [item]
 
 
-def test_outbox_does_not_list_a_folder_again_when_it_has_not_changed(root: Path, database: Path) -> None:
+def test_outbox_does_not_list_a_folder_again_when_it_has_not_changed(root: Path, database: Path, put: Put) -> None:
     """WI-33."""
-    put(root, "hit", 0)
+    put("hit", 0)
     outbox = Outbox(database, root)
     outbox.refresh(1)
     stamp = (root / "hit").stat().st_mtime_ns
-    put(root, "hit", 0)
+    put("hit", 0)
     os.utime(root / "hit", ns=(stamp, stamp))
     assert outbox.refresh(rules.SETTLED_US + 2) == []
 
 
-def test_outbox_lets_go_of_an_item_when_it_left_the_spool(root: Path, database: Path) -> None:
+def test_outbox_lets_go_of_an_item_when_it_left_the_spool(root: Path, database: Path, put: Put) -> None:
     """WI-33."""
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     outbox = Outbox(database, root)
     outbox.refresh(1)
     spool.manifest_path(root, "hit", item).unlink()
@@ -170,20 +154,22 @@ def test_outbox_lets_go_of_an_item_when_it_left_the_spool(root: Path, database: 
         outbox.load(item)
 
 
-def test_outbox_does_not_offer_an_item_again_when_it_is_done(root: Path, database: Path) -> None:
+def test_outbox_does_not_offer_an_item_again_when_it_is_done(root: Path, database: Path, put: Put) -> None:
     """WI-33."""
     outbox = Outbox(database, root)
-    (item,) = [put(root, "hit", 0)]
+    (item,) = [put("hit", 0)]
     outbox.refresh(1)
     outbox.done(item)
-    put(root, "hit", 0)
+    put("hit", 0)
     outbox.refresh(2)
     assert item not in outbox.items and len(outbox.items) == 1
 
 
-def test_outbox_names_a_damaged_item_and_sends_the_others_when_the_spool_holds_one(root: Path, database: Path) -> None:
+def test_outbox_names_a_damaged_item_and_sends_the_others_when_the_spool_holds_one(
+    root: Path, database: Path, put: Put
+) -> None:
     """WI-33."""
-    bad, good = put(root, "hit", 0), put(root, "hit", 0)
+    bad, good = put("hit", 0), put("hit", 0)
     spool.final_path(root, "hit", bad).write_bytes(b"shorter")
     outbox = Outbox(database, root)
     assert outbox.refresh(1) == [good]
@@ -192,9 +178,11 @@ def test_outbox_names_a_damaged_item_and_sends_the_others_when_the_spool_holds_o
         outbox.load(bad)
 
 
-def test_outbox_remembers_a_refusal_and_tries_again_when_it_is_opened_again(root: Path, database: Path) -> None:
+def test_outbox_remembers_a_refusal_and_tries_again_when_it_is_opened_again(
+    root: Path, database: Path, put: Put
+) -> None:
     """WI-28. WI-33."""
-    item = put(root, "segment", 4)
+    item = put("segment", 4)
     outbox = Outbox(database, root)
     outbox.refresh(1)
     outbox.fail(item, now_us=1, code="conflict", temporary=False, why="other bytes are stored under this id")
@@ -207,19 +195,19 @@ def test_outbox_remembers_a_refusal_and_tries_again_when_it_is_opened_again(root
     assert next_work(again.items.values(), now_us=2, network=Network()) is not None
 
 
-def test_outbox_goes_on_when_its_database_cannot_be_written(root: Path, database: Path) -> None:
+def test_outbox_goes_on_when_its_database_cannot_be_written(root: Path, database: Path, put: Put) -> None:
     """WI-33: a full disk must not stop the sending that empties it."""
     outbox = Outbox(database, root)
     outbox.close()
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     assert outbox.refresh(1) == [item]
     outbox.done(item)
     assert outbox.items == {}
 
 
-def test_outbox_lives_in_memory_when_the_disk_takes_no_database(root: Path, tmp_path: Path) -> None:
+def test_outbox_lives_in_memory_when_the_disk_takes_no_database(root: Path, tmp_path: Path, put: Put) -> None:
     """WI-33: also at the start, here because its folder is not there."""
-    item = put(root, "hit", 0)
+    item = put("hit", 0)
     outbox = Outbox(tmp_path / "none" / "outbox.db", root)
     assert outbox.refresh(1) == [item]
     outbox.close()

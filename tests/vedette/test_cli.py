@@ -2,9 +2,11 @@
 
 import argparse
 import errno
+import re
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +32,7 @@ def test_command_returns_the_errors_own_code_and_one_line(
 
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=run)
-    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
+    monkeypatch.setattr(cli, "build_parser", lambda *_asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err == "vedette: the clip a.mp4 is not there; name another\n"
 
@@ -53,7 +55,7 @@ def test_command_says_what_the_machine_refused_without_a_traceback(
 
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=run)
-    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
+    monkeypatch.setattr(cli, "build_parser", lambda *_asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err == f"vedette: {said}\n"
 
@@ -73,7 +75,7 @@ def test_command_says_what_a_database_refused_without_a_traceback(
 
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=run)
-    monkeypatch.setattr(cli, "build_parser", lambda _asked: parser)
+    monkeypatch.setattr(cli, "build_parser", lambda *_asked: parser)
     assert cli.main([]) == code
     assert capsys.readouterr().err.startswith(f"vedette: {said}")
 
@@ -104,3 +106,38 @@ def test_command_imports_only_what_its_noun_is_made_of() -> None:
     command = [sys.executable, "-c", heavy + script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+BASE = ("av", "cv2", "fastapi", "numpy", "paho", "sqlite_utils")  # what only the extras bring
+
+
+def with_base_install(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a Python that has nothing but the base install: an import of anything else fails."""
+    script = f"import sys; sys.modules.update(dict.fromkeys({BASE})); from vedette import cli; sys.exit(cli.main())"
+    return subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("evidence list central", r"evidence list needs the Python package \w+; install vedette\[central\]"),
+        ("watchlist publish central", r"watchlist publish needs the Python package \w+; install vedette\[central\]"),
+        ("central init new", r"central needs the Python package \w+; install vedette\[central\]"),
+        ("read picture.jpg", r"read needs the Python package \w+; install vedette\[device\]"),
+        ("sim demo", r"this needs the Python package \w+; install vedette\[simulator\]"),
+    ],
+)
+def test_command_names_the_package_and_its_extra_when_only_the_base_is_installed(words: str, said: str) -> None:
+    done = with_base_install(*words.split())
+    assert (done.returncode, done.stdout) == (3, "")
+    assert re.fullmatch(f"vedette: {said}\n", done.stderr), done.stderr
+
+
+def test_command_does_what_the_base_can_when_only_the_base_is_installed(tmp_path: Path) -> None:
+    done = with_base_install("evidence", "verify", str(tmp_path / "none.zip"))
+    assert done.returncode == 3
+    assert "none.zip" in done.stderr and "install" not in done.stderr
+    assert "vedette[central]" in with_base_install("evidence", "--help").stdout
+    assert "invalid choice: 'evidnce'" in with_base_install("evidnce", "list").stderr

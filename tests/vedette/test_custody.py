@@ -159,6 +159,19 @@ def test_line_takes_the_same_place_when_the_disk_was_full_and_is_not_any_more(
     assert len(custody.verify_chain(lines_in(folder), KEY.public)) == 2
 
 
+def test_open_has_no_room_when_the_disk_takes_no_folder(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CJ-12: nothing was written, and the call may be repeated."""
+
+    def full(*_args: object, **_keys: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "mkdir", full)
+        with pytest.raises(custody.NoRoom, match="No space left"):
+            opened()
+    assert opened().head[0] == 1
+
+
 def test_no_empty_file_stays_when_the_first_line_of_a_file_does_not_fit(
     opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,6 @@ from edge.reader.ocr import PlateText
 from vedette import spool, watchlist
 from vedette.clock import FakeClock
 from vedette.config import BoardSection, DeviceConfig, DeviceSection, ReaderSection
-from vedette.custody import Journal
 from vedette.custody_entry import Entry
 from vedette.custody_tail import journal_files
 from vedette.custody_verify import verify_chain
@@ -27,6 +26,7 @@ from vedette.plates import to_ascii
 from vedette.records import keyring, open_manifest
 from vedette.sealed import HybridIdentity, open_sealed, save_identity, seal
 from vedette.trust import Trust
+from vedette.waiting_journal import WaitingJournal
 from vedette.watchlist import WatchEntry, make_list
 
 WIDTH, HEIGHT = 320, 240
@@ -98,9 +98,9 @@ class Device:
         keys = keyring(LIST_SIGNER.public)
         watchlist.store(self.config.data, sealed, [KEYS["list"]], keys, now_us=self.clock.utc_us())
 
-    def open_journal(self, service: str = "reader") -> Journal:
+    def open_journal(self, service: str = "reader") -> WaitingJournal:
         folder = self.config.journals / service
-        return Journal.open(folder, service=service, device=self.config.device.id, key=self.key, clock=self.clock)
+        return WaitingJournal(folder, service=service, device=self.config.device.id, key=self.key, clock=self.clock)
 
     def events(self, service: str = "reader") -> list[Entry]:
         """The verified chain of a service."""

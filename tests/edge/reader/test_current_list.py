@@ -156,4 +156,6 @@ def test_custody_is_told_later_when_the_disk_took_no_line(device, monkeypatch: p
     assert run(current, device).state == "ok"
     monkeypatch.setattr(current._journal, "append", append)
     run(current, device)
+    assert device.event_names()[-1] == "service.started"
+    run(current, device, after_us=CHECK_US)
     assert device.event_names()[-1] == "watchlist.accepted"

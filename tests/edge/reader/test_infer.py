@@ -12,7 +12,7 @@ import pytest
 from edge.reader import infer
 from edge.reader.infer import Model, ModelUnusable, RuntimeMissing, Scale
 from edge.reader.registry import find_model
-from vedette.errors import NotFound, Refused
+from vedette.errors import NotFound, Usage
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_the_answer_does_not_depend_on_the_number_of_threads(reader: Model) -> N
 
 @pytest.mark.parametrize("threads", [0, -1, infer.MAX_THREADS + 1])
 def test_a_silly_number_of_threads_is_refused(threads: int) -> None:
-    with pytest.raises(Refused, match="threads"):
+    with pytest.raises(Usage, match="threads"):
         Model.load(find_model("reader").path, threads=threads)
 
 

@@ -14,6 +14,7 @@ from edge.reader.ocr import PlateText
 from models.train import data
 
 MINIMUM_OF_TEN = 8
+MINIMUM_OF_SIX = 3
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +62,16 @@ def test_the_same_picture_gives_the_same_answer(looker: Looker, held_out: list[d
     assert looker.look(luma) == looker.look(luma) == Looker.load(threads=1).look(luma)
 
 
-def test_a_small_plate_in_a_large_picture_is_found_from_closer(looker: Looker, held_out: list[data.Photo]) -> None:
-    photo = next(p for p in held_out if p.folder == "br_scenes" and any(_read(looker, data.luma_of(p.path), p)))
-    small = cv2.resize(data.luma_of(photo.path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    wide = np.full((1440, 2560), 110, dtype=np.uint8)
-    wide[700 : 700 + small.shape[0], 300 : 300 + small.shape[1]] = small
-    assert looker.detector.detect_closer(wide)
-    assert any(_read(looker, wide, photo))
+def test_small_plates_in_a_large_picture_are_found_from_closer(looker: Looker, held_out: list[data.Photo]) -> None:
+    photos = [photo for photo in held_out if photo.folder == "br_scenes"][:6]
+    right = 0
+    for photo in photos:
+        small = cv2.resize(data.luma_of(photo.path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        wide = np.full((1440, 2560), 110, dtype=np.uint8)
+        wide[700 : 700 + small.shape[0], 300 : 300 + small.shape[1]] = small
+        assert looker.detector.detect_closer(wide)
+        right += any(_read(looker, wide, photo))
+    assert right >= MINIMUM_OF_SIX
 
 
 def _read(looker: Looker, luma: Luma, photo: data.Photo) -> list[bool]:

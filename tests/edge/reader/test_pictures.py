@@ -43,6 +43,20 @@ def test_sixteen_bits_and_transparency_are_reduced_to_grey(tmp_path: Path) -> No
     assert np.abs(read_picture(clear).luma.astype(int) - gradient()).max() <= 1
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_floats_is_grey_where_it_has_numbers_and_black_where_not(tmp_path: Path, kind: type) -> None:
+    path = tmp_path / "floats.tiff"
+    floats = gradient().astype(kind) / 255
+    floats[0, :4] = (np.nan, np.inf, -np.inf, -1)
+    cv2.imwrite(str(path), floats)
+    luma = read_picture(path).luma
+    assert luma[0, :4].tolist() == [0, 0, 0, 0]
+    assert np.abs(luma[1:].astype(int) - gradient()[1:]).max() <= 1
+    cv2.imwrite(str(path), np.full_like(floats, np.nan))
+    assert not read_picture(path).luma.any()
+
+
 def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     path = tmp_path / "sideways.jpg"
     ok, coded = cv2.imencode(".jpg", gradient())

@@ -147,6 +147,12 @@ def test_every_zeroth_frame_is_a_usage_error(run: Run, tmp_path: Path) -> None:
         run("--every", 0, tmp_path)
 
 
+@pytest.mark.parametrize("threads", [-1, 0, 65])
+def test_threads_out_of_bounds_are_a_usage_error(run: Run, tmp_path: Path, threads: int) -> None:
+    with pytest.raises(Usage, match=f"{threads} threads: give 1 to 64"):
+        run("--threads", threads, saved(tmp_path, "plate.png", np.zeros((9, 9), np.uint8)))
+
+
 def test_crop_gives_the_plate_of_the_whole_picture(run: Run, tmp_path: Path) -> None:
     plate = np.full((110, 520), 235, dtype=np.uint8)
     cv2.putText(plate, "LS15 EBC", (30, 84), cv2.FONT_HERSHEY_SIMPLEX, 2.8, 20, 9, cv2.LINE_AA)

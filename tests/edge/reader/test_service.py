@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.reader.service import ROLL_US, IdleReader, open_reader
+from edge.reader.hits import MAX_WAITING
+from edge.reader.service import NO_ROOM_US, ROLL_US, IdleReader, open_reader
 from edge.recorder.framebus import FrameBusWriter
 from vedette import commands, files
+from vedette.custody import Journal
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
 
@@ -194,6 +196,62 @@ def test_hit_reaches_the_disk_when_there_is_room_again(drive, device, monkeypatc
     drive.wait(2 * SECOND)
     assert len(device.items()) == 1
     assert drive.status()["hits_waiting"] == 0
+
+
+def test_reader_alerts_when_it_started_on_a_full_disk_and_writes_when_there_is_room(
+    device, eyes, frame_at, monkeypatch
+) -> None:
+    """HT-25, HT-29, HT-35."""
+    device.store_list(device.entry(), version=7)
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "_begin_file", full_disk)
+        broken.setattr(files, "replace", full_disk)
+        drive = Drive(device, eyes, frame_at)
+        drive.show(0, 0, 1, 2)
+        assert drive.reader._parts.board.last_pattern.name == "hit-high"
+        assert [mark["command"] for mark in commands.take(device.config.run, "recorder")] == ["mark"]
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "_begin_file", full_disk)
+        drive.wait(2 * SECOND)
+        assert (device.items(), device.events()) == ([], [])
+    assert drive.status()["hits_waiting"] == 1
+    drive.wait(2 * SECOND)
+    assert len(device.hits()) == 1
+    assert device.event_names() == ["service.started", "watchlist.accepted", "hit.raised"]
+    status = drive.status()
+    assert (status["custody"], status["hits"], status["hits_waiting"], status["hits_lost"]) == ("ok", 1, 0, 0)
+
+
+def test_oldest_hits_give_way_and_the_reader_ends_cleanly_when_the_disk_stays_full(
+    device, eyes, frame_at, look_at, monkeypatch
+) -> None:
+    """HT-29, HT-35."""
+    plates = [f"1234{number}|أ|6" for number in range(MAX_WAITING + 2)]
+    eyes.sees = {20 + number: [look_at(plate)] for number, plate in enumerate(plates)}
+    device.store_list(*(device.entry(plate) for plate in plates))
+    monkeypatch.setattr(Journal, "_begin_file", full_disk)
+    drive = Drive(device, eyes, frame_at)
+    drive.show(0, 0)
+    for grey in eyes.sees:
+        drive.show(grey, grey)
+        drive.show(0, every_us=5 * SECOND)
+    status = drive.status()
+    assert (status["hits"], status["hits_waiting"], status["hits_lost"]) == (MAX_WAITING + 2, MAX_WAITING, 2)
+    assert status["custody"] == "no room"
+    drive.reader.close()
+    assert device.events() == []
+
+
+def test_journal_begins_without_a_hit_when_there_is_room_again(device, eyes, frame_at, monkeypatch) -> None:
+    """HT-35."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "_begin_file", full_disk)
+        drive = Drive(device, eyes, frame_at)
+        drive.wait(NO_ROOM_US)
+        assert drive.status()["custody"] == "no room"
+    drive.wait(NO_ROOM_US)
+    assert device.event_names() == ["service.started"]
+    assert drive.status()["custody"] == "ok"
 
 
 def test_no_alert_when_the_list_has_expired_but_reading_goes_on(drive, device) -> None:

@@ -96,6 +96,19 @@ def test_watchlist_is_not_imported_when_its_days_are_out_of_bounds(
     assert Store(made).lists() == []
 
 
+@pytest.mark.parametrize("limit", [-1, 0, 501, 10**30])
+@pytest.mark.parametrize("noun", ["evidence", "hits"])
+def test_listing_is_refused_when_its_limit_is_out_of_bounds(made: Path, vedette: Run, noun: str, limit: int) -> None:
+    with pytest.raises(Usage, match="from 1 to 500"):
+        vedette(noun, "list", made, f"--limit={limit}")
+
+
+@pytest.mark.parametrize("limit", [1, 500])
+def test_listing_is_made_when_its_limit_is_just_within_bounds(made: Path, vedette: Run, limit: int) -> None:
+    assert vedette("evidence", "list", made, f"--limit={limit}", "--json") == []
+    assert vedette("hits", "list", made, f"--limit={limit}", "--json") == []
+
+
 def test_user_is_added_when_the_password_comes_on_standard_input(
     made: Path, vedette: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

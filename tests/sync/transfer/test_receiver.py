@@ -1,0 +1,178 @@
+"""The receiver: what it takes, what it acknowledges and when, and how it shares its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sync import receiver as centre_side
+from sync.transfer import Receiver
+from vedette import wire
+from vedette.clock import FakeClock, uuid7
+from vedette.wire import MIN_PART_BYTES, Ack, Fin, Grant, Part, RefuseCode
+
+PART = MIN_PART_BYTES
+Factory = Callable[..., Any]
+
+
+def test_receiver_refuses_bytes_and_starts_anew_when_the_file_is_not_what_the_manifest_says(network: Factory) -> None:
+    """WI-24."""
+    net = network(3, sizes=(3 * PART,), loss=0.0, damage=0.0, restarts=0.0)
+    item = next(iter(net.device.files))
+    net.device.files[item] = b"y" + net.device.files[item][1:]
+    for _ in range(400):
+        net.turn()
+    assert net.centre.stored == {}
+    assert {one.code for one in net.device.stopped} == {RefuseCode.MISMATCH}
+
+
+def test_receiver_asks_for_init_when_parts_come_for_an_item_it_does_not_know(centre: Any) -> None:
+    """WI-22."""
+    item = uuid7(FakeClock())
+    (answer,) = centre.work(centre.receiver.receive("car-1", Part(item=item, index=0, payload=b"x"), 1))
+    assert isinstance(answer, wire.Refuse) and answer.code is RefuseCode.UNKNOWN_ITEM
+
+
+def test_receiver_keeps_devices_apart_when_two_name_one_item(one_item: Factory, centre: Any) -> None:
+    """WI-3."""
+    device = one_item()
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=0, payload=bytes(PART))
+    (answer,) = centre.work(centre.receiver.receive("car-2", part, 1))
+    assert isinstance(answer, wire.Refuse) and answer.code is RefuseCode.UNKNOWN_ITEM
+    assert centre.cache == {}
+
+
+def test_receiver_refuses_another_manifest_when_the_item_is_under_way(one_item: Factory, centre: Any) -> None:
+    """WI-24."""
+    device = one_item()
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    other = replace(init, manifest=b"another")
+    (answer,) = centre.work(centre.receiver.receive("car-1", other, 1))
+    assert isinstance(answer, wire.Refuse) and answer.code is RefuseCode.CONFLICT
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, PART - 1), (0, PART + 1), (1, 2), (2, 1), (65_535, 1)])
+def test_receiver_writes_nothing_when_a_part_is_not_of_its_item(
+    index: int, size: int, one_item: Factory, centre: Any
+) -> None:
+    """WI-24."""
+    device = one_item(PART + 1)
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    answers = centre.work(centre.receiver.receive("car-1", Part(item=init.item, index=index, payload=bytes(size)), 1))
+    assert [type(answer) for answer in answers] == [Grant]
+    assert centre.cache == {}
+
+
+def test_receiver_acknowledges_only_after_the_sync(one_item: Factory, centre: Any) -> None:
+    """WI-23: never before the bytes are durable, and again when the ack was lost."""
+    device = one_item(2 * PART)
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=0, payload=device.files[init.item][:PART])
+    assert centre.work(centre.receiver.receive("car-1", part, 1)) == []
+    (sync,) = centre.receiver.flush()
+    assert isinstance(sync, centre_side.Sync) and sync.parts == ((0, 0),)
+    (ack,) = centre.work([sync])
+    assert isinstance(ack, Ack) and ack.ranges == ((0, 0),)
+    centre.work(centre.receiver.receive("car-1", part, 1))
+    assert centre.work(centre.receiver.flush()) == [ack]
+
+
+def test_receiver_grants_only_what_is_durable_when_it_is_asked_between_write_and_sync(
+    one_item: Factory, centre: Any
+) -> None:
+    """WI-22. WI-23: after the sync, so that what was just written is not sent again; never before it."""
+    device = one_item(3 * PART)
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=1, payload=device.files[init.item][PART : 2 * PART])
+    centre.work(centre.receiver.receive("car-1", part, 1))
+    (early,) = centre.work(centre.receiver.receive("car-1", Part(item=init.item, index=9, payload=b"x"), 1))
+    assert isinstance(early, Grant) and early.have == ()
+    assert centre.work(centre.receiver.receive("car-1", init, 1)) == []
+    (grant,) = centre.work(centre.receiver.flush())
+    assert isinstance(grant, Grant) and grant.have == ((1, 1),)
+
+
+def test_receiver_does_not_seal_when_the_fin_names_another_hash(one_item: Factory, centre: Any) -> None:
+    """WI-24."""
+    device = one_item(PART)
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    part = Part(item=init.item, index=0, payload=device.files[init.item])
+    centre.work(centre.receiver.receive("car-1", part, 1))
+    centre.work(centre.receiver.flush())
+    (answer,) = centre.work(centre.receiver.receive("car-1", Fin(item=init.item, sha256="0" * 64), 1))
+    assert isinstance(answer, wire.Refuse) and answer.code is RefuseCode.CONFLICT
+    assert centre.stored == {}
+
+
+def test_receiver_shares_its_budget_when_many_uploads_are_under_way(init_of: Factory) -> None:
+    """WI-25."""
+    receiver = Receiver(worker="w1", budget_bytes=8 * PART, part_size=PART)
+    credits = []
+    for number in range(10):
+        init = init_of(bytes(9 * PART))
+        actions = receiver.receive(f"car-{number}", init, 1)
+        if isinstance(actions[0], centre_side.Open):
+            (grant,) = receiver.opened(f"car-{number}", init.item, part_size=PART, have=())
+            credits.append(grant.message.credit)
+        else:
+            credits.append(actions[0].message.code)
+    assert credits == [8, 4, 2, 2, 1, 1, 1, 1, RefuseCode.BUSY, RefuseCode.BUSY]
+
+
+def test_receiver_takes_a_hit_when_its_budget_is_spent(init_of: Factory) -> None:
+    """WI-31."""
+    receiver = Receiver(worker="w1", budget_bytes=PART, part_size=PART)
+    kinds = []
+    for priority in (4, 4, 0):
+        init = init_of(bytes(9), priority=priority)
+        kinds.append(type(receiver.receive("car-1", init, 1)[0]))
+    assert kinds == [centre_side.Open, centre_side.Send, centre_side.Open]
+
+
+def test_receiver_bounds_the_uploads_of_one_device(init_of: Factory) -> None:
+    """WI-25."""
+    receiver = Receiver(worker="w1", budget_bytes=1 << 40, part_size=PART)
+    kinds = []
+    for _ in range(centre_side.MAX_UPLOADS_PER_DEVICE + 1):
+        kinds.append(type(receiver.receive("car-1", init_of(bytes(9), priority=0), 1)[0]))
+    assert kinds.count(centre_side.Open) == centre_side.MAX_UPLOADS_PER_DEVICE
+    assert kinds[-1] is centre_side.Send
+
+
+def test_receiver_lets_go_and_grants_again_when_the_lease_has_lapsed(one_item: Factory, centre: Any) -> None:
+    """WI-22."""
+    device = one_item()
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    assert centre.receiver.expire(60_000_001) == []
+    assert centre.receiver.expire(60_000_002) == [centre_side.Forget(device="car-1", item=init.item)]
+    (answer,) = centre.work(centre.receiver.receive("car-1", init, 60_000_003))
+    assert isinstance(answer, Grant)
+
+
+def test_receiver_grows_the_parts_when_an_item_has_too_many(init_of: Factory) -> None:
+    """WI-7."""
+    receiver = Receiver(worker="w1", budget_bytes=1 << 30, part_size=PART)
+    init = replace(init_of(b"x"), size=wire.MAX_PARTS * PART + 1)
+    (action,) = receiver.receive("car-1", init, 1)
+    assert isinstance(action, centre_side.Open) and action.part_size == 2 * PART
+
+
+def test_receiver_forgets_everything_of_a_device_when_it_is_dropped(one_item: Factory, centre: Any) -> None:
+    """WI-3."""
+    device = one_item()
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    assert centre.receiver.drop_device("car-2") == []
+    assert len(centre.receiver.drop_device("car-1")) == 1
+    assert centre.receiver.under_way == 0

@@ -1,0 +1,200 @@
+"""The sender: what goes first, how much is in flight, when it asks again, and what it believes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sync import sender as device_side
+from sync.sender import Done, Sender, SendFin, SendInit, SendPart, Stopped
+from vedette import wire
+from vedette.clock import FakeClock, uuid7
+from vedette.wire import MIN_PART_BYTES, Ack, Fin, Grant, Init, Part, RefuseCode, Sealed
+
+PART = MIN_PART_BYTES
+Factory = Callable[..., Any]
+
+
+def test_sender_puts_a_hit_before_bulk_when_bulk_fills_the_window(one_item: Factory) -> None:
+    """WI-30. WI-31: bulk in flight never takes a hit's room."""
+    device = one_item(50 * PART)
+    device.granted()
+    assert len(device.drain()) == device_side.WINDOW_PARTS
+    hit = device.add(b"x" * (PART + 1), priority=0)
+    (init,) = device.drain()
+    device.note(device.sender.receive(Grant(item=hit, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
+    assert [(type(message), message.item) for message in [init, *device.drain()]] == [
+        (Init, hit),
+        (Part, hit),
+        (Part, hit),
+        (Fin, hit),
+    ]
+
+
+def test_sender_takes_the_most_urgent_item_first_when_several_are_offered(device: Any) -> None:
+    """WI-30."""
+    for number in range(5):
+        device.add(bytes([number]), priority=4 - number)
+    assert [device.offers[message.item].priority for message in device.drain()] == [0, 1, 2, 3, 4]
+
+
+def test_sender_has_room_for_urgent_items_when_bulk_takes_all(offer_of: Factory) -> None:
+    """WI-31."""
+    sender = Sender(lambda item, receipt: None)
+    for _ in range(device_side.MAX_UNDER_WAY):
+        assert sender.has_room(4)
+        sender.offer(offer_of(uuid7(FakeClock()), b"x", priority=4))
+    assert not sender.has_room(4)
+    assert sender.has_room(3)
+
+
+@pytest.mark.parametrize(("credit", "expected"), [(0, 0), (1, 1), (3, 3), (4, 4), (1024, 4)])
+def test_sender_keeps_the_smaller_of_window_and_credit_in_flight(credit: int, expected: int, one_item: Factory) -> None:
+    """WI-25."""
+    device = one_item(50 * PART)
+    device.granted(credit=credit)
+    assert len(device.drain()) == expected
+
+
+def test_sender_asks_again_and_gives_up_in_the_end_when_nobody_answers(one_item: Factory) -> None:
+    """WI-27. WI-28."""
+    device = one_item()
+    inits, now_us = 0, 1
+    while not device.stopped:
+        inits += len(device.drain(now_us))
+        due_us = device.sender.next_tick_us()
+        assert due_us is not None and due_us - now_us <= device_side.MOST_RETRY_US
+        now_us = due_us
+        assert device.sender.tick(now_us - 1) == []
+        device.note(device.sender.tick(now_us))
+    assert inits == device_side.MAX_TRIES
+    assert device.stopped[0].code is None
+    assert now_us > 180_000_000
+
+
+def test_sender_asks_instead_of_sending_twice_when_an_ack_is_late(one_item: Factory) -> None:
+    """WI-27: a slow link is not answered with more traffic."""
+    device = one_item(50 * PART)
+    item = device.granted()
+    assert len(device.drain()) == 4
+    device.note(device.sender.tick(60_000_001))
+    assert [type(message) for message in device.drain(60_000_001)] == [Init]
+    grant = Grant(item=item, worker="w1", part_size=PART, have=((0, 3),), credit=32, lease_s=60)
+    device.note(device.sender.receive(grant, 60_000_002))
+    assert [message.index for message in device.drain() if isinstance(message, Part)] == [4, 5, 6, 7]
+
+
+def test_sender_keeps_its_patience_when_an_answer_may_be_to_the_first_or_the_second_try(one_item: Factory) -> None:
+    """WI-27: Karn's rule; a part sent twice measures nothing."""
+    device = one_item(50 * PART)
+    item = device.granted()
+    device.drain()
+    device.note(device.sender.tick(60_000_000))
+    device.drain(60_000_000)
+    patience_us = device.sender.next_tick_us() - 60_000_000
+    grant = Grant(item=item, worker="w1", part_size=PART, have=(), credit=32, lease_s=60)
+    device.note(device.sender.receive(grant, 90_000_000))
+    device.drain(90_000_000)
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 3),), credit=32), 90_000_001))
+    device.drain(90_000_001)
+    assert device.sender.next_tick_us() - 90_000_001 == patience_us
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 7),), credit=32), 90_000_002))
+    device.drain(90_000_002)
+    assert device.sender.next_tick_us() - 90_000_002 < patience_us
+
+
+def test_sender_believes_the_grant_when_the_centre_has_less_than_it_acknowledged(one_item: Factory) -> None:
+    """WI-22. WI-24: the centre threw bytes away that did not match."""
+    device = one_item(4 * PART)
+    item = device.granted()
+    device.drain()
+    device.note(device.sender.receive(Ack(item=item, ranges=((0, 3),), credit=32), 2))
+    device.note(device.sender.receive(wire.Refuse(item=item, code=RefuseCode.UNKNOWN_ITEM, text=""), 3))
+    assert [type(message) for message in device.drain(3)] == [Init]
+    grant = Grant(item=item, worker="w1", part_size=PART, have=((1, 1),), credit=32, lease_s=60)
+    device.note(device.sender.receive(grant, 4))
+    assert [message.index for message in device.drain(4) if isinstance(message, Part)] == [0, 2, 3]
+
+
+def test_sender_does_not_count_it_as_a_failure_when_nobody_hears_its_init(one_item: Factory) -> None:
+    """WI-29."""
+    device, now_us = one_item(), 1
+    for _ in range(3 * device_side.MAX_TRIES):
+        assert [type(message) for message in device.drain(now_us)] == [Init]
+        device.sender.unheard(now_us)
+        now_us = device.sender.next_tick_us()
+        device.note(device.sender.tick(now_us))
+    assert device.stopped == []
+    assert now_us == 1 + 3 * device_side.MAX_TRIES * device_side.UNHEARD_RETRY_US
+
+
+def test_sender_asks_at_once_when_its_worker_is_gone(one_item: Factory) -> None:
+    """WI-29."""
+    device = one_item()
+    device.granted()
+    device.drain()
+    device.sender.undelivered("another")
+    assert device.drain() == []
+    device.sender.undelivered("w1")
+    assert [type(message) for message in device.drain()] == [Init]
+
+
+@pytest.mark.parametrize("code", [code for code in RefuseCode if code is not RefuseCode.UNKNOWN_ITEM])
+def test_sender_stops_an_item_and_keeps_the_reason_when_it_is_refused(code: RefuseCode, one_item: Factory) -> None:
+    """WI-28."""
+    device = one_item()
+    item = device.granted()
+    outcomes = device.sender.receive(wire.Refuse(item=item, code=code, text="because"), 2)
+    assert outcomes == [Stopped(item=item, code=code, text="because")]
+    assert device.sender.under_way == frozenset()
+
+
+def test_sender_ignores_ranges_when_they_lie_outside_the_item(one_item: Factory) -> None:
+    """WI-26."""
+    device = one_item(2 * PART)
+    item = device.granted(have=((0, 2),))
+    assert device.drain() == []
+    device.note(device.sender.receive(Grant(item=item, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
+    device.note(device.sender.receive(Ack(item=item, ranges=((1, 2),), credit=9), 2))
+    assert [type(message) for message in device.drain()] == [Part, Part, Fin]
+
+
+def test_sender_accepts_a_receipt_when_it_had_given_up_the_item(one_item: Factory) -> None:
+    """WI-26: a right receipt is right whenever it comes."""
+    device = one_item()
+    item = device.granted()
+    device.sender.drop(item)
+    receipt = device.receipt(item)
+    assert device.sender.receive(Sealed(item=item, receipt=receipt), 9) == [Done(item=item, receipt=receipt)]
+
+
+def test_retry_time_follows_the_link_when_answers_are_measured() -> None:
+    """WI-27."""
+    retry = device_side.RetryTime()
+    retry.measured(8_000_000)
+    assert retry.us == 24_000_000
+    for _ in range(50):
+        retry.measured(20_000)
+    assert retry.us == device_side.LEAST_RETRY_US
+    for _ in range(10):
+        retry.silence()
+    assert retry.us == device_side.MOST_RETRY_US
+
+
+def test_sender_names_what_it_sends_when_asked_for_the_next_action(one_item: Factory) -> None:
+    """WI-20."""
+    device = one_item(PART + 3)
+    first = device.sender.next_action()
+    assert isinstance(first, SendInit)
+    item = device.granted()
+    parts = [device.sender.next_action()]
+    device.sender.sent(parts[0], 1)
+    parts.append(device.sender.next_action())
+    device.sender.sent(parts[1], 1)
+    assert parts == [
+        SendPart(item=item, index=0, offset=0, length=PART, worker="w1"),
+        SendPart(item=item, index=1, offset=PART, length=3, worker="w1"),
+    ]
+    assert isinstance(device.sender.next_action(), SendFin)
