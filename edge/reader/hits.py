@@ -144,6 +144,7 @@ class HitSpool:
         self._software = software
         self._waiting: deque[_Waiting] = deque()
         self.failures = 0
+        self.recovered = False
 
     @property
     def waiting(self) -> int:
@@ -180,19 +181,24 @@ class HitSpool:
         return committed
 
     def recover(self) -> list[str]:
-        """Commit the hits that a crash left without a manifest; the ids committed. Call before the first `add`.
+        """Commit the hits that a crash left without a manifest; the ids committed, and `recovered` is true.
 
-        A torn write beside them goes to the spool's quarantine, since only a receipt deletes.
+        Where the disk has no room it raises (OSError, Refused) and is to be called again. A torn write beside them
+        goes to the spool's quarantine, since only a receipt deletes.
         """
         folder = self._root / "hit"
         for torn in folder.glob(".*.tmp"):
             torn.replace(self._root / spool.QUARANTINE / torn.name.lstrip("."))
         committed = []
+        waiting = {one.manifest.item for one in self._waiting}
         for path in sorted([*folder.glob("*.hit.age"), *folder.glob("*.hit.age.part")]):
             item_id = path.name.partition(".")[0]
+            if item_id in waiting:
+                continue
             if UUID7.match(item_id) and not spool.manifest_path(self._root, "hit", item_id).exists():
                 self._recover(path, item_id)
                 committed.append(item_id)
+        self.recovered = True
         return committed
 
     def _recover(self, path: Path, item_id: str) -> None:

@@ -175,11 +175,13 @@ class ReaderService:
     def _roll(self, now_us: int) -> None:
         """Close the journal's file once a minute where it has new lines, so that custody goes out with its hits.
 
-        Where the disk had no room for the journal, this is what tries again.
+        Where the disk had no room at the start, this is what tries again.
         """
         if now_us < self._roll_us:
             return
         with self._counting_errors():
+            if not self._parts.hits.recovered:
+                self._parts.hits.recover()
             if self._parts.journal.head[0] != self._rolled_seq:
                 self._seal_journal()
         self._roll_us = now_us + self._roll_pause_us

@@ -8,7 +8,7 @@ import pytest
 from edge.reader.hits import MAX_WAITING
 from edge.reader.service import NO_ROOM_US, ROLL_US, IdleReader, open_reader
 from edge.recorder.framebus import FrameBusWriter
-from vedette import commands, files
+from vedette import commands, files, spool
 from vedette.custody import Journal
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
@@ -240,6 +240,28 @@ def test_oldest_hits_give_way_and_the_reader_ends_cleanly_when_the_disk_stays_fu
     assert status["custody"] == "no room"
     drive.reader.close()
     assert device.events() == []
+
+
+def test_hit_that_a_crash_left_is_committed_when_the_full_disk_has_room_again(drive, device, monkeypatch) -> None:
+    """HT-33, HT-35. The disk is full at the start after the crash, and the next hit waits beside the one left."""
+    with monkeypatch.context() as broken:
+        broken.setattr(spool, "commit", full_disk)
+        drive.show(1, 2)
+    drive.reader._parts.journal.close()
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "_begin_file", full_disk)
+        drive.start_reader()
+        drive.wait(0)
+        drive.show(3, 4)
+        assert drive.status()["hits_waiting"] == 1
+        assert device.items() == []
+    drive.wait(NO_ROOM_US)
+    drive.wait(NO_ROOM_US)
+    assert len(device.hits()) == 2
+    assert sorted(device.event_names()[-4:]) == [
+        "hit.raised", "hit.recovered", "service.started", "watchlist.accepted",
+    ]  # fmt: skip
+    assert list(device.config.spool.glob("hit/*.part")) == []
 
 
 def test_journal_begins_without_a_hit_when_there_is_room_again(device, eyes, frame_at, monkeypatch) -> None:

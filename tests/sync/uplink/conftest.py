@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,8 @@ class Centre:
     wants: list[wire.ListWant] = field(default_factory=list)
     parts: list[tuple[str, int]] = field(default_factory=list)
     lists: dict[int, bytes] = field(default_factory=dict)
+    outgoing: deque[tuple[str, bytes]] = field(default_factory=deque)
     receiver: Receiver = field(init=False)
-    workers: int = 0
 
     def __post_init__(self) -> None:
         self.restart()
@@ -67,6 +68,14 @@ class Centre:
                 address = topics.parse_topic(event.topic)
                 self.hear(address.device, wire.decode(address.name, event.payload))
         self.work(self.receiver.flush())
+        self.say()
+
+    def say(self) -> None:
+        """Publish as `sync.central.ingest` does: without a connection what is to be said is void."""
+        if not self.link.connected:
+            self.outgoing.clear()
+        while self.outgoing and self.link.publish(*self.outgoing[0]):
+            self.outgoing.popleft()
 
     def hear(self, device: str, message: wire.Message) -> None:
         match message:
@@ -83,7 +92,7 @@ class Centre:
                 self.work(self.receiver.receive(device, message, CLOCK.mono_us()))
 
     def send(self, device: str, message: wire.FromCentre) -> None:
-        assert self.link.publish(topics.topic(device, message), message.encode())
+        self.outgoing.append((topics.topic(device, message), message.encode()))
 
     def offer_list(self, version: int, sealed: bytes) -> None:
         self.lists[version] = sealed
