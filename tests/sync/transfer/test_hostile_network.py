@@ -46,7 +46,7 @@ def test_transfer_believes_nothing_foreign_when_messages_are_forged(seed: int, n
     assert net.device.bad
 
 
-def test_transfer_never_ends_when_no_receipt_is_right(network: Factory, centre: Any) -> None:
+def test_transfer_never_ends_when_no_receipt_is_right(network: Factory) -> None:
     """WI-26: safety does not depend on the centre's word."""
     net = network(1, restarts=0.0)
     net.device.check = lambda item, receipt: (_ for _ in ()).throw(NotTrusted("never"))
