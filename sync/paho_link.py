@@ -39,6 +39,7 @@ ACK_TIMEOUT_US = 120_000_000
 STABLE_US = 30_000_000
 PACKET_OVERHEAD_BYTES = 64
 GOODBYE_S = 2.0
+GOODBYE_POLLS = 40
 NOBODY_LISTENS = 0x10
 
 
@@ -168,7 +169,12 @@ class PahoLink:
         return events + self._work_off()
 
     def close(self) -> None:
-        """As in `Link`; waits up to GOODBYE_S for the broker to have heard the goodbye."""
+        """As in `Link`; waits up to GOODBYE_S each for the broker to have taken the last words and the goodbye."""
+        session = self._session
+        for _ in range(GOODBYE_POLLS):
+            if session is None or session is not self._session or not session.topics:
+                break
+            self.poll(GOODBYE_S / GOODBYE_POLLS)
         self._closed = True
         session, self._session = self._session, None
         if session is None:
