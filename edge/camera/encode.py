@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from fractions import Fraction
-from typing import Protocol
 
 import av
 import numpy as np
@@ -22,16 +21,6 @@ from vedette.errors import Refused
 KEY_INTERVAL_S = 1
 MAX_WIDTH, MAX_HEIGHT = 4096, 2304
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
-
-
-class Encoder(Protocol):
-    """Raw pictures in, access units out."""
-
-    def encode(
-        self, i420: NDArray[np.uint8], pts_us: int, *, utc_us: int = 0, mono_us: int = 0
-    ) -> list[EncodedUnit]: ...
-
-    def flush(self) -> list[EncodedUnit]: ...
 
 
 class X264Encoder:
