@@ -4,6 +4,8 @@
 #   workstation.sh python FOLDER              the product's environment, with everything the tests need
 #   workstation.sh training FOLDER            the separate, large environment that trains models
 set -eu
+# An ordinary user on Debian does not have the folders in which servers lie in the path.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 say() { printf 'vedette: %s\n' "$*" >&2; }
 

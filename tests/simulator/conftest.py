@@ -1,6 +1,5 @@
 """Stages for whole-system tests: real Mosquitto, real processes, real sealed files, on free loopback ports."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import pytest
 from simulator import demo
 from simulator.report import Figures
 from simulator.stage import Stage
+from sync.central.broker import find_mosquitto
 
 
 @pytest.fixture(scope="session", autouse=True)
 def mosquitto() -> None:
-    if shutil.which("mosquitto") is None:
+    if find_mosquitto() is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)", allow_module_level=True)
 
 
