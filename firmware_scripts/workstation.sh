@@ -12,10 +12,13 @@ say() { printf 'vedette: %s\n' "$*" >&2; }
 # package:command-or-file that shows it is there
 demo="python3-venv:/usr/lib/python3*/ensurepip mosquitto:mosquitto fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansArabic-Bold.ttf fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 test="$demo chromium:chromium ffmpeg:ffprobe shellcheck:shellcheck age:age libatomic1:/usr/lib/*/libatomic.so.1 gstreamer1.0-tools:gst-launch-1.0 gstreamer1.0-plugins-base:/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so gstreamer1.0-plugins-bad:/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so gstreamer1.0-plugins-ugly:/usr/lib/*/gstreamer-1.0/libgstx264.so systemd:systemd-analyze"
-train="$demo"
-# The typefaces that plates are drawn in for training; each shows by its documentation folder.
+train="$demo npm:npm"
+# The typefaces that plates are drawn in for training; each shows by its documentation folder. More come by npm
+# (models/synth/typefaces.py).
 for font in dejavu-extra hosny-amiri kacst kacst-one roadgeek opendin osifont liberation bebas-neue inter play b612 \
-    roboto-unhinted league-mono dosis comfortaa lato cantarell open-sans yanone-kaffeesatz averia-sans-gwf freefont-ttf; do
+    roboto-unhinted league-mono dosis comfortaa lato cantarell open-sans yanone-kaffeesatz averia-sans-gwf \
+    freefont-ttf national-park routed-gothic urw-base35 jura cabin hack jetbrains-mono firacode karla manrope mplus \
+    quicksand; do
     train="$train fonts-$font:/usr/share/doc/fonts-$font"
 done
 train="$train libraqm0:/usr/share/doc/libraqm0"

@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis without a deadline, where photographs lie, a manifest, other people's age tool."""
+"""What all tests share: hypothesis without a deadline, photographs, a manifest, a key for models, another age tool."""
 
 import dataclasses
 import hashlib
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from vedette.clock import FakeClock, uuid7
+from vedette.keys import SigningKey
 from vedette.records import Manifest
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,14 @@ def data() -> Path:
     """The folder of photographs, clips and public vectors; tests that need one of them skip where it is missing."""
     named = os.environ.get("VEDETTE_DATA")
     return Path(named) if named else ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def models_key(monkeypatch: pytest.MonkeyPatch) -> SigningKey:
+    """A new key whose signature on a registry of models counts in this test, in place of the release's."""
+    key = SigningKey.generate()
+    monkeypatch.setenv("VEDETTE_MODEL_KEY", key.public.text)
+    return key
 
 
 @pytest.fixture(scope="session")

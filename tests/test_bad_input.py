@@ -66,6 +66,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (desk / "text.mp4").write_text("this is no video")
     (desk / "empty.mp4").touch()
     (desk / "empty").mkdir()
+    for folder, model in (("unsigned", None), ("exchanged", "this is no model")):
+        (desk / folder).mkdir()
+        shutil.copy(ROOT / "models" / "registry.toml", desk / folder)
+        if model is not None:
+            (desk / folder / "detector.tflite").write_text(model)
     (desk / "typo.toml").write_text('[device]\nid = "car-1"\ndata = "car-1"\n[camera]\nadaptor = "clip"\n')
     config = '[device]\nid = "car-1"\ndata = "car-1"\nrun = "/dev/shm"\n[camera]\nsource = "'
     (desk / "lost.toml").write_text(f'{config}{desk}/lost.mp4"\n')
@@ -79,6 +84,22 @@ CASES = [
     ("read text.mp4 --every 0", USAGE, "--every 0"),
     ("read text.mp4 --models empty", NOT_FOUND, "registry.toml is missing"),
     ("read text.mp4 --models nowhere", NOT_FOUND, "registry.toml is missing"),
+    ("read text.mp4 --models unsigned", NOT_TRUSTED, "registry.sig is missing"),
+    ("model list --models nowhere", NOT_FOUND, "registry.toml is missing"),
+    ("model list --models good.csv", NOT_FOUND, "registry.toml is missing"),
+    ("model verify --models empty", NOT_FOUND, "registry.toml is missing"),
+    ("model verify --models unsigned", NOT_TRUSTED, "registry.sig is missing"),
+    ("model arithmetic --models unsigned", NOT_TRUSTED, "registry.sig is missing"),
+    ("model bench --models unsigned", NOT_TRUSTED, "registry.sig is missing"),
+    ("model bench --seconds 0", USAGE, "--seconds 0"),
+    ("model bench --seconds nan", USAGE, "--seconds nan"),
+    ("model bench --threads 0", USAGE, "0 threads: give 1 to 64"),
+    ("model bench --threads 65", USAGE, "65 threads: give 1 to 64"),
+    ("model sign --key nothing --models exchanged", NOT_FOUND, "nothing is not there"),
+    ("model sign --key good.csv --models exchanged", REFUSED, "not a private key"),
+    ("model sign --key car-1/keys/sign.pem --models empty", NOT_FOUND, "registry.toml is missing"),
+    ("model sign --key car-1/keys/sign.pem --models unsigned", NOT_FOUND, "detector.tflite is missing"),
+    ("model sign --key car-1/keys/sign.pem --models exchanged", INTEGRITY, "detector.tflite has hash"),
     ("camera probe lost.mp4", NOT_FOUND, "the clip lost.mp4 is not there"),
     ("camera probe text.mp4", REFUSED, "text.mp4 is not a video"),
     ("camera probe empty.mp4", REFUSED, "empty.mp4 is not a video"),
@@ -188,6 +209,8 @@ READING = [
     "evidence list central --json",
     "hits list central --json",
     "key show other.identity --json",
+    "model list --json",
+    "model arithmetic --json",
     "watchlist check good.csv --json",
     f"evidence verify {BUNDLE} --json",
 ]
@@ -226,7 +249,15 @@ def test_bundle_verifies_when_nothing_but_the_base_is_installed(base_install: Ru
     assert json.loads(done.stdout)["exit_code"] == 0
 
 
-@pytest.mark.parametrize("words", ["read a.jpg", "central status central", "sim demo", "uplink status"])
+def test_models_are_listed_when_nothing_but_the_base_is_installed(base_install: Run) -> None:
+    done = base_install("model list --json")
+    assert done.returncode == 0, done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)["models"]] == ["detector", "reader"]
+
+
+@pytest.mark.parametrize(
+    "words", ["read a.jpg", "central status central", "sim demo", "uplink status", "model verify", "model bench"]
+)
 def test_command_names_the_missing_package_when_nothing_but_the_base_is_installed(
     base_install: Run, words: str
 ) -> None:

@@ -73,9 +73,10 @@ class RecorderSection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReaderSection:
-    """How plates are read and when a match counts."""
+    """How plates are read and when a match counts; `models` is a folder, empty for the models of the package."""
 
     enabled: bool = True
+    models: str = ""
     threads: int = _number(1, 1, 16)
     min_looks: int = _number(2, 2, 20)
     confidence_permille: int = _number(600, 0, 1000)

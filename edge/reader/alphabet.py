@@ -9,6 +9,12 @@ DIGITS = "0123456789"
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BAR = "|"
 ARABIC = "أبدهوشطجم"
-SYMBOLS = DIGITS + LATIN + BAR + ARABIC
+# Letters of special Moroccan series, and whole words that stand on a plate as one sign.
+ARABIC_MORE = "قس"
+TUNIS, SUSPENDED, MOROCCO = "ت", "ن", "غ"
+WORDS = {TUNIS: "تونس", SUSPENDED: "نت", MOROCCO: "المغرب"}
+# A character that is there and cannot be seen: covered by a sticker, mud or a mask.
+HIDDEN = "?"
+SYMBOLS = DIGITS + LATIN + BAR + ARABIC + ARABIC_MORE + TUNIS + SUSPENDED + MOROCCO + HIDDEN
 BLANK = 0
 INDEX_OF = {symbol: index for index, symbol in enumerate(SYMBOLS, start=1)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-MAX_READS = 8
+MAX_READS = 4
 SETTLED_US = 500_000
 PATIENCE = 4
 FIRST_WAIT_US = 100_000

@@ -43,6 +43,20 @@ def best_path(rows: Rows) -> tuple[str, float]:
     return "".join(SYMBOLS[index - 1] for index in kept), total
 
 
+def best_steps(rows: Rows) -> list[tuple[str, float]]:
+    """Each symbol of the best path with the logarithm of the highest probability that a step gives it."""
+    path = rows.argmax(axis=-1)
+    found: list[tuple[str, float]] = []
+    before = BLANK
+    for now, log in zip(path.tolist(), rows.max(axis=-1).tolist(), strict=True):
+        if now != BLANK and now == before:
+            found[-1] = (found[-1][0], max(found[-1][1], log))
+        elif now != BLANK:
+            found.append((SYMBOLS[now - 1], log))
+        before = now
+    return found
+
+
 def beam(rows: Rows, allowed: frozenset[str], *, width: int) -> list[str]:
     """The likeliest texts made of the allowed symbols, best first (prefix beam search)."""
     columns = np.array([BLANK, *sorted(INDEX_OF[symbol] for symbol in allowed)])

@@ -1,7 +1,9 @@
 """Which texts are plates: the written form of what the reader emits, and how likely a text is before looking.
 
 Decides that `12345أ6` is the Moroccan plate `12345|أ|6`, which shapes of letters and digits known countries issue,
-and which look-alike characters may be exchanged to reach such a shape.  Probabilities from the picture are in `ctc`.
+which look-alike characters may be exchanged to reach such a shape, and that a `?` is a character that is covered: such
+a text can be searched for, and matches nothing.  Written forms are those of docs/spec/watchlist.md.  Probabilities from
+the picture are in `ctc`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from edge.reader.alphabet import ARABIC, BAR, DIGITS, LATIN
+from edge.reader.alphabet import ARABIC, ARABIC_MORE, BAR, DIGITS, HIDDEN, LATIN, MOROCCO, SUSPENDED, TUNIS, WORDS
 
 MAX_LOOK_ALIKES = 3
 MAX_VARIANTS = 24
@@ -19,9 +21,21 @@ KNOWN, AMERICAN_ONLY, ISSUED, UNKNOWN, TOO_SHORT = 0.0, -1.0, -2.0, -5.0, -8.0
 # Most countries leave out the letters that look like digits.
 SELDOM = {"I": -1.5, "Q": -1.5}
 
-_MOROCCAN = re.compile(rf"([1-9]\d{{0,4}})([{ARABIC}])([1-9]\d?)")
-_MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم])")
-_MOROCCAN_TEMPORARY = re.compile(r"([1-9]\d{2,6})(WW)")
+# What a covered character costs beforehand; more than two are no text.
+COVERED, MAX_COVERED = -0.7, 2
+RARE = -1.0
+LAST_PREFECTURE = 89
+
+_MOROCCAN = re.compile(rf"([1-9?][\d?]{{0,4}})([{ARABIC}?])([1-9?][\d?]?)")
+_MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم]|قس|قمم)")
+_MOROCCAN_STATE = re.compile(rf"([1-9]\d{{1,5}}){MOROCCO}")
+_MOROCCAN_TEMPORARY = re.compile(r"([1-9?][\d?]{2,6})(WW|W18)")
+_MOROCCAN_DIGITS = re.compile(r"[1-9]\d{4,7}")
+_TUNISIAN = re.compile(rf"([1-9?][\d?]{{0,2}}){TUNIS}([1-9?][\d?]{{0,3}})")
+_TUNISIAN_SUSPENDED = re.compile(rf"([1-9?][\d?]{{0,5}}){SUSPENDED}")
+# The letter that newer Moroccan plates show in Latin, between the bars.
+_LETTER_OF = {"A": "أ", "B": "ب", "D": "د", "H": "ه", "W": "و", "T": "ط"}
+_SCRIPT = frozenset(ARABIC + ARABIC_MORE + TUNIS + SUSPENDED + MOROCCO)
 # Shapes: A is a letter, 9 a digit.  Only shapes that a country issues in numbers.
 _SHAPES = {
     "GB": "AA99AAA A999AAA A99AAA",
@@ -102,28 +116,58 @@ ALL_SHAPES = tuple(sorted(AMERICAN | set(REGIONS_OF)))
 
 def reading_of(symbols: str) -> Reading | None:
     """The written form of what the reader emitted, bars or not; None where it can be no plate at all."""
+    covered = symbols.count(HIDDEN)
+    if covered > MAX_COVERED:
+        return None
+    reading = _reading(symbols)
+    if reading is None or covered == 0:
+        return reading
+    return Reading(text=reading.text, region=reading.region, prior=reading.prior + covered * COVERED)
+
+
+def _reading(symbols: str) -> Reading | None:
     bare = symbols.replace(BAR, "")
-    if any(c in ARABIC for c in bare):
-        return _moroccan(bare)
+    if any(c in _SCRIPT for c in bare):
+        return _tunisian(bare) or _moroccan(bare)
+    if symbols.count(BAR) == 2:
+        serial, letter, prefecture = symbols.split(BAR)
+        if letter in _LETTER_OF or letter == HIDDEN:
+            return _moroccan(serial + _LETTER_OF.get(letter, letter) + prefecture)
     temporary = _MOROCCAN_TEMPORARY.fullmatch(bare)
     if temporary:
         return Reading(text=BAR.join(temporary.groups()), region="MA", prior=KNOWN)
-    if BAR in symbols or not 2 <= len(bare) <= 9:
+    if BAR in symbols:
+        old = _MOROCCAN_DIGITS.fullmatch(bare)
+        return Reading(text=bare, region="MA", prior=UNKNOWN) if old else None
+    if not 2 <= len(bare) <= 9:
         return None
     return Reading(text=bare, region=_region(bare), prior=_latin_prior(bare))
 
 
 def _moroccan(bare: str) -> Reading | None:
-    match = _MOROCCAN.fullmatch(bare) or _MOROCCAN_SHORT.fullmatch(bare)
-    if match is None:
-        return None
-    rare = -1.0 if match.group(2) in "طجم" else 0.0
-    return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + rare)
+    match = _MOROCCAN.fullmatch(bare)
+    if match is not None:
+        rare = RARE if match.group(2) in "طجم" else 0.0
+        foreign = RARE if match.group(3).isdigit() and int(match.group(3)) > LAST_PREFECTURE else 0.0
+        return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + rare + foreign)
+    match = _MOROCCAN_SHORT.fullmatch(bare)
+    if match is not None:
+        return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + RARE)
+    match = _MOROCCAN_STATE.fullmatch(bare)
+    return Reading(text=f"{match.group(1)}{BAR}م", region="MA", prior=KNOWN + RARE) if match else None
+
+
+def _tunisian(bare: str) -> Reading | None:
+    match = _TUNISIAN.fullmatch(bare)
+    if match is not None:
+        return Reading(text=WORDS[TUNIS].join(match.groups()), region="TN", prior=KNOWN)
+    match = _TUNISIAN_SUSPENDED.fullmatch(bare)
+    return Reading(text=match.group(1) + WORDS[SUSPENDED], region="TN", prior=KNOWN + RARE) if match else None
 
 
 def shape_of(text: str) -> str:
-    """Letters as A and digits as 9."""
-    return "".join("9" if c in DIGITS else "A" for c in text)
+    """Letters as A and digits as 9; a covered character stays as it is."""
+    return "".join("9" if c in DIGITS else c if c == HIDDEN else "A" for c in text)
 
 
 def _region(text: str) -> str:
@@ -142,13 +186,23 @@ def _shape_prior(text: str) -> float:
     if len(text) < 4:
         return TOO_SHORT
     shape = shape_of(text)
+    if HIDDEN in shape:
+        return max((_known_prior(known) for known in ALL_SHAPES if _fits(shape, known)), default=UNKNOWN)
     if shape == "9999AAA" and _SPANISH_VOWELS & set(text[4:]):
         return UNKNOWN
+    return _known_prior(shape)
+
+
+def _known_prior(shape: str) -> float:
     if shape in WIDESPREAD:
         return KNOWN
     if shape in AMERICAN:
         return AMERICAN_ONLY
     return ISSUED if shape in REGIONS_OF else UNKNOWN
+
+
+def _fits(shape: str, known: str) -> bool:
+    return len(shape) == len(known) and all(a in (b, HIDDEN) for a, b in zip(shape, known, strict=True))
 
 
 def variants(text: str) -> Iterator[str]:
@@ -158,7 +212,7 @@ def variants(text: str) -> Iterator[str]:
     for known in ALL_SHAPES:
         if len(known) != len(text):
             continue
-        places = [i for i, (a, b) in enumerate(zip(shape, known, strict=True)) if a != b]
+        places = [i for i, (a, b) in enumerate(zip(shape, known, strict=True)) if a not in (b, HIDDEN)]
         if not 1 <= len(places) <= MAX_LOOK_ALIKES:
             continue
         for choice in product(*(_exchanges(text[i]) for i in places)):
@@ -176,4 +230,5 @@ def _exchanges(character: str) -> str:
 
 
 LATIN_SYMBOLS = frozenset(DIGITS + LATIN)
-MOROCCAN_SYMBOLS = frozenset(DIGITS + BAR + ARABIC + "W")
+ARABIC_SYMBOLS = frozenset(DIGITS + BAR + "W") | _SCRIPT
+ALL_SYMBOLS = LATIN_SYMBOLS | ARABIC_SYMBOLS | {HIDDEN}

@@ -6,9 +6,11 @@ model's integers.  Knows nothing of plates.
 
 from __future__ import annotations
 
+import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from vedette.errors import Integrity, NotFound, Usage
 
 MAX_THREADS = 64
+M = TypeVar("M", bound="Model")
 
 
 class RuntimeMissing(NotFound):
@@ -36,6 +39,23 @@ class Scale:
     def real(self, integers: NDArray[np.int8]) -> NDArray[np.float32]:
         """The numbers that the integers stand for, same shape."""
         return (integers.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where a model's operations run: in how many pieces XNNPACK has them, and the names of those it does not have."""
+
+    pieces: int
+    outside: tuple[str, ...]
+
+
+def runtime_name() -> str:
+    """The runtime in use and its version; raises RuntimeMissing where there is none."""
+    package = str(_interpreter_class().__module__).partition(".")[0]
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
 
 
 def _interpreter_class() -> Any:
@@ -67,7 +87,7 @@ class Model:
         self._levels = _levels(_scale(self._input))
 
     @classmethod
-    def load(cls, path: Path, *, threads: int) -> Model:
+    def load(cls: type[M], path: Path, *, threads: int) -> M:
         """The model of one file, tried out once.
 
         Raises NotFound where the file is missing, Usage for a bad number of threads, RuntimeMissing where no
@@ -96,6 +116,10 @@ class Model:
         if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
             raise ValueError("it answers the same picture in two ways")
 
+    def placement(self) -> Placement:
+        """Which operations this runtime hands to XNNPACK on this machine."""
+        return placement_of(self._interpreter._get_ops_details())
+
     def run(self, picture: NDArray[np.uint8] | NDArray[np.int8]) -> tuple[NDArray[np.int8], ...]:
         """The outputs for one picture (1, height, width, 1), each in the model's own integers (see `scales`).
 
@@ -112,6 +136,29 @@ class Model:
     def run_real(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         """The outputs as numbers."""
         return tuple(scale.real(out) for scale, out in zip(self.scales, self.run(picture), strict=True))
+
+
+def placement_of(operations: Sequence[dict[str, Any]]) -> Placement:
+    """What a loaded interpreter's list of operations says of its delegate.
+
+    The list keeps the operations of the file and adds one named DELEGATE for each piece that was taken over; a piece
+    holds what lies between its outputs and its inputs.
+    """
+    pieces = [one for one in operations if one["op_name"] == "DELEGATE"]
+    own = [one for one in operations if one["op_name"] != "DELEGATE"]
+    written_by = {int(tensor): one for one in own for tensor in one["outputs"]}
+    taken: set[int] = set()
+    for piece in pieces:
+        borders = {int(tensor) for tensor in piece["inputs"]}
+        waiting = [int(tensor) for tensor in piece["outputs"]]
+        while waiting:
+            one = written_by.get(waiting.pop())
+            if one is None or one["index"] in taken:
+                continue
+            taken.add(one["index"])
+            waiting += [int(tensor) for tensor in one["inputs"] if int(tensor) not in borders]
+    outside = tuple(str(one["op_name"]) for one in own if one["index"] not in taken)
+    return Placement(pieces=len(pieces), outside=outside)
 
 
 def _scale(detail: dict[str, Any]) -> Scale:

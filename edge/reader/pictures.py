@@ -1,12 +1,11 @@
-"""Pictures and videos as grey arrays: what a file is, how it stands, and how much of it fits into memory.
+"""Pictures as grey arrays: what a file is, how it stands, and how much of it fits into memory.
 
-Decides which files are pictures and which videos, turns pictures upright by their EXIF note, and refuses what is larger
-than MAX_PIXELS before it is decoded.
+Decides which files are pictures and which videos, turns pictures upright by their EXIF note, takes the first of several
+in one file, and refuses before decoding what would take more than MAX_PIXELS or MAX_MEMORY_BYTES.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.reader.picturesize import picture_size
+from edge.reader.picturesize import Header, header_of
 from vedette.errors import Refused
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jpe"})
@@ -22,6 +21,9 @@ VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".ts", ".m4v", ".webm", ".h2
 MAX_PIXELS = 50_000_000
 MAX_SIDE_PX = 30_000
 MAX_FILE_BYTES = 256 * 1024 * 1024
+# The file and all that decoding it takes at once.
+MAX_MEMORY_BYTES = 256 * 1024 * 1024
+ROWS_AT_ONCE = 64
 JPEG_START = b"\xff\xd8"
 # A JPEG that was cut is decoded as far as it goes once the mark of its end follows.
 JPEG_END = b"\xff\xd9"
@@ -46,6 +48,20 @@ class Picture:
 
 def read_picture(path: Path) -> Picture:
     """The picture of a file, upright and grey; raises Unreadable with the reason."""
+    content = _content(path)
+    header = header_of(content.data)
+    if header is None or min(header.width, header.height) < 1:
+        raise Unreadable("no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)")
+    reduction, flag = _reduction(header, content.size)
+    luma = _decoded(content, flag)
+    if luma is None and header.shrinks:
+        luma = _decoded(np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)]), flag)
+    if luma is None or luma.size == 0:
+        raise Unreadable("a damaged picture of which nothing can be decoded")
+    return Picture(luma=_eight_bits(luma), reduction=reduction)
+
+
+def _content(path: Path) -> Luma:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
@@ -55,17 +71,7 @@ def read_picture(path: Path) -> Picture:
         raise Unreadable(str(error.strerror or error)) from error
     if content.size == 0:
         raise Unreadable("the file is empty")
-    size_px = picture_size(content.tobytes())
-    if size_px is None or min(size_px) < 1:
-        raise Unreadable("no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)")
-    is_jpeg = content[:2].tobytes() == JPEG_START
-    reduction, flag = _reduction(*size_px, is_jpeg=is_jpeg)
-    luma = _decoded(content, flag)
-    if luma is None and is_jpeg:
-        luma = _decoded(np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)]), flag)
-    if luma is None or luma.size == 0:
-        raise Unreadable("a damaged picture of which nothing can be decoded")
-    return Picture(luma=_eight_bits(luma), reduction=reduction)
+    return content
 
 
 def _decoded(content: Luma, flag: int) -> NDArray[np.generic] | None:
@@ -75,38 +81,33 @@ def _decoded(content: Luma, flag: int) -> NDArray[np.generic] | None:
         raise Unreadable(f"cannot be decoded: {error}") from error
 
 
-def _reduction(width: int, height: int, *, is_jpeg: bool) -> tuple[int, int]:
-    for reduction, flag in REDUCTIONS if is_jpeg else REDUCTIONS[:1]:
-        if width * height <= MAX_PIXELS * reduction * reduction and max(width, height) <= MAX_SIDE_PX * reduction:
-            return reduction, flag
+def _reduction(header: Header, file_bytes: int) -> tuple[int, int]:
+    """How much smaller to decode, and how to ask for it; raises Unreadable where it never fits."""
+    width, height = header.width, header.height
+    pixels = width * height
+    for reduction, flag in REDUCTIONS if header.shrinks else REDUCTIONS[:1]:
+        if pixels <= MAX_PIXELS * reduction * reduction and max(width, height) <= MAX_SIDE_PX * reduction:
+            memory = file_bytes + int(pixels * (header.kept_bytes + header.pixel_bytes / (reduction * reduction)))
+            if memory <= MAX_MEMORY_BYTES:
+                return reduction, flag
+            raise Unreadable(
+                f"{width} x {height} pixels of this kind take {memory} bytes of memory; {MAX_MEMORY_BYTES} is the most"
+            )
     raise Unreadable(f"{width} x {height} pixels; {MAX_PIXELS} pixels are the most that are decoded")
 
 
 def _eight_bits(luma: NDArray[np.generic]) -> Luma:
     if luma.dtype == np.uint8:
         return np.asarray(luma, dtype=np.uint8)
+    grey = np.empty(luma.shape, dtype=np.uint8)
+    parts = [slice(at, at + ROWS_AT_ONCE) for at in range(0, luma.shape[0], ROWS_AT_ONCE)]
+    top = 65535.0 if luma.dtype == np.uint16 else max(1e-6, *(float(_numbers(luma[part]).max()) for part in parts))
+    for part in parts:
+        grey[part] = np.clip(_numbers(luma[part]) * (255.0 / top), 0, 255)
+    return grey
+
+
+def _numbers(luma: NDArray[np.generic]) -> NDArray[np.floating]:
+    """The values as floats, zero where there is no number."""
     values = luma.astype(np.result_type(luma, np.float32))
-    values = np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
-    top = 65535.0 if luma.dtype == np.uint16 else float(max(1e-6, values.max()))
-    return np.asarray(np.clip(values * (255.0 / top), 0, 255), dtype=np.uint8)
-
-
-def read_frames(path: Path, *, every: int) -> Iterator[tuple[int, Luma]]:
-    """Every n-th frame of a video as (number, grey picture); raises Unreadable where it cannot be opened or breaks."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Unreadable("the file holds no video")
-            for number, frame in enumerate(container.decode(video=0)):
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise Unreadable(f"frames of {frame.width} x {frame.height} pixels; {MAX_PIXELS} is the most")
-                if number % every == 0:
-                    yield number, _luma_of(frame)
-    except (av.FFmpegError, OSError) as error:
-        raise Unreadable(f"cannot be decoded: {error}") from error
-
-
-def _luma_of(frame: object) -> Luma:
-    return np.ascontiguousarray(frame.to_ndarray(format="gray"), dtype=np.uint8)  # type: ignore[attr-defined]
+    return np.asarray(np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0))

@@ -1,85 +1,154 @@
-"""How large a picture is, told from its first bytes, so that nothing is decoded that would not fit into memory."""
+"""What a picture's first bytes say: how large it is and how much memory its decoding takes, so that nothing is decoded
+that would not fit.
+
+The bytes for each pixel are what OpenCV's decoders were measured to hold at once, the decoded picture included; a JPEG
+that is sent in several passes is kept whole as coefficients, one that is not is decoded line by line.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 MAX_MARKERS = 4096
+MAX_GAP_BYTES = 65_536
+MAX_TIFF_ENTRIES = 4096
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_PASSES = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEG_SCAN = 0xDA
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_WEBP_BYTES = 7.0
+_WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
+_TIFF_FORMS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
+_BAD = (struct.error, IndexError, ValueError, KeyError)
 
 
-def picture_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None for anything else or a cut header."""
-    for start, size_of in _FORMATS:
-        if content.startswith(start):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """Width and height, and the bytes for each pixel while decoding; `shrinks` where it can be decoded smaller, with
+    `kept_bytes` for each pixel all the same.
+    """
+
+    width: int
+    height: int
+    pixel_bytes: float = 1.0
+    shrinks: bool = False
+    kept_bytes: float = 0.0
+
+
+def header_of(content: memoryview) -> Header | None:
+    """The header of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None for anything else or a cut header."""
+    start = bytes(content[:8])
+    for mark, read in _FORMATS:
+        if start.startswith(mark):
             try:
-                return size_of(content)
-            except (struct.error, IndexError, ValueError):
+                return read(content)
+            except _BAD:
                 return None
     return None
 
 
-def _png(content: bytes) -> tuple[int, int] | None:
-    width, height = struct.unpack_from(">II", content, 16)
-    return width, height
+def picture_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height; None where there is no header."""
+    header = header_of(memoryview(content))
+    return (header.width, header.height) if header is not None else None
 
 
-def _bmp(content: bytes) -> tuple[int, int] | None:
+def _png(content: memoryview) -> Header:
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
+    deep = 2 if depth == 16 else 1
+    is_animated = b"acTL" in bytes(content[:MAX_GAP_BYTES]).partition(b"IDAT")[0]
+    whole = _PNG_CHANNELS[colour] * deep if interlaced else 0
+    return Header(width=width, height=height, pixel_bytes=deep + (deep > 1) + whole + (12 * deep if is_animated else 0))
+
+
+def _bmp(content: memoryview) -> Header:
     width, height = struct.unpack_from("<ii", content, 18)
-    return abs(width), abs(height)
+    return Header(width=abs(width), height=abs(height))
 
 
-def _jpeg(content: bytes) -> tuple[int, int] | None:
+def _jpeg(content: memoryview) -> Header | None:
+    frame_at, in_passes = None, False
+    for marker, at in _markers(content):
+        if marker in _JPEG_FRAMES:
+            frame_at, in_passes = at, marker in _JPEG_PASSES
+        elif marker == _JPEG_SCAN and frame_at is not None:
+            # Where a scan has fewer components than the picture, others follow and all are kept until then.
+            in_passes = in_passes or content[at + 2] < content[frame_at + 7]
+    if frame_at is None:
+        return None
+    height, width, components = struct.unpack_from(">HHB", content, frame_at + 3)
+    kept = 2.0 * components if in_passes else 0.0
+    if in_passes and components == 3:
+        sides = [(content[frame_at + 9 + 3 * one] >> 4, content[frame_at + 9 + 3 * one] & 15) for one in range(3)]
+        most = max(across for across, _ in sides) * max(down for _, down in sides)
+        kept = 2.0 * sum(across * down for across, down in sides) / max(1, most)
+    return Header(width=width, height=height, shrinks=True, kept_bytes=kept)
+
+
+def _markers(content: memoryview) -> Iterator[tuple[int, int]]:
+    """The segments of a JPEG up to its first scan or its cut end: which one, and where its length stands."""
     at = 2
     for _ in range(MAX_MARKERS):
-        at = content.index(b"\xff", at)
-        while content[at] == 0xFF:
+        gap = bytes(content[at : at + MAX_GAP_BYTES]).find(b"\xff")
+        at += max(0, gap)
+        while gap >= 0 and at < len(content) and content[at] == 0xFF:
             at += 1
-        marker = content[at]
-        at += 1
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", content, at + 3)
-            return width, height
+        if gap < 0 or at + 3 > len(content):
+            return
+        marker, at = content[at], at + 1
+        yield marker, at
+        if marker == _JPEG_SCAN:
+            return
         if marker not in _JPEG_BARE and marker != 0:
             at += struct.unpack_from(">H", content, at)[0]
-    return None
 
 
-def _webp(content: bytes) -> tuple[int, int] | None:
-    kind = content[12:16]
+def _webp(content: memoryview) -> Header | None:
+    kind = bytes(content[12:16])
     if kind == b"VP8X":
-        return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
-    if kind == b"VP8L":
+        width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", content, 21)
-        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", content, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
+        width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", content, 26))
+    else:
+        return None
+    return Header(width=width, height=height, pixel_bytes=_WEBP_BYTES)
 
 
-def _tiff(content: bytes) -> tuple[int, int] | None:
-    order = "<" if content[:2] == b"II" else ">"
+def _tiff(content: memoryview) -> Header | None:
+    order = "<" if content[0] == 0x49 else ">"
     (at,) = struct.unpack_from(f"{order}I", content, 4)
     (entries,) = struct.unpack_from(f"{order}H", content, at)
-    sizes: dict[int, int] = {}
-    for entry in range(entries):
-        tag, kind = struct.unpack_from(f"{order}HH", content, at + 2 + 12 * entry)
-        if tag in (256, 257):
-            form = "H" if kind == 3 else "I"
-            sizes[tag] = struct.unpack_from(f"{order}{form}", content, at + 10 + 12 * entry)[0]
-    return (sizes[256], sizes[257]) if len(sizes) == 2 else None
+    found = {_BITS: 1, _SAMPLES: 1}
+    for entry in range(min(entries, MAX_TIFF_ENTRIES)):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", content, at + 2 + 12 * entry)
+        if tag in (_WIDTH, _HEIGHT, _BITS, _SAMPLES):
+            form, size = _TIFF_FORMS[kind]
+            value_at = at + 10 + 12 * entry
+            if size * count > 4:
+                (value_at,) = struct.unpack_from(f"{order}I", content, value_at)
+            (found[tag],) = struct.unpack_from(f"{order}{form}", content, value_at)
+    if _WIDTH not in found or _HEIGHT not in found:
+        return None
+    sample = max(1, found[_BITS] // 8)
+    # One strip may hold the whole picture, beside the grey picture and its eight bits.
+    held = sample * (found[_SAMPLES] + 1) + (sample > 1)
+    return Header(width=found[_WIDTH], height=found[_HEIGHT], pixel_bytes=held)
 
 
-def _pnm(content: bytes) -> tuple[int, int] | None:
-    lines = [line.split(b"#")[0] for line in content[:512].split(b"\n")]
+def _pnm(content: memoryview) -> Header:
+    lines = [line.split(b"#")[0] for line in bytes(content[:512]).split(b"\n")]
     words = b" ".join(lines).split()
-    return int(words[1]), int(words[2])
+    deep = 3.0 if len(words) > 3 and int(words[3]) > 255 else 1.0
+    return Header(width=int(words[1]), height=int(words[2]), pixel_bytes=deep)
 
 
-_FORMATS: tuple[tuple[bytes, Callable[[bytes], tuple[int, int] | None]], ...] = (
+_FORMATS: tuple[tuple[bytes, Callable[[memoryview], Header | None]], ...] = (
     (b"\xff\xd8\xff", _jpeg),
     (b"\x89PNG\r\n\x1a\n", _png),
     (b"BM", _bmp),

@@ -1,18 +1,26 @@
-"""Which model files this version uses, and that they are the files it was released with.
+"""Which model files this version uses, and that they are the files that somebody trusted here has signed.
 
-Reads `registry.toml` of the package `models`; a file is used only after its SHA-256 was compared.
+Implements docs/spec/model-registry.md: `registry.toml` names the files and their SHA-256, `registry.sig` beside it is a
+signed record over it. A file is used only after signature, size and hash were checked; the runtime sees nothing before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from vedette.errors import Integrity, NotFound, NotTrusted
+from vedette import files
+from vedette.errors import Integrity, NotFound, NotTrusted, Usage
+from vedette.fields import Fields
+from vedette.keys import PublicKey, SigningKey
+from vedette.records import keyring, open_record, sign_record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,58 +28,198 @@ else:
     import tomli as tomllib
 
 REGISTRY = "registry.toml"
+SIGNATURE = "registry.sig"
+KIND = "vedette/models/1"
+# Signs the models of a release; ADR 12 says who holds the private half. KEY_VARIABLE names another key in its place.
+RELEASE_KEY = "ed25519:GPhIHkTZv88Zu2TIHUQoT4YaS/LS3Zw30htVYNy5Fd4="
+KEY_VARIABLE = "VEDETTE_MODEL_KEY"
 MAX_REGISTRY_BYTES = 64 * 1024
-MAX_MODEL_BYTES = 16 * 1024 * 1024
+MAX_SIGNATURE_BYTES = 4096
+MAX_MODEL_BYTES = 2 * 1024 * 1024
+MAX_SIDE_PX = 4096
 
 ModelName = Literal["detector", "reader"]
+NAMES: tuple[ModelName, ...] = ("detector", "reader")
+TEXTS = ("file", "sha256", "version", "quantisation", "card")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What the registry says of one model; `input_px` is height and width of the picture it takes."""
+
+    file: str
+    sha256: str
+    version: str
+    input_px: tuple[int, int]
+    quantisation: str
+    card: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFile:
-    """One model file whose hash was checked."""
+    """One model file whose size and hash were checked."""
 
     name: str
     path: Path
     sha256: str
     version: str
+    size_bytes: int
+    input_px: tuple[int, int]
+    card: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """A registry whose signature was checked; `signed_by` is the key's id."""
+
+    folder: Path
+    signed_by: str
+    entries: Mapping[str, Entry]
+
+    def model(self, name: str) -> ModelFile:
+        """One model's file; NotFound where entry or file is missing, Integrity where it is not the one named."""
+        entry = self.entries.get(name)
+        if entry is None:
+            raise NotFound(f"model {name}: not in {self.folder / REGISTRY}")
+        return _checked(self.folder, name, entry)
 
 
 def find_model(name: ModelName, *, folder: Path | None = None) -> ModelFile:
-    """The file of one model, from the package or from `folder`, which then holds its own registry.
+    """The file of one model, from the package or from `folder`, which then holds its own signed registry.
 
-    Raises NotFound where the registry, its entry or the file is missing, Integrity for a registry that cannot be
-    read, NotTrusted where the file is not the one the registry names.
+    Errors as in `open_registry` and `Registry.model`.
     """
-    home = folder if folder is not None else Path(str(resources.files("models")))
-    entry = _entry(home / REGISTRY, name)
-    path = home / entry["file"]
+    return open_registry(folder).model(name)
+
+
+def open_registry(folder: Path | None = None) -> Registry:
+    """The signed registry of `folder`, or of the package.
+
+    Raises NotFound where it is missing, NotTrusted where it is not signed by the key that counts here, Integrity where
+    it or its signature is damaged or it was changed after it was signed.
+    """
+    home = folder if folder is not None else package_folder()
+    content = _content(home)
+    signed_by = _check_signature(home, content, trusted_key())
+    return Registry(folder=home, signed_by=signed_by, entries=_entries(home, content))
+
+
+def sign_registry(folder: Path, key: SigningKey) -> Registry:
+    """Writes the signature of `folder`'s registry, once every file in it was found to be the one named."""
+    content = _content(folder)
+    entries = _entries(folder, content)
+    for name, entry in entries.items():
+        _checked(folder, name, entry)
+    body = {"registry_sha256": hashlib.sha256(content).hexdigest(), "registry_size": len(content)}
+    files.replace(folder / SIGNATURE, sign_record(KIND, body, key), mode=0o644)
+    return Registry(folder=folder, signed_by=key.public.key_id, entries=entries)
+
+
+def trusted_key() -> PublicKey:
+    """The one key whose signature counts on this machine: the release's, or the one that KEY_VARIABLE names."""
+    named = os.environ.get(KEY_VARIABLE)
+    try:
+        return PublicKey.from_text(RELEASE_KEY if named is None else named.strip())
+    except Integrity as error:
+        raise Usage(f"{KEY_VARIABLE}: {error}") from None
+
+
+def package_folder() -> Path:
+    """Where the models of this version lie."""
+    return Path(str(resources.files("models")))
+
+
+def _content(folder: Path) -> bytes:
+    path = folder / REGISTRY
+    if not path.is_file():
+        raise NotFound(f"model registry {path} is missing; install the package again")
+    if path.stat().st_size > MAX_REGISTRY_BYTES:
+        raise Integrity(f"model registry {path} is larger than {MAX_REGISTRY_BYTES} bytes")
+    return files.read(path, max_bytes=MAX_REGISTRY_BYTES)
+
+
+def _check_signature(folder: Path, content: bytes, key: PublicKey) -> str:
+    path = folder / SIGNATURE
+    if not path.is_file():
+        raise NotTrusted(
+            f"model registry {folder / REGISTRY} is not signed: {SIGNATURE} is missing; "
+            f"sign it with `vedette model sign --key FILE --models {folder}`"
+        )
+    if path.stat().st_size > MAX_SIGNATURE_BYTES:
+        raise Integrity(f"{path} is larger than {MAX_SIGNATURE_BYTES} bytes")
+    try:
+        fields = Fields(open_record(KIND, files.read(path, max_bytes=MAX_SIGNATURE_BYTES), keyring(key)), "models")
+        signed = fields.sha256("registry_sha256"), fields.integer("registry_size")
+        fields.close()
+    except NotTrusted as error:
+        raise NotTrusted(f"{path}: {error}; the key that counts is {key.key_id}, see {KEY_VARIABLE}") from None
+    except Integrity as error:
+        raise Integrity(f"{path}: {error}") from None
+    if signed != (hashlib.sha256(content).hexdigest(), len(content)):
+        raise Integrity(
+            f"model registry {folder / REGISTRY} was changed after it was signed; install the package again"
+        )
+    return key.key_id
+
+
+def _entries(folder: Path, content: bytes) -> dict[str, Entry]:
+    where = f"model registry {folder / REGISTRY}"
+    try:
+        document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, too many digits, too deep
+        raise Integrity(f"{where}: {error}") from error
+    unknown = [name for name in document if name not in NAMES]
+    if unknown:
+        raise Integrity(f"{where}: {unknown[0]!r} is none of {', '.join(NAMES)}")
+    return {name: _entry(f"{where}: {name}", table) for name, table in document.items()}
+
+
+def _entry(where: str, table: object) -> Entry:
+    if not isinstance(table, dict):
+        raise Integrity(f"{where} is not a table")
+    unknown = sorted(set(table) - {*TEXTS, "input"})
+    if unknown:
+        raise Integrity(f"{where}.{unknown[0]} is unknown")
+    texts = {key: table.get(key) for key in TEXTS}
+    bad = [key for key, value in texts.items() if not isinstance(value, str) or not value]
+    if bad or Path(str(texts["file"])).name != texts["file"]:
+        raise Integrity(f"{where}.{(bad or ['file'])[0]} is missing or no plain name")
+    if not _SHA256.fullmatch(str(texts["sha256"])):
+        raise Integrity(f"{where}.sha256 is not 64 hexadecimal digits")
+    height, width = _input(where, table.get("input"))
+    return Entry(input_px=(height, width), **{key: str(value) for key, value in texts.items()})
+
+
+def _input(where: str, sides: object) -> tuple[int, int]:
+    if (
+        isinstance(sides, list)
+        and len(sides) == 2
+        and all(type(one) is int and 0 < one <= MAX_SIDE_PX for one in sides)
+    ):
+        return sides[0], sides[1]
+    raise Integrity(f"{where}.input is not [height, width] in pixels")
+
+
+def _checked(folder: Path, name: str, entry: Entry) -> ModelFile:
+    path = folder / entry.file
     if not path.is_file():
         raise NotFound(f"model {name}: {path} is missing; install the package again")
-    if path.stat().st_size > MAX_MODEL_BYTES:
-        raise NotTrusted(f"model {name}: {path.name} is larger than any model of ours; install the package again")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != entry["sha256"]:
-        raise NotTrusted(
-            f"model {name}: {path.name} has hash {found[:12]}…, the registry names {entry['sha256'][:12]}…; "
+    size = path.stat().st_size
+    if size > MAX_MODEL_BYTES:
+        raise Integrity(f"model {name}: {path.name} has {size} bytes; a model of ours has {MAX_MODEL_BYTES} at most")
+    found = hashlib.sha256(files.read(path, max_bytes=MAX_MODEL_BYTES)).hexdigest()
+    if found != entry.sha256:
+        raise Integrity(
+            f"model {name}: {path.name} has hash {found[:12]}…, the registry names {entry.sha256[:12]}…; "
             "install the package again"
         )
-    return ModelFile(name=name, path=path, sha256=found, version=entry["version"])
-
-
-def _entry(registry: Path, name: str) -> dict[str, str]:
-    if not registry.is_file():
-        raise NotFound(f"model registry {registry} is missing; install the package again")
-    if registry.stat().st_size > MAX_REGISTRY_BYTES:
-        raise Integrity(f"model registry {registry} is larger than {MAX_REGISTRY_BYTES} bytes")
-    try:
-        document: dict[str, Any] = tomllib.loads(registry.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Integrity(f"model registry {registry}: {error}") from error
-    entry = document.get(name)
-    if not isinstance(entry, dict):
-        raise NotFound(f"model {name}: not in {registry}")
-    fields = {key: entry.get(key) for key in ("file", "sha256", "version")}
-    bad = [key for key, value in fields.items() if not isinstance(value, str)]
-    if bad or Path(str(fields["file"])).name != fields["file"]:
-        raise Integrity(f"model registry {registry}: {name}.{(bad or ['file'])[0]} is missing or no plain name")
-    return {key: str(value) for key, value in fields.items()}
+    return ModelFile(
+        name=name,
+        path=path,
+        sha256=found,
+        version=entry.version,
+        size_bytes=size,
+        input_px=entry.input_px,
+        card=entry.card,
+    )

@@ -9,21 +9,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge.board import open_board
 from edge.board.alerts import LIST_EXPIRED
 from edge.board.port import Board
 from edge.camera.port import SmallFrame
 from edge.reader.current_list import CurrentList
-from edge.reader.detect import Detection
+from edge.reader.eyes import Eyes, ModelEyes
 from edge.reader.hits import HitSpool
 from edge.reader.look import Looker
-from edge.reader.ocr import PlateText
 from edge.reader.raising import Raising
 from edge.reader.reads import Reads
 from edge.reader.repeats import Repeats
@@ -47,32 +44,6 @@ ROLL_US = 60_000_000
 NO_ROOM_US = 2_000_000
 NO_PICTURE_S = 0.02
 NO_BUS_S = 0.5
-
-
-class Eyes(Protocol):
-    """The two models; `model_hashes` is their SHA-256 by name."""
-
-    model_hashes: dict[str, str]
-
-    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
-        """The plates in a grey picture (height, width)."""
-
-    def read(self, luma: NDArray[np.uint8], detection: Detection) -> PlateText | None:
-        """The text of one of them, or None where no text fits."""
-
-
-class ModelEyes:
-    """The shipped models."""
-
-    def __init__(self, looker: Looker) -> None:
-        self.model_hashes = looker.model_hashes
-        self._looker = looker
-
-    def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
-        return self._looker.detector.detect(luma)
-
-    def read(self, luma: NDArray[np.uint8], detection: Detection) -> PlateText | None:
-        return self._looker.reader.read(luma, detection.corners_px)
 
 
 class Bus(Protocol):
@@ -165,11 +136,11 @@ class ReaderService:
 
     def _take(self, frame: SmallFrame, now_us: int) -> None:
         eyes, luma = self._parts.eyes, frame.luma
-        found = self._reads.take(frame, eyes.detect(luma), lambda detection: eyes.read(luma, detection))
+        taken = self._reads.take(frame, eyes.detect(luma), partial(eyes.read, luma))
         index = self._parts.current.index
         if index is None:
             return
-        for read in found:
+        for read in taken.reads:
             self._parts.raising.consider(read, index, now_us)
 
     def _roll(self, now_us: int) -> None:
@@ -262,7 +233,8 @@ def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) ->
     identities = sealed.load_identities(config.keys / "list.identity")
     key = SigningKey.load(config.keys / "sign.pem")
     spool.make_folders(config.spool)
-    eyes = eyes or ModelEyes(Looker.load(threads=config.reader.threads))
+    folder = config.data / config.reader.models if config.reader.models else None
+    eyes = eyes or ModelEyes(Looker.load(threads=config.reader.threads, folder=folder))
     board = open_board(config, clock)
     journal = WaitingJournal(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
     recipients, signers = trust.lead_recipients(), keyring(trust.list_signer)

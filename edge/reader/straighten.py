@@ -40,7 +40,11 @@ MORE_VIEWS = (
         View(tilt=-0.12, above=0.1),
     ),
 )
-TWO_ROWS = (View(bottom=0.53, above=0.03), View(top=0.47, above=0.03))
+# The upper and the lower row of a plate of two lines, each for several places of the line between them.
+TWO_ROWS = tuple(
+    tuple(View(top=top, bottom=bottom, above=0.03) for top, bottom in half)
+    for half in (((0.0, 0.48), (0.0, 0.54), (0.0, 0.6)), ((0.42, 1.0), (0.47, 1.0), (0.53, 1.0)))
+)
 
 
 def straightened(luma: Luma, corners: Quad, view: View, *, width_px: int, height_px: int) -> Luma:

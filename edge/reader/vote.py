@@ -1,10 +1,11 @@
 """From several looks at one plate to one read: a text counts only when enough looks agree on it exactly.
 
-Decided here (docs/spec/hit.md, HT-20 to HT-24): a look below the confidence floor does not vote; a vote weighs its
-confidence times the plate's width; consensus is the heaviest text, once `min_looks` looks say exactly that and no other
-text weighs as much. No two texts are ever merged. When several looks in a row agree on another text, a different plate
-has taken the place of the old one in the track and the vote begins anew with it. Not decided here: which looks belong
-to one plate (track).
+Decided here (docs/spec/hit.md, HT-20 to HT-24, HT-38): a look below the confidence floor does not vote; a vote weighs
+its confidence times the plate's width; consensus is the heaviest text, once `min_looks` looks say exactly that, no
+other text weighs as much, and none that was read fits all looks better character by character. No two texts are ever
+merged. When several looks in a row agree on another text, a different plate has taken the place of the old one in the
+track and the vote begins anew with it. Not decided here: which looks belong to one plate (track), how two texts are
+compared (characters).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.camera.port import SmallFrame
+from edge.reader.characters import CharacterVote, by_character, ranked
 from edge.reader.look import Look
 from edge.reader.ocr import Alternative, PlateText
 
@@ -33,7 +35,8 @@ class Rules:
 class Consensus:
     """One read: a text with its evidence, and the best look at it with the picture it was in (in memory only).
 
-    An alternative's confidence is its share of the votes' weight, or what the best look gave it where nobody voted it.
+    An alternative's confidence is its share of the votes' weight, or what the best look gave it where nobody voted it;
+    `characters` says of each character of the text how much of that weight agrees on it.
     """
 
     text: str
@@ -42,6 +45,7 @@ class Consensus:
     confidence_permille: int
     looks: int
     alternatives: tuple[Alternative, ...]
+    characters: tuple[CharacterVote, ...]
     first_seen_us: int
     last_seen_us: int
     best: Look
@@ -77,6 +81,16 @@ class Ballot:
         """Whether any look voted."""
         return self._best is not None
 
+    @property
+    def leader(self) -> str:
+        """The text with the most weight so far, which may be no consensus; empty before the first vote."""
+        return self._leader
+
+    @property
+    def looks(self) -> int:
+        """How many looks said exactly that text."""
+        return self._tallies[self._leader].looks if self._best is not None else 0
+
     def add(self, look: Look, frame: SmallFrame) -> bool:
         """Count one look; False when it does not vote (no text, or below the confidence floor)."""
         plate = look.plate
@@ -104,8 +118,11 @@ class Ballot:
         if self._best is None:
             return None
         leader = self._tallies[self._leader]
-        rivals = [tally.weight for text, tally in self._tallies.items() if text != self._leader]
+        weights = {text: tally.weight for text, tally in self._tallies.items()}
+        rivals = [weight for text, weight in weights.items() if text != self._leader]
         if leader.looks < self._rules.min_looks or leader.weight <= max(rivals, default=0):
+            return None
+        if rivals and ranked(weights)[0] != self._leader:
             return None
         total = leader.weight + sum(rivals)
         return Consensus(
@@ -115,6 +132,7 @@ class Ballot:
             confidence_permille=min(1000, leader.confidence // total),
             looks=leader.looks,
             alternatives=self._alternatives(total),
+            characters=by_character(self._leader, weights),
             first_seen_us=leader.first_seen_us,
             last_seen_us=leader.last_seen_us,
             best=self._best[1],

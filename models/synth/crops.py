@@ -6,7 +6,7 @@ corners are jittered as a detector would, and the crop passes through a camera a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -14,13 +14,19 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from edge.reader.alphabet import BAR
+from edge.reader.alphabet import BAR, HIDDEN
 from models.synth import degrade, formats, plate
+from models.synth.lettering import Faces, Place
 
 CROP_HEIGHT_PX = 48
 CROP_WIDTH_PX = 160
 POOL = 3000
-REDRAW_SHARE = 0.3
+REDRAW_SHARE = 0.2
+EMPTY_SHARE = 0.025
+TWO_ROW_SHARE = 0.07
+HIDDEN_SHARE = 0.13
+# A row of a two-line plate as the device cuts it, in fractions of the plate's height.
+ROWS = ((0.0, 0.53), (0.47, 1.0))
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float32]
 
@@ -136,6 +142,35 @@ def _copy(
     target[y0:y1, x0:x1] = cv2.resize(patch, (x1 - x0, y1 - y0))
 
 
+def masked(luma: Luma, places: Sequence[Place], rng: Generator) -> tuple[Luma, list[str]]:
+    """One or two characters covered by a patch of one grey; the symbols, with the covered ones as hidden."""
+    luma, symbols = luma.copy(), [symbol for symbol, _ in places]
+    choice = [i for i, symbol in enumerate(symbols) if symbol != BAR]
+    first = int(rng.integers(max(1, len(choice))))
+    pair = choice[first : first + 2] if rng.random() < 0.3 else [choice[int(i)] for i in rng.permutation(len(choice))]
+    for place in pair[: int(rng.integers(1, 3))]:
+        x0, y0, x1, y1 = places[int(place)][1]
+        room = 0.1 * (y1 - y0)
+        left, right = max(0, int(x0 - rng.uniform(0, room))), int(x1 + rng.uniform(0, room)) + 1
+        top, bottom = max(0, int(y0 - rng.uniform(-0.1, 1) * room)), int(y1 + rng.uniform(-0.1, 1) * room) + 1
+        part = luma[top:bottom, left:right]
+        if part.size:
+            grey = float(part.mean()) if rng.random() < 0.7 else rng.uniform(20, 235)
+            part[:] = np.clip(grey + rng.normal(0, 2, part.shape), 0, 255).astype(np.uint8)
+        symbols[int(place)] = HIDDEN
+    return luma, symbols
+
+
+def row_of(quad: Quad, row: int, rng: Generator) -> Quad:
+    """The quad (4, 2) of one row of a two-line plate's quad."""
+    top, bottom = (edge + rng.normal(0, 0.02) for edge in ROWS[row])
+    down_left, down_right = quad[3] - quad[0], quad[2] - quad[1]
+    return np.array(
+        [quad[0] + top * down_left, quad[1] + top * down_right, quad[1] + bottom * down_right,
+         quad[0] + bottom * down_left], dtype=np.float32,
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class CropSource:
     """An endless stream of crops, drawn and real in a fixed proportion, from one seeded generator."""
@@ -144,30 +179,60 @@ class CropSource:
     real: Sequence[RealPlate] = ()
     backgrounds: Sequence[Luma] = ()
     real_share: float = 0.32
+    label: Callable[[Generator], formats.PlateLabel] = formats.any_label
+    faces: Faces | None = None
+    harsh: float = 0.9
     pool: list[plate.DrawnPlate] = field(default_factory=list)
 
     def next(self) -> Crop:
         """One crop."""
+        kind = self.rng.random()
+        if self.backgrounds and kind < EMPTY_SHARE:
+            return self._empty()
         if self.real and self.rng.random() < self.real_share:
             return self._real()
         return self._drawn()
+
+    def _empty(self) -> Crop:
+        rng = self.rng
+        around = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        corners = np.array([[0, 0], [around.shape[1], 0], around.shape[::-1], [0, around.shape[0]]], dtype=np.float32)
+        return Crop(luma=seen(around, corners, rng, harsh=self.harsh), symbols="")
 
     def _real(self) -> Crop:
         rng = self.rng
         chosen = self.real[int(rng.integers(len(self.real)))]
         if chosen.boxes and rng.random() < 0.75:
             chosen = swapped(chosen, rng)
-        return Crop(luma=seen(chosen.luma, jittered(chosen.quad, rng), rng, harsh=0.45), symbols=chosen.symbols)
+        luma, symbols = chosen.luma, chosen.symbols
+        if chosen.boxes and rng.random() < HIDDEN_SHARE / 2:
+            luma, left = masked(luma, chosen.boxes, rng)
+            kept = iter(left)
+            symbols = "".join(c if c == BAR else next(kept) for c in symbols)
+        return Crop(luma=seen(luma, jittered(chosen.quad, rng), rng, harsh=0.45), symbols=symbols)
 
     def _drawn(self) -> Crop:
         rng = self.rng
         if len(self.pool) < POOL or rng.random() < REDRAW_SHARE:
-            fresh = plate.draw(formats.any_label(rng), rng)
-            if len(self.pool) < POOL:
-                self.pool.append(fresh)
-            else:
-                self.pool[int(rng.integers(POOL))] = fresh
+            self._redraw()
         drawn = self.pool[int(rng.integers(len(self.pool)))]
+        row = int(rng.integers(drawn.rows))
+        luma, symbols = drawn.luma, [symbol for symbol, _ in drawn.lines[row]]
+        if rng.random() < HIDDEN_SHARE:
+            luma, symbols = masked(luma, drawn.lines[row], rng)
         around = self.backgrounds[int(rng.integers(len(self.backgrounds)))] if self.backgrounds else None
-        luma, quad = mounted(drawn.luma, rng, around)
-        return Crop(luma=seen(luma, jittered(quad, rng), rng, harsh=0.9), symbols=drawn.label.symbols)
+        luma, quad = mounted(luma, rng, around)
+        if drawn.rows == 2:
+            quad = jittered(row_of(quad, row, rng), rng, loose=0.5)
+        else:
+            quad = jittered(quad, rng)
+        return Crop(luma=seen(luma, quad, rng, harsh=self.harsh), symbols="".join(symbols))
+
+    def _redraw(self) -> None:
+        rng = self.rng
+        rows = 2 if rng.random() < TWO_ROW_SHARE else 1
+        fresh = plate.draw(self.label(rng), rng, rows=rows, faces=self.faces)
+        if len(self.pool) < POOL:
+            self.pool.append(fresh)
+        else:
+            self.pool[int(rng.integers(POOL))] = fresh

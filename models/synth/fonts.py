@@ -13,33 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from edge.reader.alphabet import WORDS
+from models.synth import typefaces
+
 FONT_ROOT = Path("/usr/share/fonts")
 GLYPH_HEIGHT_PX = 72
-# Debian packages: fonts-roadgeek, fonts-opendin, fonts-osifont, fonts-dejavu-core, fonts-dejavu-extra,
-# fonts-liberation, fonts-noto-core, fonts-bebas-neue, fonts-inter, fonts-play, fonts-b612, fonts-roboto-unhinted,
-# fonts-league-mono, fonts-dosis, fonts-comfortaa, fonts-lato, fonts-cantarell, fonts-open-sans,
-# fonts-yanone-kaffeesatz, fonts-averia-sans-gwf, fonts-freefont-ttf, fonts-hosny-amiri, fonts-kacst, fonts-kacst-one.
-PLATE_FACES = (
-    "RG2014B.ttf", "RG2014C.ttf", "RG2014D.ttf", "RG2014E.ttf", "OSP-DIN.ttf", "osifont.ttf",
-    "DejaVuSansCondensed-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansCondensed.ttf",
-    "LiberationSansNarrow-Bold.ttf", "LiberationSansNarrow-Regular.ttf", "LiberationSans-Bold.ttf",
-    "LiberationMono-Bold.ttf", "NotoSans-Bold.ttf", "NotoSansMono-Bold.ttf", "NotoSansDisplay-Bold.ttf",
-    "NotoSans-Regular.ttf", "BebasNeue-Regular.otf", "BebasNeue.otf", "Inter-Bold.otf", "Inter-SemiBold.otf",
-    "Play-Bold.ttf", "B612-Bold.ttf", "Roboto-Bold.ttf", "RobotoCondensed-Bold.ttf", "RobotoCondensed-Regular.ttf",
-    "Roboto-Medium.ttf", "LeagueMono-Bold.otf", "LeagueMono-CondensedBold.otf",
-    "Dosis-Bold.otf", "Dosis-SemiBold.otf", "Comfortaa-Bold.ttf", "Lato-Bold.ttf", "Cantarell-Bold.otf",
-    "OpenSans-CondBold.ttf",
-    "YanoneKaffeesatz-Bold.otf", "AveriaSansGWF-Bold.ttf", "FreeSansBold.ttf", "OpenSans-Semibold.ttf",
-)  # fmt: skip
-ARABIC_FACES = (
-    "Amiri-Bold.ttf", "Amiri-Regular.ttf", "KacstOne-Bold.ttf", "KacstOne.ttf", "KacstBook.ttf", "KacstOffice.ttf",
-    "KacstScreen.ttf", "KacstTitle.ttf", "KacstNaskh.ttf", "KacstPoster.ttf", "NotoNaskhArabic-Bold.ttf",
-    "NotoNaskhArabic-Regular.ttf", "NotoSansArabic-Bold.ttf", "NotoSansArabic-Regular.ttf", "NotoKufiArabic-Bold.ttf",
-    "DejaVuSans-Bold.ttf", "DejaVuSans.ttf",
-)  # fmt: skip
-WORD_FACES = ("LiberationSerif-Italic.ttf", "LiberationSans-BoldItalic.ttf", "DejaVuSerif.ttf", "DejaVuSans.ttf")
 # On the plate the letter heh stands in its initial form, which a joiner after it asks for.
-SHAPES = {"ه": "ه\u200d"}
+SHAPES = {"ه": "ه\u200d"} | WORDS
 
 
 class FontsMissing(RuntimeError):
@@ -48,20 +28,37 @@ class FontsMissing(RuntimeError):
 
 @cache
 def faces(kind: str) -> tuple[Path, ...]:
-    """The installed files of one list: `plate`, `arabic` or `word`; raises FontsMissing when there is none."""
-    wanted = {"plate": PLATE_FACES, "arabic": ARABIC_FACES, "word": WORD_FACES + PLATE_FACES}[kind]
-    by_name = {path.name: path for path in sorted(FONT_ROOT.rglob("*.[ot]tf"))}
-    found = tuple(by_name[name] for name in wanted if name in by_name)
+    """The files of one list that may be trained with: `plate`, `arabic` or `word`; FontsMissing when there is none."""
+    found = tuple(face for face in _all_faces(kind) if not typefaces.is_held_out(face))
     if not found:
-        raise FontsMissing(f"no {kind} typeface under {FONT_ROOT}: install the packages named in {__file__}")
+        raise FontsMissing(f"no {kind} typeface under {FONT_ROOT}: install the packages named in {typefaces.__file__}")
     return found
+
+
+@cache
+def held_out_faces(kind: str) -> tuple[Path, ...]:
+    """The installed faces of a list that are never trained with; may be empty."""
+    return tuple(face for face in _all_faces(kind) if typefaces.is_held_out(face))
+
+
+@cache
+def _all_faces(kind: str) -> tuple[Path, ...]:
+    wanted, families, subset = {
+        "plate": (typefaces.DEBIAN_PLATE, typefaces.NPM_PLATE, "latin"),
+        "arabic": (typefaces.DEBIAN_ARABIC, typefaces.NPM_ARABIC, "arabic"),
+        "word": (typefaces.DEBIAN_WORD + typefaces.DEBIAN_PLATE, typefaces.NPM_PLATE, "latin"),
+    }[kind]
+    by_name = {path.name: path for path in sorted(FONT_ROOT.rglob("*.[ot]tf"))}
+    return tuple(by_name[name] for name in wanted if name in by_name) + tuple(typefaces.fetched(families, subset))
 
 
 @lru_cache(maxsize=256)
 def _face(path: Path, cap_height_px: int) -> ImageFont.FreeTypeFont:
     probe = ImageFont.truetype(str(path), 100)
-    top, bottom = probe.getbbox("H")[1], probe.getbbox("H")[3]
-    return ImageFont.truetype(str(path), max(4, round(100 * cap_height_px / max(1.0, bottom - top))))
+    # A face with Arabic letters only has no H; there the alef with its hamza is as high.
+    letter = "أ" if "-arabic-" in path.name else "H"
+    top, bottom = probe.getbbox(letter)[1], probe.getbbox(letter)[3]
+    return ImageFont.truetype(str(path), max(4, round(100 * cap_height_px / max(20.0, bottom - top))))
 
 
 @lru_cache(maxsize=8192)

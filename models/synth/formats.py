@@ -61,6 +61,8 @@ US = (
 )  # fmt: skip
 OTHER = ("XXXXXXX", "XXXXXX", "XXXXX", "XXXXXXXX", "LLL DDDD", "DDDDDD", "LL DDDDD", "DDDD", "LLL", "DDDDD LL")
 MOROCCAN_LETTERS = "أأأأأببببهههوووددددطجشم"
+LATIN_OF = {"أ": "A", "ب": "B", "د": "D", "ه": "H", "و": "W", "ط": "T"}
+TUNISIAN_SHARE = 0.07
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,23 +91,45 @@ def _drawn_from(characters: str, rng: Generator, *, shy: bool) -> str:
     return character
 
 
+def _number(rng: Generator, digits: int) -> str:
+    return str(int(rng.integers(10 ** (digits - 1), 10**digits)))
+
+
 def moroccan(rng: Generator) -> PlateLabel:
-    """A Moroccan plate: serial|letter|prefecture, a temporary WW plate, or one row of a two-line plate."""
-    kind = rng.random()
-    if kind < 0.05:
-        drawn = f"{int(rng.integers(1000, 1_000_000))}{' ' if rng.random() < 0.7 else ''}WW"
+    """A Moroccan plate: serial|letter|prefecture, or one of the special series."""
+    if rng.random() < 0.14:
+        drawn = _moroccan_special(rng)
         return PlateLabel(region="MA", drawn=drawn, symbols=readable(drawn))
-    digits = int(rng.choice([1, 2, 3, 4, 5, 5, 5, 5, 5]))
-    serial = str(int(rng.integers(10 ** (digits - 1), 10**digits)))
+    serial = _number(rng, int(rng.choice([1, 2, 3, 4, 5, 5, 5, 5, 5])))
     letter = MOROCCAN_LETTERS[int(rng.integers(len(MOROCCAN_LETTERS)))]
     prefecture = str(int(rng.choice([1, 6, 40, 72]))) if rng.random() < 0.25 else str(int(rng.integers(1, 90)))
-    if kind < 0.08:
-        text = serial if rng.random() < 0.5 else f"{letter}|{prefecture}"
-    elif kind < 0.10:
-        text = f"{int(rng.integers(1000, 1_000_000))}ش"
-    else:
-        text = f"{serial}|{letter}|{prefecture}"
+    if letter in LATIN_OF and rng.random() < 0.04:
+        letter = LATIN_OF[letter]
+    text = f"{serial}|{letter}|{prefecture}"
     return PlateLabel(region="MA", drawn=text, symbols=text)
+
+
+def _moroccan_special(rng: Generator) -> str:
+    """Temporary WW and W18, police, state, local government, auxiliary forces, army, corps of diplomats."""
+    serial = _number(rng, int(rng.integers(3, 7)))
+    gap = " " if rng.random() < 0.7 else ""
+    signs = ("WW", "WW", "WW", "W18", "ش", "ش", "م", "غ", "غ", "ج", "قس", "CD", "CC", "OI")
+    sign = signs[int(rng.integers(len(signs)))]
+    if sign in ("CD", "CC", "OI"):
+        return f"{int(rng.integers(1, 200))}{gap}{sign}{gap}{int(rng.integers(1, 99))}"
+    bar = "|" if rng.random() < 0.15 and sign not in ("WW", "W18") else gap
+    return f"{serial}{bar}{sign}"
+
+
+def tunisian(rng: Generator) -> PlateLabel:
+    """A Tunisian plate: two numbers with the country's name between them, or a number of the suspended regime."""
+    gap = " " if rng.random() < 0.8 else ""
+    if rng.random() < 0.1:
+        drawn = f"{_number(rng, int(rng.integers(3, 7)))}{gap}ن"
+    else:
+        serial, number = int(rng.integers(1, 260)), _number(rng, int(rng.choice([1, 2, 3, 4, 4, 4, 4, 4])))
+        drawn = f"{serial}{gap}ت{gap}{number}"
+    return PlateLabel(region="TN", drawn=drawn, symbols=readable(drawn))
 
 
 def _of(table: dict[str, tuple[str, ...]], rng: Generator) -> PlateLabel:
@@ -130,6 +154,8 @@ def any_label(rng: Generator, *, moroccan_share: float = 0.3) -> PlateLabel:
     """A plate of any country, and now and then a text of no country or one row of a two-line plate."""
     if rng.random() < moroccan_share:
         return moroccan(rng)
+    if rng.random() < TUNISIAN_SHARE:
+        return tunisian(rng)
     kind = rng.random()
     if kind < 0.40:
         label = european(rng)

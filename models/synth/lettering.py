@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -10,12 +11,16 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from edge.reader import alphabet
 from models.synth import fonts
 from models.synth.pressed import PRESSED, Pressed, pressed_glyph
+from models.synth.strokes import STROKES, Hand, stroke_glyph
 
-ARABIC = frozenset("أبدهوشطجم")
-# How often a plate has the typical pressed characters instead of a typeface's.
-PRESSED_SHARE = 0.35
+ARABIC = frozenset(alphabet.ARABIC + alphabet.ARABIC_MORE + "".join(alphabet.WORDS))
+# How often a plate has drawn strokes, or the typical pressed characters, instead of a typeface's.
+STROKE_SHARE = 0.4
+PRESSED_SHARE = 0.18
+Place = tuple[str, tuple[float, float, float, float]]
 
 
 @dataclass(slots=True)
@@ -53,17 +58,35 @@ class _Hand:
     spacing: float
     rounding_px: float
     pressed: Pressed | None
+    strokes: Hand | None
 
 
-def _hand(rng: Generator) -> _Hand:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faces:
+    """What may be lettered with: typefaces of both scripts, and whether strokes may be drawn instead."""
+
+    latin: tuple[Path, ...]
+    arabic: tuple[Path, ...]
+    strokes: bool = True
+
+
+@cache
+def training_faces() -> Faces:
+    """Everything that is trained with."""
+    return Faces(latin=fonts.faces("plate"), arabic=fonts.faces("arabic"))
+
+
+def _hand(rng: Generator, faces: Faces) -> _Hand:
+    strokes = faces.strokes and rng.random() < STROKE_SHARE
     return _Hand(
-        latin=pick(fonts.faces("plate"), rng),
-        arabic=pick(fonts.faces("arabic"), rng),
+        latin=pick(faces.latin, rng),
+        arabic=pick(faces.arabic, rng),
         weight_px=int(rng.choice([-2, -1, 0, 0, 0, 1, 2, 3])),
         stretch=rng.uniform(0.8, 1.25),
         spacing=rng.uniform(0.06, 0.26),
         rounding_px=rng.uniform(1.5, 4.5) if rng.random() < 0.4 else 0.0,
-        pressed=Pressed.random(rng) if rng.random() < PRESSED_SHARE else None,
+        pressed=Pressed.random(rng) if not strokes and rng.random() < PRESSED_SHARE else None,
+        strokes=Hand.random(rng) if strokes else None,
     )
 
 
@@ -96,6 +119,7 @@ class _Piece:
     drop: float = 0.0
     strength: float = 1.0
     grey_shift: float = 0.0
+    symbol: str = ""
 
 
 def _pieces(line: str, hand: _Hand, rng: Generator) -> list[_Piece]:
@@ -128,13 +152,15 @@ def _piece(character: str, hand: _Hand, rng: Generator) -> list[_Piece]:
         alef = fonts.glyph(hand.arabic, "أ").shape[0]
         height = np.clip(mask.shape[0] / alef * rng.uniform(0.7, 1.0), 0.3, 0.95)
         width = height * mask.shape[1] / mask.shape[0] * rng.uniform(0.8, 1.25)
-        return [_Piece(mask=mask, width=width, height=height, drop=rng.uniform(-0.12, 0.12))]
-    if hand.pressed is not None and character in PRESSED:
+        return [_Piece(mask=mask, width=width, height=height, drop=rng.uniform(-0.12, 0.12), symbol=character)]
+    if hand.strokes is not None and character in STROKES:
+        glyph = stroke_glyph(character, hand.strokes)
+    elif hand.pressed is not None and character in PRESSED:
         glyph = pressed_glyph(character, hand.pressed)
     else:
         glyph = fonts.glyph(hand.latin, character)
     mask = _weighted(_rounded(glyph, hand.rounding_px), hand.weight_px)
-    return [_Piece(mask=mask, width=hand.stretch * mask.shape[1] / fonts.GLYPH_HEIGHT_PX)]
+    return [_Piece(mask=mask, width=hand.stretch * mask.shape[1] / fonts.GLYPH_HEIGHT_PX, symbol=character)]
 
 
 def _bar(rng: Generator) -> list[_Piece]:
@@ -142,7 +168,7 @@ def _bar(rng: Generator) -> list[_Piece]:
     solid = np.full((8, 4), 255, dtype=np.uint8)
     bar = _Piece(
         mask=solid, width=rng.uniform(0.03, 0.085), height=rng.uniform(0.75, 1.3), drop=rng.uniform(-0.05, 0.05),
-        strength=1.0 if rng.random() < 0.6 else rng.uniform(0.25, 1.0),
+        strength=1.0 if rng.random() < 0.6 else rng.uniform(0.25, 1.0), symbol=alphabet.BAR,
     )  # fmt: skip
     return [_Piece(mask=None, width=gap), bar, _Piece(mask=None, width=max(0.05, gap * rng.uniform(0.5, 1.5)))]
 
@@ -166,10 +192,16 @@ def _emblem(rng: Generator) -> _Piece:
     )  # fmt: skip
 
 
-def letter(canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator) -> None:
-    """Letters one line into the area (left, top, right, bottom), squeezed or spread as plates are."""
+def letter(
+    canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Generator, faces: Faces | None = None
+) -> list[Place]:
+    """Letters one line into the area (left, top, right, bottom), squeezed or spread as plates are.
+
+    Returns each symbol of the line with the box it was given, in the canvas's pixels.
+    """
     left, top, right, bottom = area
-    hand = _hand(rng)
+    hand = _hand(rng, faces or training_faces())
+    places: list[Place] = []
     pieces = _pieces(line, hand, rng)
     line_height = bottom - top
     natural = sum(piece.width for piece in pieces) * line_height
@@ -183,7 +215,10 @@ def letter(canvas: Canvas, line: str, area: tuple[int, int, int, int], rng: Gene
         width = piece.width * line_height * squeeze
         if piece.mask is not None:
             _place(canvas, piece, (x, width, top, line_height), relief)
+        if piece.symbol:
+            places.append((piece.symbol, (x, float(top), x + width, float(bottom))))
         x += width
+    return places
 
 
 def _place(canvas: Canvas, piece: _Piece, at: tuple[float, float, int, int], relief: float) -> None:

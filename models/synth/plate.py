@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from models.synth import fonts
 from models.synth.formats import PlateLabel
-from models.synth.lettering import Canvas, letter, pick
+from models.synth.lettering import Canvas, Faces, Place, letter, pick
 
 HEIGHT_PX = 80
+# Police, state and local government: white on black.
+DARK_SERIES = "شغمجس"
 SMALL_PRINT = (
     "TEXAS", "California", "MISSOURI", "OHIO", "New York", "ALASKA", "FLORIDA", "The Lone Star State", "SUNSHINE STATE",
     "SHOW ME STATE", "www.visit.com", "AUTOHAUS", "SP - SAO PAULO", "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE",
@@ -37,14 +39,19 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawnPlate:
-    """A flat plate: luma (height, width), its label and how many rows of text it has."""
+    """A flat plate: luma (height, width), its label, and its rows of symbols, each with the box it takes."""
 
     luma: NDArray[np.uint8]
     label: PlateLabel
-    rows: int
+    lines: tuple[tuple[Place, ...], ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows of text there are."""
+        return len(self.lines)
 
 
-def draw(label: PlateLabel, rng: Generator, *, rows: int = 1) -> DrawnPlate:
+def draw(label: PlateLabel, rng: Generator, *, rows: int = 1, faces: Faces | None = None) -> DrawnPlate:
     """One plate of the label's country; with rows=2 the text is broken over two lines."""
     two = rows == 2 and len(_break(label)) == 2
     shape = _shape(label.region, rng, two=two)
@@ -53,19 +60,30 @@ def draw(label: PlateLabel, rng: Generator, *, rows: int = 1) -> DrawnPlate:
     left, right = _bands(canvas, label.region, rng, two=two)
     lines = _break(label) if two else [label.drawn]
     pitch = (shape.letters_bottom - shape.letters_top) / len(lines)
+    places = []
     for row, line in enumerate(lines):
         top = int(HEIGHT_PX * (shape.letters_top + row * pitch))
         bottom = int(HEIGHT_PX * (shape.letters_top + (row + (0.88 if two else 1.0)) * pitch))
-        letter(canvas, line, (left, top, right, bottom), rng)
+        places.append(tuple(letter(canvas, line, (left, top, right, bottom), rng, faces)))
+    if two and label.region == "MA":
+        _grid(canvas, rng)
     _furniture(canvas, shape, label.region, rng)
-    return DrawnPlate(luma=np.clip(canvas.luma, 0, 255).astype(np.uint8), label=label, rows=len(lines))
+    return DrawnPlate(luma=np.clip(canvas.luma, 0, 255).astype(np.uint8), label=label, lines=tuple(places))
+
+
+def _grid(canvas: Canvas, rng: Generator) -> None:
+    """The line between the two rows of a square Moroccan plate."""
+    height = canvas.luma.shape[0]
+    middle = int(height * rng.uniform(0.47, 0.55))
+    if rng.random() < 0.7:
+        canvas.luma[middle : middle + int(rng.integers(1, 4))] = canvas.ink + rng.uniform(0, 60)
 
 
 def _break(label: PlateLabel) -> list[str]:
     drawn = label.drawn
     if label.region == "MA" and drawn.count("|") == 2:
         serial, rest = drawn.split("|", 1)
-        return [serial, rest]
+        return [rest, serial]
     parts = [part for part in drawn.replace("-", " ").replace("*", " ").split() if part]
     if len(parts) < 2:
         return [drawn]
@@ -94,8 +112,8 @@ def _shape(region: str, rng: Generator, *, two: bool) -> Shape:
 
 def _blank(shape: Shape, label: PlateLabel, rng: Generator) -> Canvas:
     paper, ink = rng.uniform(170, 250), rng.uniform(5, 90)
-    dark_share = {"US": 0.08, "BR": 0.12, "MA": 0.04, "GB": 0.06}.get(label.region, 0.03)
-    if rng.random() < dark_share or (label.region == "MA" and label.symbols.endswith("ش") and rng.random() < 0.7):
+    dark_share = {"US": 0.08, "BR": 0.12, "MA": 0.04, "GB": 0.06, "TN": 0.85}.get(label.region, 0.03)
+    if rng.random() < dark_share or (label.region == "MA" and label.symbols[-1] in DARK_SERIES and rng.random() < 0.7):
         paper, ink = rng.uniform(15, 110), rng.uniform(190, 250)
     elif rng.random() < 0.2:
         paper = rng.uniform(115, 180)
@@ -122,14 +140,14 @@ def _bands(canvas: Canvas, region: str, rng: Generator, *, two: bool) -> tuple[i
     """Draws the coloured strips at the ends and tells where the lettering may lie (left, right in pixels)."""
     height, width = canvas.luma.shape
     left, right = int(rng.uniform(0.02, 0.06) * width), int(width * (1 - rng.uniform(0.02, 0.06)))
-    if region in ("US", "BR", "AR", "MX", "") or two:
+    if region in ("US", "BR", "AR", "MX", "") or (two and region in ("MA", "TN")):
         if region == "BR" and rng.random() < 0.35:
             canvas.luma[: int(0.2 * height)] = rng.uniform(40, 90)
         return left, right
-    chance = {"MA": 0.04, "GB": 0.45}.get(region, 0.75)
+    chance = {"MA": 0.1, "GB": 0.45, "TN": 0.02}.get(region, 0.75)
     strip = int(rng.uniform(0.07, 0.1) * width)
     if rng.random() < chance:
-        canvas.luma[:, :strip] = rng.uniform(35, 110)
+        canvas.luma[:, :strip] = rng.uniform(35, 110) if rng.random() < 0.75 else rng.uniform(110, 200)
         face = pick(fonts.faces("plate"), rng)
         code = (region or "EU")[: 2 if rng.random() < 0.5 else 1]
         small = fonts.words(face, code, int(rng.integers(12, 24)))

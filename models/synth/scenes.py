@@ -1,7 +1,7 @@
 """What the plate detector is trained on: street pictures of 320 x 320 with every plate's four corners.
 
-Streets come from Moroccan photographs.  Their plate is kept, painted over by a drawn one of any country, or removed;
-then the picture is zoomed, squeezed, tilted, often put together from several streets, and passed through a camera.
+Streets come from Moroccan photographs, treated as `streets` decides.  Here they are zoomed, turned from the camera,
+darkened now and then, often put together from several, and passed through a camera.
 """
 
 from __future__ import annotations
@@ -15,25 +15,22 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from models.synth import degrade, fonts, formats, plate
+from models.synth import degrade, night
+from models.synth.clutter import ClutterSource
+from models.synth.placing import Luma, Matrix, Quad, any_pose, bounds, by_pixel_centres, moved, overlaps, seen_through
+from models.synth.streets import Street, Treated, TreatedSource, strew
+
+__all__ = ["SIZE_PX", "Scene", "SceneSource", "Street", "bounds"]
 
 SIZE_PX = 320
 SMALLEST_PLATE_PX = 13.0
 LARGEST_PLATE_PX = 280.0
-KEPT_SHARE = 0.45
-REMOVED_SHARE = 0.13
-POOL = 300
-Luma = NDArray[np.uint8]
-Quad = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Street:
-    """A photograph and its one labelled plate; `exact` where the quad (4, 2) fits the plate itself."""
-
-    luma: Luma
-    quad: Quad
-    exact: bool
+DOUBTFUL_PX = 30.0
+CLUTTERED_SHARE = 0.15
+NIGHT_SHARE = 0.05
+FAINTEST = 4.0
+LAMPS_SHARE = 0.05
+Region = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,103 +42,47 @@ class Scene:
     ignored: NDArray[np.float32]
 
 
-def bounds(quad: Quad) -> tuple[float, float, float, float]:
-    """The upright box around a quad: x0, y0, x1, y1."""
-    return float(quad[:, 0].min()), float(quad[:, 1].min()), float(quad[:, 0].max()), float(quad[:, 1].max())
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """One street as the camera sees it, its plates, and what can be told from plates only where it is large."""
+
+    luma: Luma
+    quads: list[Quad]
+    doubtful: list[Quad]
 
 
-def erased(street: Street, rng: Generator) -> Luma:
-    """The photograph without its plate: what is above and below it, drawn together."""
-    luma = street.luma.copy()
-    x0, y0, x1, y1 = bounds(street.quad)
-    room = 0.06 * (x1 - x0)
-    left, right = max(0, int(x0 - room)), min(luma.shape[1], int(x1 + room) + 1)
-    top, bottom = max(3, int(y0 - room)), min(luma.shape[0] - 3, int(y1 + room) + 1)
-    if rng.random() < 0.25:
-        region = luma[top:bottom, left:right]
-        tiny = cv2.resize(region, (6, 3), interpolation=cv2.INTER_AREA)
-        luma[top:bottom, left:right] = cv2.resize(tiny, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
-        return luma
-    above = luma[top - 3 : top, left:right].astype(np.float32).mean(axis=0)
-    below = luma[bottom : bottom + 3, left:right].astype(np.float32).mean(axis=0)
-    above, below = (cv2.GaussianBlur(v[None], (0, 0), 3.0)[0] for v in (above, below))
-    share = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None]
-    fill = above * (1 - share) + below * share + rng.normal(0, 3, (bottom - top, right - left))
-    luma[top:bottom, left:right] = np.clip(fill, 0, 255).astype(np.uint8)
-    return luma
+@dataclass(slots=True)
+class Judged:
+    """The plates to be found and the boxes not to be judged, of one scene in the making."""
 
+    quads: list[Quad] = field(default_factory=list)
+    ignored: list[NDArray[np.float32]] = field(default_factory=list)
 
-def repainted(street: Street, rng: Generator) -> tuple[Luma, Quad]:
-    """The photograph with a drawn plate of any country where its own was."""
-    drawn = plate.draw(formats.any_label(rng, moroccan_share=0.2), rng, rows=2 if rng.random() < 0.13 else 1)
-    luma = erased(street, rng)
-    x0, y0, x1, y1 = bounds(street.quad)
-    aspect = drawn.luma.shape[1] / drawn.luma.shape[0] * rng.uniform(0.8, 1.1)
-    width = (x1 - x0) * rng.uniform(0.8, 1.1) * (1.0 if aspect > 3.3 else rng.uniform(0.6, 0.95))
-    quad = _tilted(((x0 + x1) / 2, (y0 + y1) / 2), width, width / aspect, rng)
-    inside = street.luma[int(max(0, y0)) : int(y1) + 1, int(max(0, x0)) : int(x1) + 1]
-    white = float(np.percentile(inside, 92)) if inside.size else 200.0
-    lit = np.clip(drawn.luma * (white / 225.0 * rng.uniform(0.8, 1.2)) + rng.uniform(0, 18), 0, 255).astype(np.uint8)
-    _lay(luma, _rimmed(lit, rng), quad, rng)
-    return luma, quad
+    def plate(self, quad: Quad, region: Region) -> None:
+        """A plate that is cut off or too small is neither right nor wrong: its surroundings are ignored."""
+        x0, y0, x1, y1 = bounds(quad)
+        shown = _clipped(quad, region)
+        if shown is None:
+            return
+        inside = float((shown[2] - shown[0]) * (shown[3] - shown[1])) / max(1e-6, (x1 - x0) * (y1 - y0))
+        if inside > 0.92 and x1 - x0 >= SMALLEST_PLATE_PX:
+            self.quads.append(quad)
+        else:
+            self.ignored.append(shown)
 
+    def leave_out_the_unseen(self, luma: Luma) -> None:
+        """A plate lost in darkness or glare is ignored: nobody could find it."""
+        seen = [_contrast(luma, quad) >= FAINTEST for quad in self.quads]
+        self.ignored += [
+            np.array(bounds(quad), dtype=np.float32) for quad, shows in zip(self.quads, seen, strict=True) if not shows
+        ]
+        self.quads = [quad for quad, shows in zip(self.quads, seen, strict=True) if shows]
 
-def _tilted(centre: tuple[float, float], width: float, height: float, rng: Generator) -> Quad:
-    angle = np.deg2rad(rng.normal(0, 5) if rng.random() < 0.8 else rng.uniform(-18, 18))
-    unit = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float32) / 2
-    unit[:, 0] *= 1 + unit[:, 1] * rng.normal(0, 0.05)
-    unit[:, 1] *= 1 + unit[:, 0] * rng.normal(0, 0.12)
-    flat = unit * np.array([width, height], dtype=np.float32)
-    flat[:, 1] += flat[:, 0] * np.tan(np.deg2rad(rng.normal(0, 3)))
-    flat[:, 0] += flat[:, 1] * rng.normal(0, 0.12)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], dtype=np.float32)
-    return np.asarray(flat @ turn.T + np.array(centre, dtype=np.float32), dtype=np.float32)
-
-
-def _rimmed(luma: Luma, rng: Generator) -> tuple[Luma, int]:
-    rim = int(rng.integers(2, 12)) if rng.random() < 0.45 else 0
-    grey = int(rng.uniform(5, 90)) if rng.random() < 0.75 else int(rng.uniform(120, 240))
-    return np.asarray(
-        cv2.copyMakeBorder(luma, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=grey), dtype=np.uint8
-    ), rim
-
-
-def _lay(luma: Luma, rimmed: tuple[Luma, int], quad: Quad, rng: Generator) -> None:
-    picture, rim = rimmed
-    height, width = picture.shape
-    source = np.array(
-        [[rim, rim], [width - rim, rim], [width - rim, height - rim], [rim, height - rim]], dtype=np.float32
-    )
-    shrink = max(1.0, (width - 2 * rim) / max(8.0, float(np.linalg.norm(quad[1] - quad[0]))))
-    soft = cv2.GaussianBlur(picture, (0, 0), max(0.3, 0.45 * shrink) * rng.uniform(0.9, 1.6))
-    x0, y0, x1, y1 = bounds(quad)
-    rim_px = rim / shrink + 3
-    left, top = max(0, int(x0 - rim_px)), max(0, int(y0 - rim_px))
-    part = luma[top : int(y1 + rim_px) + 1, left : int(x1 + rim_px) + 1]
-    if part.size == 0:
-        return
-    shape = cv2.getPerspectiveTransform(source, quad - np.array([left, top], dtype=np.float32))
-    size = (part.shape[1], part.shape[0])
-    warped = cv2.warpPerspective(soft, shape, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpPerspective(np.full(picture.shape, 255, dtype=np.uint8), shape, size, flags=cv2.INTER_LINEAR)
-    part[:] = (part + (warped.astype(np.float32) - part) * (alpha / 255.0)).astype(np.uint8)
-
-
-def _signs(luma: Luma, taken: Quad | None, rng: Generator) -> None:
-    """Words on the street that are no plates."""
-    for _ in range(int(rng.integers(1, 4))):
-        faces = fonts.faces("word")
-        text = plate.SMALL_PRINT[int(rng.integers(len(plate.SMALL_PRINT)))]
-        mask = fonts.words(faces[int(rng.integers(len(faces)))], text, int(rng.integers(8, 26)))
-        if mask.shape[1] >= luma.shape[1] or mask.shape[0] >= luma.shape[0]:
-            continue
-        x, y = int(rng.integers(luma.shape[1] - mask.shape[1])), int(rng.integers(luma.shape[0] - mask.shape[0]))
-        if taken is not None:
-            x0, y0, x1, y1 = bounds(taken)
-            if x < x1 + 8 and x + mask.shape[1] > x0 - 8 and y < y1 + 8 and y + mask.shape[0] > y0 - 8:
-                continue
-        part = luma[y : y + mask.shape[0], x : x + mask.shape[1]]
-        part[:] = (part + (rng.uniform(0, 255) - part.astype(np.float32)) * (mask / 255.0)).astype(np.uint8)
+    def clutter(self, quad: Quad, region: Region) -> None:
+        """A board or an empty plate so small that its letters cannot show what it is, is ignored as well."""
+        shown = _clipped(quad, region)
+        if shown is not None and float(np.ptp(quad[:, 0])) < DOUBTFUL_PX:
+            self.ignored.append(shown)
 
 
 @dataclass(slots=True)
@@ -150,100 +91,143 @@ class SceneSource:
 
     rng: Generator
     streets: Sequence[Street]
-    pool: list[tuple[Luma, Quad, bool]] = field(default_factory=list)
+    clutter: ClutterSource = field(init=False)
+    treated: TreatedSource = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clutter = ClutterSource(rng=self.rng)
+        self.treated = TreatedSource(rng=self.rng, streets=self.streets, clutter=self.clutter)
 
     def next(self) -> Scene:
         """One scene, of one street or of up to sixteen."""
         rng = self.rng
         grid = int(rng.choice([1, 2, 3, 4], p=[0.62, 0.2, 0.12, 0.06]))
         canvas = np.empty((SIZE_PX, SIZE_PX), dtype=np.uint8)
-        quads: list[Quad] = []
-        ignored: list[NDArray[np.float32]] = []
+        judged = Judged()
         edges = np.linspace(0, SIZE_PX, grid + 1)
         if grid > 1:
             edges[1:-1] += rng.uniform(-0.2, 0.2, grid - 1) * SIZE_PX / grid
         marks = [int(v) for v in edges]
         for y0, y1 in pairwise(marks):
             for x0, x1 in pairwise(marks):
-                view, quad = self._view(x1 - x0, y1 - y0)
-                canvas[y0:y1, x0:x1] = view
-                if quad is not None:
-                    _judge(quad + np.array([x0, y0], dtype=np.float32), (x0, y0, x1, y1), quads, ignored)
+                view = self._view(x1 - x0, y1 - y0)
+                canvas[y0:y1, x0:x1] = view.luma
+                corner, region = np.array([x0, y0], dtype=np.float32), (x0, y0, x1, y1)
+                for quad in view.quads:
+                    judged.plate(quad + corner, region)
+                for quad in view.doubtful:
+                    judged.clutter(quad + corner, region)
         luma = degrade.camera(_coarsened(canvas, rng), rng, harsh=0.55)
-        if rng.random() < 0.5:
-            luma = np.ascontiguousarray(luma[:, ::-1])
-            quads = [_mirrored(quad) for quad in quads]
-            ignored = [np.array([SIZE_PX - b[2], b[1], SIZE_PX - b[0], b[3]], dtype=np.float32) for b in ignored]
-        return Scene(
+        judged.leave_out_the_unseen(luma)
+        scene = Scene(
             luma=luma,
-            quads=np.array(quads, dtype=np.float32).reshape(-1, 4, 2),
-            ignored=np.array(ignored, dtype=np.float32).reshape(-1, 4),
+            quads=np.array(judged.quads, dtype=np.float32).reshape(-1, 4, 2),
+            ignored=np.array(judged.ignored, dtype=np.float32).reshape(-1, 4),
         )
+        return _mirrored(scene) if rng.random() < 0.5 else scene
 
-    def _pooled(self) -> tuple[Luma, Quad, bool]:
-        """A treated street; each is used about four times, because drawing costs more than warping."""
-        if len(self.pool) < POOL:
-            self.pool.append(self._treated())
-        elif self.rng.random() < 0.25:
-            self.pool[int(self.rng.integers(POOL))] = self._treated()
-        return self.pool[int(self.rng.integers(len(self.pool)))]
-
-    def _treated(self) -> tuple[Luma, Quad, bool]:
-        """A street's picture, its quad, and whether a plate is to be found there."""
+    def _view(self, width: int, height: int) -> View:
+        """A region (height, width) filled with one street."""
         rng = self.rng
-        street = self.streets[int(rng.integers(len(self.streets)))]
-        fate = rng.random()
-        if fate < REMOVED_SHARE:
-            return erased(street, rng), street.quad, False
-        if fate < REMOVED_SHARE + KEPT_SHARE and street.exact:
-            return street.luma, street.quad, True
-        luma, quad = repainted(street, rng)
-        return luma, quad, True
+        street = self.treated.next()
+        anchor = street.anchor
+        if len(street.quads) > 1 and rng.random() < 0.3:
+            anchor = street.quads[1]
+        matrix, scale = _look(street.luma, anchor, (width, height), rng)
+        luma = self._warped(street, matrix, scale, (width, height))
+        quads = [seen_through(matrix, quad) for quad in street.quads]
+        doubtful = [seen_through(matrix, quad) for quad in street.doubtful]
+        if rng.random() < CLUTTERED_SHARE:
+            doubtful += self._littered(luma, quads)
+        here = seen_through(matrix, anchor)
+        if rng.random() < NIGHT_SHARE:
+            luma = night.darkened(luma, [*quads, *doubtful], rng)
+        if rng.random() < LAMPS_SHARE:
+            luma = night.lamps(luma, here, rng)
+        return View(luma=luma, quads=quads, doubtful=doubtful)
 
-    def _view(self, width: int, height: int) -> tuple[Luma, Quad | None]:
-        """A region (height, width) filled with one street, and its plate there; None where it has none."""
-        rng = self.rng
-        luma, quad, present = self._pooled()
-        if rng.random() < 0.2:
-            luma = luma.copy()
-            _signs(luma, quad, rng)
-        largest = min(LARGEST_PLATE_PX, 0.92 * width)
-        wanted = float(np.exp(rng.uniform(np.log(min(SMALLEST_PLATE_PX + 3, largest - 1)), np.log(largest))))
-        if width > 200 and rng.random() < 0.7:
-            wanted = max(wanted, 0.07 * width)
-        scale = wanted / max(1.0, float(np.linalg.norm(quad[1] - quad[0])))
-        squeeze = np.exp(rng.normal(0, 0.22))
-        angle = np.deg2rad(rng.normal(0, 4))
-        linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle) * squeeze, np.cos(angle) * squeeze]])
-        linear[0, 1] += scale * rng.normal(0, 0.06)
-        centre = linear @ quad.mean(axis=0)
-        reach = np.ptp((linear @ quad.T).T, axis=0) / (2 * np.array([width, height]))
-        margin = np.minimum(reach, 0.5) if rng.random() < 0.88 else np.zeros(2)
-        target = np.array([width, height]) * rng.uniform(margin, 1 - margin)
-        matrix = np.hstack([linear, (target - centre)[:, None]]).astype(np.float32)
-        view = self._ground(width, height)
-        cv2.warpAffine(
-            luma, matrix, (width, height), dst=view, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+    def _littered(self, luma: Luma, quads: list[Quad]) -> list[Quad]:
+        """Clutter of any plate's size, anywhere in the view; returns where it can be doubtful."""
+        height, width = luma.shape
+        wide = float(np.exp(self.rng.uniform(np.log(16), np.log(max(20.0, 0.5 * width)))))
+        box = np.array([[-wide, -9], [wide, -9], [wide, 9], [-wide, 9]], dtype=np.float32) / 2
+        near = np.asarray(box + self.rng.uniform((0, 0), (width, height)), dtype=np.float32)
+        laid = strew(luma, self.clutter, near, [bounds(quad) for quad in quads], self.rng)
+        return [piece.quad for piece in laid if piece.patch.plate_like]
+
+    def _warped(self, street: Treated, matrix: Matrix, scale: float, size: tuple[int, int]) -> Luma:
+        width, height = size
+        edges = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+        source = seen_through(np.asarray(np.linalg.inv(matrix), dtype=np.float64), edges)
+        covered = bool((source > 1).all() and (source < np.array(street.luma.shape[::-1]) - 1).all())
+        view = np.empty((height, width), dtype=np.uint8) if covered else self._ground(width, height)
+        luma = street.luma
+        if scale < 0.5:
+            # The device shrinks by averaging too; without it small plates would flicker as no camera shows them.
+            factor = 1 << int(np.log2(1 / scale))
+            tiny = (max(1, luma.shape[1] // factor), max(1, luma.shape[0] // factor))
+            matrix = matrix @ np.diag([luma.shape[1] / tiny[0], luma.shape[0] / tiny[1], 1.0])
+            luma = np.asarray(cv2.resize(luma, tiny, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        cv2.warpPerspective(
+            luma,
+            by_pixel_centres(matrix),
+            (width, height),
+            dst=view,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
         )
-        placed = np.asarray(quad @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
-        return view, placed if present else None
+        return view
 
     def _ground(self, width: int, height: int) -> Luma:
         """What shows where the street does not reach: mostly another street without its plate, else one grey."""
         rng = self.rng
+        plain = np.full((height, width), int(rng.integers(256)), dtype=np.uint8)
         if rng.random() < 0.25:
-            return np.full((height, width), int(rng.integers(256)), dtype=np.uint8)
+            return plain
         street = self.streets[int(rng.integers(len(self.streets)))]
-        x0, y0, x1, y1 = bounds(street.quad)
-        size, edge = int(rng.integers(90, 400)), street.luma.shape[0]
+        taken = [bounds(street.quad)]
+        size, edge = int(rng.integers(90, 400)), min(street.luma.shape)
+        size = min(size, edge - 1)
         x, y = int(rng.integers(edge - size)), int(rng.integers(edge - size))
-        if x < x1 and x + size > x0 and y < y1 and y + size > y0:
-            x, y = (0, y) if x0 > edge - x1 else (edge - size, y)
-            y = 0 if y0 > edge - y1 else edge - size
-            if x < x1 and x + size > x0 and y < y1 and y + size > y0:
-                return np.full((height, width), int(rng.integers(256)), dtype=np.uint8)
+        if overlaps((x, y, x + size, y + size), taken):
+            x = 0 if taken[0][0] > edge - taken[0][2] else edge - size
+            y = 0 if taken[0][1] > edge - taken[0][3] else edge - size
+            if overlaps((x, y, x + size, y + size), taken):
+                return plain
         patch = street.luma[y : y + size, x : x + size]
         return np.asarray(cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _look(luma: Luma, anchor: Quad, size: tuple[int, int], rng: Generator) -> tuple[Matrix, float]:
+    """From where a street is looked at: the homography (3, 3) into the region, and its scale at the plate."""
+    width, height = size
+    centre = anchor.mean(axis=0)
+    unit = float(np.linalg.norm(anchor[1] - anchor[0]))
+    corners = np.array([[0, 0], [luma.shape[1], 0], [luma.shape[1], luma.shape[0]], [0, luma.shape[0]]])
+    reach = float(np.linalg.norm(corners - centre, axis=1).max())
+    pose = any_pose(rng, unit=unit, reach=reach)
+    squeeze = np.diag([1.0, float(np.exp(rng.normal(0, 0.15))), 1.0])
+    turned = squeeze @ pose.matrix() @ moved(-float(centre[0]), -float(centre[1]))
+    flat = seen_through(turned, anchor)
+    largest = min(LARGEST_PLATE_PX, 0.92 * width)
+    wanted = float(np.exp(rng.uniform(np.log(min(SMALLEST_PLATE_PX + 1, largest - 1)), np.log(largest))))
+    if width > 200 and rng.random() < 0.6:
+        wanted = max(wanted, 0.07 * width)
+    wide, tall = (float(v) for v in np.ptp(flat, axis=0))
+    scale = min(wanted / max(1.0, wide), 0.95 * height / max(1.0, tall))
+    share = np.minimum(scale * np.array([wide, tall]) / (2 * np.array([width, height])), 0.5)
+    margin = share if rng.random() < 0.88 else np.zeros(2)
+    target = np.array([width, height]) * rng.uniform(margin, 1 - margin)
+    middle = scale * (flat.max(axis=0) + flat.min(axis=0)) / 2
+    place = moved(float(target[0] - middle[0]), float(target[1] - middle[1]))
+    return place @ np.diag([scale, scale, 1.0]) @ turned, scale
+
+
+def _contrast(luma: Luma, quad: Quad) -> float:
+    """How much the brightness varies (standard deviation) on the plate and just around it, noise averaged away."""
+    x0, y0, x1, y1 = bounds(quad)
+    part = luma[max(0, int(y0) - 2) : int(y1) + 3, max(0, int(x0) - 2) : int(x1) + 3]
+    return float(cv2.blur(part, (3, 3)).std())
 
 
 def _coarsened(luma: Luma, rng: Generator) -> Luma:
@@ -255,20 +239,15 @@ def _coarsened(luma: Luma, rng: Generator) -> Luma:
     return np.asarray(cv2.resize(small, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def _mirrored(quad: Quad) -> Quad:
-    other = quad[[1, 0, 3, 2]].copy()
-    other[:, 0] = SIZE_PX - other[:, 0]
-    return other
+def _mirrored(scene: Scene) -> Scene:
+    quads, ignored = scene.quads[:, [1, 0, 3, 2]].copy(), scene.ignored[:, [2, 1, 0, 3]].copy()
+    quads[:, :, 0] = SIZE_PX - quads[:, :, 0]
+    ignored[:, [0, 2]] = SIZE_PX - ignored[:, [0, 2]]
+    return Scene(luma=np.ascontiguousarray(scene.luma[:, ::-1]), quads=quads, ignored=ignored)
 
 
-def _judge(quad: Quad, region: tuple[int, int, int, int], kept: list[Quad], ignored: list[NDArray[np.float32]]) -> None:
-    """A plate that is cut off or too small is neither right nor wrong: its surroundings are ignored."""
+def _clipped(quad: Quad, region: Region) -> NDArray[np.float32] | None:
+    """The part of the quad's box that lies in the region; None where there is none."""
     x0, y0, x1, y1 = bounds(quad)
     left, top, right, bottom = max(x0, region[0]), max(y0, region[1]), min(x1, region[2]), min(y1, region[3])
-    if left >= right or top >= bottom:
-        return
-    inside = (right - left) * (bottom - top) / max(1.0, (x1 - x0) * (y1 - y0))
-    if inside > 0.92 and x1 - x0 >= SMALLEST_PLATE_PX:
-        kept.append(quad)
-    else:
-        ignored.append(np.array([left, top, right, bottom], dtype=np.float32))
+    return np.array([left, top, right, bottom], dtype=np.float32) if left < right and top < bottom else None

@@ -1,40 +1,64 @@
 """`python -m models.train [reader|detector]`: trains one network, or with no name makes both models from nothing.
 
-Both means: a first pair, its labels for the photographs, a second pair trained with them, the shipped files, the table
-and the cards.  Weights and labels lie under build/models.
+Both means: the typefaces, a first pair, its labels for the photographs, a second pair trained with them, the shipped
+files, their calibration, the table and the cards.  Weights and labels lie under build/models.  What was stopped goes on
+where it was: a step that is done is not done again, and a training goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from edge.reader.registry import KEY_VARIABLE
 from models.train import data
-from models.train.loop import BUILD, Plan
+from models.train.loop import Plan
+from models.train.places import BUILD
+from vedette.keys import SigningKey
 
-SECOND = ("--labels", str(BUILD / "labels.json"), "--peak-rate", "1e-3")
-# Minutes are for two quiet processor cores.
+SECOND = ("--labels", str(BUILD / "labels.json"), "--resume")
+WORKBENCH_KEY = BUILD / "workbench.pem"
+# Minutes are for two quiet processor cores.  Each step: its name, its module and words.
 STEPS: tuple[tuple[str, ...], ...] = (
-    ("models.train", "reader", "--minutes", "22"),
-    ("models.train", "detector", "--minutes", "16"),
-    ("models.quantize", "--version", "1"),
-    ("models.train.relabel",),
-    ("models.train", "reader", "--minutes", "30", "--start-from", str(BUILD / "reader.pt"), *SECOND),
-    ("models.train", "detector", "--minutes", "25", "--start-from", str(BUILD / "detector.pt"), *SECOND),
-    ("models.quantize", "--version", "2"),
-    ("models.evaluate", "--out", str(BUILD / "table.md")),
-    ("models.train.cards",),
-)
+    ("typefaces", "models.synth.typefaces"),
+    ("reader-1", "models.train", "reader", "--minutes", "60", "--resume", "--out", str(BUILD / "reader-1.pt")),
+    ("detector-1", "models.train", "detector", "--minutes", "40", "--resume", "--out", str(BUILD / "detector-1.pt")),
+    ("files-1", "models.quantize", "--reader", str(BUILD / "reader-1.pt"), "--detector", str(BUILD / "detector-1.pt")),
+    ("sign-1", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
+    ("labels", "models.train.relabel"),
+    ("reader", "models.train", "reader", "--minutes", "90", "--peak-rate", "1.5e-3", "--frozen", "2",
+     "--start-from", str(BUILD / "reader-1.pt"), *SECOND),
+    ("detector", "models.train", "detector", "--minutes", "40", "--peak-rate", "1e-3",
+     "--start-from", str(BUILD / "detector-1.pt"), *SECOND),
+    ("files", "models.quantize"),
+    ("sign-2", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
+    ("calibration", "models.evaluate.calibrate"),
+    ("sign-3", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
+    ("drawn", "models.evaluate.drawn"),
+    ("table", "models.evaluate", "--out", str(BUILD / "table.md")),
+    ("cards", "models.train.cards"),
+)  # fmt: skip
+WITHOUT_PHOTOGRAPHS = ("typefaces", "sign-1", "sign-2", "sign-3", "drawn", "cards")
 
 
 def everything(data_root: Path) -> None:
-    """Runs every step in its own process; stops at the first that fails."""
-    for module, *words in STEPS:
-        where = () if module.endswith("cards") else ("--data", str(data_root))
-        print(f"== python -m {module} {' '.join(words)}", flush=True)
-        subprocess.run([sys.executable, "-m", module, *words, *where], check=True)
+    """Runs every step that is not done yet in its own process; stops at the first that fails."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    if not WORKBENCH_KEY.is_file():
+        SigningKey.generate().save(WORKBENCH_KEY)
+    trusted = {**os.environ, KEY_VARIABLE: SigningKey.load(WORKBENCH_KEY).public.text}
+    for name, module, *words in STEPS:
+        done = BUILD / f"{name}.done"
+        if done.is_file():
+            continue
+        where = () if name in WITHOUT_PHOTOGRAPHS else ("--data", str(data_root))
+        print(f"== {name}: python -m {module} {' '.join(words)}", flush=True)
+        subprocess.run([sys.executable, "-m", module, *words, *where], check=True, env=trusted)
+        done.touch()
+    print("both models are made; sign them with your own key: vedette model sign --key FILE")
 
 
 def main() -> None:
@@ -46,9 +70,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=0, help="0 takes the network's own")
     parser.add_argument("--peak-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=0, help="0 takes the network's own")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
-    parser.add_argument("--start-from", type=Path, default=None, help="weights to go on from")
+    parser.add_argument("--start-from", type=Path, default=None, help="weights, or a shipped .tflite, to go on from")
+    parser.add_argument("--frozen", type=int, default=0, help="first layers that keep their kernels")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out, if there is one")
     parser.add_argument(
         "--labels", type=Path, default=None, help="corners and texts found by an earlier pair of models"
     )
@@ -61,9 +87,11 @@ def main() -> None:
         batch=args.batch or {"reader": 96, "detector": 32}[args.what],
         peak_rate=args.peak_rate,
         seed=args.seed,
-        threads=args.threads or {"reader": 2, "detector": 1}[args.what],
+        threads=args.threads,
         workers=args.workers,
         start_from=args.start_from,
+        resume=args.resume,
+        frozen=args.frozen,
     )
     out = args.out or BUILD / f"{args.what}.pt"
     if args.what == "reader":

@@ -16,7 +16,7 @@ from torch import nn
 from models.synth.scenes import SIZE_PX, Scene, SceneSource, Street, bounds
 from models.train import data
 from models.train.data import Photo
-from models.train.loop import Plan, train
+from models.train.loop import DEVICE, Course, Plan, train
 from models.train.nets import CORNER_SCALE_PX, HEAT_STRIDE_PX, Detector
 
 CELLS = SIZE_PX // HEAT_STRIDE_PX
@@ -76,9 +76,10 @@ def collate(scenes: list[Scene]) -> Targets:
 
 def loss_of(net: nn.Module, batch: Targets) -> torch.Tensor:
     """Penalty-reduced focal loss on the heat map and a smooth L1 on the corners near each centre."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        heat, corners = net(batch.pictures.contiguous(memory_format=torch.channels_last))
-    heat, corners = heat.float(), corners.float()
+    pictures = batch.pictures.to(DEVICE).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+        heat, corners = net(pictures)
+    heat, corners = heat.float().cpu(), corners.float().cpu()
     score = heat.sigmoid().clamp(1e-5, 1 - 1e-5)
     centre, judged = (batch.heat == 1).float(), (batch.heat >= 0).float()
     found = centre * (1 - score) ** 2 * score.log()
@@ -104,7 +105,8 @@ def streets(photos: Sequence[Photo], labels: Path | None) -> list[Street]:
 def best_boxes(net: nn.Module, luma: NDArray[np.uint8]) -> tuple[float, tuple[float, float, float, float]]:
     """The strongest centre of a picture of multiples of 64: its probability and the box around its corners."""
     with torch.no_grad():
-        heat, corners = net(torch.from_numpy(luma)[None, None].float().sub_(128).div_(128))
+        seen = torch.from_numpy(luma)[None, None].float().sub_(128).div_(128)
+        heat, corners = (part.cpu() for part in net(seen.to(DEVICE)))
     row, column = np.unravel_index(int(heat.argmax()), heat.shape[2:])
     offsets = np.sinh(corners[0, :, row, column].numpy().reshape(4, 2)) * CORNER_SCALE_PX
     quad = offsets + (np.array([column, row]) + 0.5) * HEAT_STRIDE_PX
@@ -158,5 +160,8 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> N
         return " ".join(f"{name} {recall(net, pictures, 384):.3f}" for name, pictures in held.items())
 
     net = Detector()
+    for layer in net.stem[: plan.frozen]:
+        layer.requires_grad_(False)
     print(f"detector of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
-    train(net, source, collate, loss_of, report, plan, out)
+    course = Course(source=source, collate=collate, pictures=lambda batch: batch.pictures, loss=loss_of, report=report)
+    train(net, course, plan, out)

@@ -1,9 +1,14 @@
-"""What both trainings share: batches from a seeded worker, a learning rate over time, averaged weights, checkpoints."""
+"""What both trainings share: batches from seeded workers, a learning rate over time, averaged weights, checkpoints.
+
+A checkpoint holds everything that training needs to go on as if it had not been stopped, but the drawing: workers begin
+anew from another seed.  On a machine with a graphics processor that is used.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,13 +22,18 @@ from numpy.random import Generator
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-BUILD = Path(__file__).resolve().parents[2] / "build" / "models"
+from models.train import shipped
+from models.train.places import BUILD as BUILD
+
 Source = Callable[[Generator], Callable[[], Any]]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SAVE_EVERY_S = 90
+SETTING_UP_BATCHES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How long and how hard to train."""
+    """How long and how hard to train; the first `frozen` layers keep their kernels, which saves a third of the time."""
 
     minutes: float
     batch: int
@@ -32,6 +42,8 @@ class Plan:
     threads: int
     workers: int = 1
     start_from: Path | None = None
+    resume: bool = False
+    frozen: int = 0
 
 
 class Endless(IterableDataset[Any]):  # type: ignore[misc]
@@ -46,6 +58,8 @@ class Endless(IterableDataset[Any]):  # type: ignore[misc]
         """Items without end."""
         torch.set_num_threads(1)
         cv2.setNumThreads(0)
+        # A trainer whose threads are bound to processors would bind its workers to the first of them.
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
         info = torch.utils.data.get_worker_info()
         draw = self.source(np.random.default_rng([self.seed, 0 if info is None else info.id]))
         while True:
@@ -79,55 +93,114 @@ def rate_at(done: float, peak: float) -> float:
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.04) / 0.96)))
 
 
-def train(
-    net: nn.Module,
-    source: Source,
-    collate: Callable[[list[Any]], Any],
-    loss_of: Callable[[nn.Module, Any], torch.Tensor],
-    report: Callable[[nn.Module], str],
-    plan: Plan,
-    out: Path,
-) -> nn.Module:
+@dataclass(kw_only=True, slots=True)
+class _State:
+    """A training under way: `spent_s` is the time that it has taken so far, over all its sittings."""
+
+    net: nn.Module
+    average: Average
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    spent_s: float = 0.0
+
+    def save(self, out: Path) -> None:
+        """Writes the averaged weights to `out` and everything beside it, each by rename."""
+        kept = {
+            "net": self.net.state_dict(), "average": self.average.net.state_dict(), "averaged": self.average.steps,
+            "optimiser": self.optimiser.state_dict(), "step": self.step, "spent_s": self.spent_s,
+        }  # fmt: skip
+        for path, content in ((out, self.average.net.state_dict()), (_checkpoint(out), kept)):
+            beside = path.with_name(f"{path.name}.part")
+            torch.save(content, beside)
+            beside.replace(path)
+
+    def load(self, out: Path) -> None:
+        """Takes up the checkpoint beside `out`; FileNotFoundError where there is none."""
+        kept = torch.load(_checkpoint(out), weights_only=True, map_location=DEVICE)
+        self.net.load_state_dict(kept["net"])
+        self.average.net.load_state_dict(kept["average"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.average.steps, self.step, self.spent_s = kept["averaged"], kept["step"], kept["spent_s"]
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_suffix(".checkpoint")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """What is trained on, how a batch is made and judged, and what is said of the averaged network now and then."""
+
+    source: Source
+    collate: Callable[[list[Any]], Any]
+    pictures: Callable[[Any], torch.Tensor]
+    loss: Callable[[nn.Module, Any], torch.Tensor]
+    report: Callable[[nn.Module], str]
+
+
+def train(net: nn.Module, course: Course, plan: Plan, out: Path) -> nn.Module:
     """Trains for plan.minutes and writes the averaged weights to `out` now and then; returns the averaged network."""
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
-    net = net.to(memory_format=torch.channels_last)
-    if plan.start_from is not None:
-        net.load_state_dict(torch.load(plan.start_from, weights_only=True))
-    average = Average(net)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=plan.peak_rate, weight_decay=0.02)
-    loader = DataLoader(
-        Endless(source, plan.seed),
-        batch_size=plan.batch,
-        num_workers=plan.workers,
-        collate_fn=collate,
-        prefetch_factor=6,
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    began = said = time.monotonic()
-    losses: list[float] = []
-    for step, batch in enumerate(loader):
-        done = (time.monotonic() - began) / (60 * plan.minutes)
-        if done >= 1:
+    state = _begin(net, course, plan, out)
+    end_s, began = 60 * plan.minutes, time.monotonic() - state.spent_s
+    said, losses = state.spent_s, [0.0]
+    for batch in _loader(course, plan, state.step):
+        state.spent_s = time.monotonic() - began
+        if state.spent_s >= end_s:
             break
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(done, plan.peak_rate)
-        net.train()
-        loss = loss_of(net, batch)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        average.update(net)
-        losses.append(float(loss.detach()))
-        if time.monotonic() - said > 90:
-            said = time.monotonic()
-            rate = step * plan.batch / (said - began)
-            print(
-                f"{done:4.0%} step {step} {rate:.0f}/s loss {np.mean(losses[-100:]):.4f} {report(average.net)}",
-                flush=True,
+        losses.append(_step(state, course, batch, rate_at(state.spent_s / end_s, plan.peak_rate)))
+        if state.spent_s - said > SAVE_EVERY_S:
+            said = state.spent_s
+            speed = state.step * plan.batch / said
+            _say(
+                f"{said / end_s:4.0%} step {state.step} {speed:.0f}/s loss {np.mean(losses[-100:]):.4f}", course, state
             )
-            torch.save(average.net.state_dict(), out)
-    torch.save(average.net.state_dict(), out)
-    print(f"done {report(average.net)}; weights in {out}", flush=True)
-    return average.net
+            state.save(out)
+    state.save(out)
+    _say(f"done; weights in {out}", course, state)
+    return state.average.net
+
+
+def _begin(net: nn.Module, course: Course, plan: Plan, out: Path) -> _State:
+    if plan.start_from is not None and plan.start_from.suffix == ".tflite":
+        batches = iter(_loader(course, plan, 0))
+        seen = torch.cat([course.pictures(next(batches)) for _ in range(SETTING_UP_BATCHES)])
+        shipped.resume(net, plan.start_from, seen)
+    elif plan.start_from is not None:
+        net.load_state_dict(torch.load(plan.start_from, weights_only=True))
+    net = net.to(DEVICE, memory_format=torch.channels_last)
+    learned = [weights for weights in net.parameters() if weights.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=plan.peak_rate, weight_decay=0.02)
+    state = _State(net=net, average=Average(net), optimiser=optimiser)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if plan.resume and _checkpoint(out).is_file():
+        state.load(out)
+        print(f"going on from step {state.step}, {state.spent_s / 60:.1f} minutes in", flush=True)
+    return state
+
+
+def _loader(course: Course, plan: Plan, steps_before: int) -> DataLoader[Any]:
+    """Batches; a training that goes on draws from another seed than it began with."""
+    return DataLoader(
+        Endless(course.source, plan.seed + steps_before), batch_size=plan.batch, num_workers=plan.workers,
+        collate_fn=course.collate, prefetch_factor=6,
+    )  # fmt: skip
+
+
+def _step(state: _State, course: Course, batch: Any, rate: float) -> float:
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.net.train()
+    loss = course.loss(state.net, batch)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
+    state.optimiser.step()
+    state.average.update(state.net)
+    state.step += 1
+    return float(loss.detach())
+
+
+def _say(text: str, course: Course, state: _State) -> None:
+    print(f"{text} {course.report(state.average.net)}", flush=True)

@@ -30,10 +30,11 @@ class Conv(nn.Sequential):  # type: ignore[misc]
 
 
 class Residual(nn.Module):  # type: ignore[misc]
-    """Two convolutions and a way around them."""
+    """Two convolutions and a way around them; `added` is not in the file that training goes on from."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, added: bool = False) -> None:
         super().__init__()
+        self.added = added
         self.first = Conv(width, width)
         self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
         self.act = nn.ReLU6(inplace=True)
@@ -43,6 +44,18 @@ class Residual(nn.Module):  # type: ignore[misc]
         return self.act(x + self.second(self.first(x)))
 
 
+class Beside(nn.Conv2d):  # type: ignore[misc]
+    """A convolution of single points that begins as nothing at all: what goes in comes out."""
+
+    added = True
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 1)
+        with torch.no_grad():
+            self.weight.copy_(torch.eye(width)[:, :, None, None])
+        nn.init.zeros_(self.bias) if self.bias is not None else None
+
+
 class Reader(nn.Module):  # type: ignore[misc]
     """A plate crop to one row of symbol logits: (n, 1, 48, 160) to (n, 40, symbols), for CTC; index 0 is the blank."""
 
@@ -50,7 +63,7 @@ class Reader(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.body = nn.Sequential(
             Conv(1, 32, 5, 2), Conv(32, 48), Conv(48, 80, 3, 2), Residual(80), Conv(80, 128, 3, (2, 1)), Residual(128),
-            Conv(128, 160, 3, (2, 1)), Conv(160, 176, (3, 3)),
+            Conv(128, 160, 3, (2, 1)), Residual(160, added=True), Conv(160, 176, (3, 3)),
         )  # fmt: skip
         self.fold = nn.Sequential(
             nn.Conv2d(176, 192, (3, 1), bias=False), nn.BatchNorm2d(192), nn.ReLU6(inplace=True), Conv(192, 192, (1, 5))
@@ -77,13 +90,16 @@ class Detector(nn.Module):  # type: ignore[misc]
         self.at16 = nn.Sequential(Conv(48, 64, 3, 2), Residual(64))
         self.at32 = nn.Sequential(Conv(64, 80, 3, 2), Residual(80))
         self.at64 = nn.Sequential(Conv(80, 80, 3, 2), Conv(80, 80))
+        # A sum that goes two ways leaves the integers when the file is made; a convolution on one way keeps it in.
+        self.beside32 = Beside(80)
+        self.beside16 = Beside(64)
         self.from64 = nn.Conv2d(80, 80, 1)
         self.from32 = nn.Conv2d(80, 64, 1)
         self.from16 = nn.Conv2d(64, 48, 1)
         self.mix = nn.Sequential(Conv(48, 48), Conv(48, 56))
         self.heat = nn.Conv2d(56, 1, 1)
         self.corners = nn.Conv2d(56, 8, 1)
-        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         nn.init.constant_(self.heat.bias, -5.0) if self.heat.bias is not None else None
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,7 +107,7 @@ class Detector(nn.Module):  # type: ignore[misc]
         at8 = self.at8(self.stem(x))
         at16 = self.at16(at8)
         at32 = self.at32(at16)
-        wide = self.up(self.from64(self.at64(at32))) + at32
-        wide = self.up(self.from32(wide)) + at16
+        wide = self.up(self.from64(self.at64(at32))) + self.beside32(at32)
+        wide = self.up(self.from32(wide)) + self.beside16(at16)
         mixed = self.mix(self.up(self.from16(wide)) + at8)
         return self.heat(mixed), self.corners(mixed)

@@ -14,8 +14,8 @@ from torch import nn
 from edge.reader.alphabet import BAR, BLANK, INDEX_OF, SYMBOLS
 from models.synth.crops import Crop, CropSource, Luma, Quad, RealPlate, cut, normalised
 from models.train import data
-from models.train.data import Photo
-from models.train.loop import Plan, train
+from models.train.data import Character, Photo
+from models.train.loop import DEVICE, Course, Plan, train
 from models.train.nets import Reader
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -27,8 +27,10 @@ def symbols_of(text: str) -> str:
 
 
 def real_plates(photos: Sequence[Photo]) -> list[RealPlate]:
-    """The readable one-line plates of these photographs."""
-    return [_real(p) for p in photos if p.text is not None and "?" not in p.text and p.lines == 1 and p.box is not None]
+    """The readable plates of these photographs; those of two lines row by row."""
+    readable = [p for p in photos if p.text is not None and "?" not in p.text and p.box is not None]
+    rows = [row for p in readable if p.lines == 2 and p.characters for row in _rows(p)]
+    return [_real(p) for p in readable if p.lines == 1] + rows
 
 
 def _real(photo: Photo) -> RealPlate:
@@ -46,13 +48,34 @@ def _real(photo: Photo) -> RealPlate:
     return RealPlate(luma=luma, quad=quad_around(photo), symbols=symbols, boxes=boxes if fits else ())
 
 
+def _rows(photo: Photo) -> list[RealPlate]:
+    """The two rows of a Moroccan plate: the letter and the prefecture above, the serial below."""
+    assert photo.text is not None
+    serial, letter, prefecture = photo.text.split(BAR)
+    lower = sorted(photo.characters, key=lambda c: -c.box[1])[: len(serial)]
+    made = []
+    for symbols, row in ((f"{letter}{BAR}{prefecture}", [c for c in photo.characters if c not in lower]),
+                         (serial, lower)):  # fmt: skip
+        places = sorted(row, key=lambda c: c.box[0])
+        boxes = tuple((data.ARABIC_OF.get(c.symbol, c.symbol), c.box) for c in places)
+        fits = "".join(symbol for symbol, _ in boxes) == symbols.replace(BAR, "")
+        luma = data.luma_of(photo.path)
+        made.append(RealPlate(luma=luma, quad=quad_of(places), symbols=symbols, boxes=boxes if fits else ()))
+    return made
+
+
 def quad_around(photo: Photo) -> Quad:
-    """The plate's quad (4, 2) guessed from its character boxes: their common slope and height, and some room."""
-    boxes = np.array([c.box for c in photo.characters if c.symbol.isdigit()], dtype=np.float32)
+    """The plate's quad (4, 2) guessed from its character boxes."""
+    return quad_of(photo.characters)
+
+
+def quad_of(characters: Sequence[Character]) -> Quad:
+    """A quad (4, 2) around characters: their common slope and height, and some room."""
+    boxes = np.array([c.box for c in characters if c.symbol.isdigit()], dtype=np.float32)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     spread = float(np.ptp(centres[:, 0]))
     slope = float(np.polyfit(centres[:, 0], centres[:, 1], 1)[0]) if spread > 10 else 0.0
-    every = np.array([c.box for c in photo.characters], dtype=np.float32)
+    every = np.array([c.box for c in characters], dtype=np.float32)
     x0, x1 = float(every[:, 0].min()), float(every[:, 2].max())
     tall = float(np.median(boxes[:, 3] - boxes[:, 1]))
     middle_x, middle_y = float(centres[:, 0].mean()), float(centres[:, 1].mean())
@@ -92,8 +115,9 @@ def collate(crops: list[Crop]) -> Batch:
 def loss_of(net: nn.Module, batch: Batch) -> torch.Tensor:
     """CTC loss of one batch."""
     pictures, targets, lengths = batch
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = net(pictures.contiguous(memory_format=torch.channels_last))
+    pictures = pictures.to(DEVICE).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+        logits = net(pictures)
     scores = logits.float().log_softmax(-1).transpose(0, 1)
     steps = torch.full((len(pictures),), scores.shape[0], dtype=torch.long)
     return nn.functional.ctc_loss(scores, targets, steps, lengths, blank=BLANK, zero_infinity=True)
@@ -112,7 +136,7 @@ def crop_accuracy(net: nn.Module, plates: Sequence[RealPlate]) -> float:
     """Share of plates whose best path is exactly right, cut with a little room around their quad."""
     pictures = torch.from_numpy(np.stack([_plain(p) for p in plates]))[:, None].float().sub_(128).div_(128)
     with torch.no_grad():
-        read = greedy(net(pictures))
+        read = greedy(net(pictures.to(DEVICE)).cpu())
     right = [a.replace(BAR, "") == b.symbols.replace(BAR, "") for a, b in zip(read, plates, strict=True)]
     return float(np.mean(right))
 
@@ -142,7 +166,7 @@ def relabelled(photos: Sequence[Photo], labels: Path) -> list[RealPlate]:
             symbols=symbols_of(known[photo.name]["text"]),
         )
         for photo in photos
-        if photo.name in known and known[photo.name]["text"] is not None
+        if photo.name in known and known[photo.name]["text"] is not None and photo.lines == 1
     ]
 
 
@@ -162,5 +186,8 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> N
         return " ".join(f"{name} {crop_accuracy(net, plates):.3f}" for name, plates in held.items())
 
     net = Reader()
+    for layer in net.body[: plan.frozen]:
+        layer.requires_grad_(False)
     print(f"reader of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
-    train(net, source, collate, loss_of, report, plan, out)
+    course = Course(source=source, collate=collate, pictures=lambda batch: batch[0], loss=loss_of, report=report)
+    train(net, course, plan, out)

@@ -113,6 +113,16 @@ def test_status_shows_each_service_and_which_is_silent(device: Path, run_dir: Pa
     assert "never" in lines["reader"]
 
 
+def test_status_tells_how_many_plates_were_not_read_and_why(device: Path, run_dir: Path, capsys):
+    """HT-41."""
+    capsys.readouterr()
+    figures = {"plates_read": 5, "rejected_too_small": 7, "rejected_unsure": 2, "rejected_no_consensus": 1}
+    write_status(run_dir, "reader", {"utc_us": SystemClock().utc_us(), **figures})
+    assert cli.main(["device", "status", "--config", str(device)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("reader")]
+    assert [f"{name}={value}" for name, value in figures.items() if f"{name}={value}" not in line] == []
+
+
 def test_status_is_json_when_asked(device: Path, run_dir: Path, capsys):
     capsys.readouterr()
     write_status(run_dir, "recorder", {"utc_us": SystemClock().utc_us(), "state": "recording"})

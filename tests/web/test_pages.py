@@ -15,12 +15,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sync.central.fleet import centre_trust
+from sync.central.presence import Presence
 from sync.central.rows import HIT_STATES
 from sync.central.web.checks import light_checks, overall
 from sync.central.web.language import load_languages
 from sync.central.web.wording import confidence, coordinates, plate
 from vedette import proof, records
 from vedette.hitfile import Position
+from vedette.wire import Status
 
 WEB = Path(str(resources.files("sync.central.web")))
 Token = Callable[..., str]
@@ -112,6 +114,39 @@ def test_devices_name_each_gap_when_the_journal_has_one(investigator: TestClient
     page = investigator.get("/devices").text
     assert "1 interruption signalée" in page
     assert "1,5\u00a0s" in page
+
+
+TOLD = {"reader.plates_read": 12, "reader.rejected_too_small": 1, "reader.rejected_unsure": 2_345}
+
+
+def tell(centre: Any, counters: dict[str, int | str]) -> None:
+    """The car sends its status."""
+    Presence(centre.store).status("car-1", Status(utc_us=centre.clock.utc_us(), counters=counters))
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("fr", ["Plaques lues", "2\u202f346 non retenues", "1 trop petite, 2\u202f345 incertaines."]),
+        ("en", ["Plates read", "2,346 not accepted", "1 too small, 2,345 unsure."]),
+    ],
+)
+def test_devices_tell_how_many_plates_were_not_read_and_why(
+    investigator: TestClient, centre: Any, language: str, words: list[str]
+) -> None:
+    """HT-41."""
+    tell(centre, TOLD)
+    investigator.get(f"/language/{language}")
+    page = investigator.get("/devices").text
+    assert [one for one in words if one not in page] == []
+
+
+def test_devices_tell_nothing_of_plates_when_their_reader_told_nothing(investigator: TestClient, centre: Any) -> None:
+    """HT-41: also where a device tells something else than numbers."""
+    for counters in ({}, {"reader.plates_read": "many"}, {"recorder.segments": 3}):
+        tell(centre, counters)
+        page = investigator.get("/devices").text
+        assert "Plaques lues" in page and "non retenue" not in page
 
 
 @pytest.mark.parametrize("name", ["sealed", "manifest", "receipt", "proof"])
@@ -228,6 +263,12 @@ def test_plate_has_three_isolated_fields_in_order_when_it_is_moroccan() -> None:
     assert re.findall(r">([^<>]+)</bdi>", drawn) == ["12345", "أ", "6"]
     assert 'dir="ltr" translate="no"' in drawn
     assert '<bdi class="field" lang="ar" dir="rtl">أ</bdi>' in drawn
+
+
+def test_plate_has_its_word_between_two_numbers_when_it_is_tunisian() -> None:
+    drawn = str(plate("123تونس4567", "TN"))
+    assert re.findall(r">([^<>]+)</bdi>", drawn) == ["123", "تونس", "4567"]
+    assert drawn.count('dir="rtl"') == 1
 
 
 def test_plate_is_escaped_when_it_holds_markup() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
@@ -21,7 +22,7 @@ _FIELD_MARK = "|"
 
 def plate(text: str, region: str = "") -> Markup:
     """A plate as its fields (`12345|أ|6` has three), always in left-to-right order, each with its own direction."""
-    fields = [part.strip() for part in text.split(_FIELD_MARK)]
+    fields = [run for part in text.split(_FIELD_MARK) for run in _runs(part.strip())]
     spans = Markup("").join(
         Markup('<bdi class="field"{}>{}</bdi>').format(_script(part), part) for part in fields if part
     )
@@ -30,12 +31,17 @@ def plate(text: str, region: str = "") -> Markup:
     return Markup('<span class="plate{}" dir="ltr" translate="no">{}{}</span>').format(kind, badge, spans)
 
 
+def _runs(field: str) -> list[str]:
+    """A field by script, in reading order: a Tunisian plate has its word between two numbers."""
+    return ["".join(run) for _, run in groupby(field, _is_arabic)]
+
+
+def _is_arabic(letter: str) -> bool:
+    return "\u0600" <= letter <= "\u06ff"
+
+
 def _script(text: str) -> Markup:
-    return (
-        Markup(' lang="ar" dir="rtl"')
-        if any("\u0600" <= letter <= "\u06ff" for letter in text)
-        else Markup(' dir="ltr"')
-    )
+    return Markup(' lang="ar" dir="rtl"') if any(map(_is_arabic, text)) else Markup(' dir="ltr"')
 
 
 def confidence(permille: int) -> str:

@@ -1,10 +1,11 @@
-"""A device folder with keys, trust and a sealed watchlist; pictures and looks with invented values."""
+"""A device folder with keys, trust and a sealed watchlist; pictures, looks and models with invented values."""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +184,87 @@ def frame_at() -> Callable[..., SmallFrame]:
 @pytest.fixture
 def look_at() -> Callable[..., Look]:
     return make_look
+
+
+class TinyModel:
+    """A TFLite file of a few operations in a row, written step by step; every weight is 1, every scale 1/64."""
+
+    def __init__(self, type: str) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        self._schema = schema
+        self._types = {"int8": (schema.TensorType.INT8, "i1"), "float32": (schema.TensorType.FLOAT32, "f4")}
+        self._types["int32"] = (schema.TensorType.INT32, "i4")
+        self._type, self._bias_type = type, "float32" if type == "float32" else "int32"
+        self._model, self._graph = schema.ModelT(), schema.SubGraphT()
+        self._model.version, self._model.buffers, self._model.operatorCodes = 3, [schema.BufferT()], []
+        self._model.subgraphs = [self._graph]
+        self._graph.tensors, self._graph.operators = [], []
+
+    def tensor(self, shape: Sequence[int], type: str, fill: Sequence[int] | None = None) -> int:
+        """A tensor, with values where `fill` is given; its number."""
+        number, numpy_type = self._types[type]
+        made = self._schema.TensorT()
+        made.shape, made.type, made.name = list(shape), number, f"t{len(self._graph.tensors)}"
+        if fill is not None:
+            buffer = self._schema.BufferT()
+            buffer.data = list(np.broadcast_to(np.array(fill, numpy_type), shape).tobytes())
+            self._model.buffers.append(buffer)
+            made.buffer = len(self._model.buffers) - 1
+        if type != "float32":
+            made.quantization = self._schema.QuantizationParametersT()
+            # A sum's scale is that of the products it adds up.
+            made.quantization.scale, made.quantization.zeroPoint = [1 / 64 / 64 if type == "int32" else 1 / 64], [0]
+        self._graph.tensors.append(made)
+        return len(self._graph.tensors) - 1
+
+    def then(self, name: str, last: int, makes: Sequence[int], weights: Sequence[int] = ()) -> int:
+        """An operation on tensor `last`; the number of the tensor it makes."""
+        inputs = [last]
+        if name == "ADD":
+            inputs.append(last)
+        if name == "RESIZE_NEAREST_NEIGHBOR":
+            inputs.append(self.tensor((2,), "int32", makes[1:3]))
+        if weights:
+            outputs = weights[-1] if name == "DEPTHWISE_CONV_2D" else weights[0]
+            inputs += [self.tensor(weights, self._type, [1]), self.tensor((outputs,), self._bias_type, [0])]
+        code, made = self._schema.OperatorCodeT(), self._schema.OperatorT()
+        code.builtinCode = getattr(self._schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 3
+        self._model.operatorCodes.append(code)
+        made.opcodeIndex = len(self._model.operatorCodes) - 1
+        made.builtinOptionsType, made.builtinOptions = self._options(name)
+        made.inputs, made.outputs = inputs, [self.tensor(makes, self._type)]
+        self._graph.operators.append(made)
+        return int(made.outputs[0])
+
+    def _options(self, name: str) -> tuple[int, object]:
+        kind = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D", "ADD": "Add"}.get(name)
+        kind = f"{kind or 'ResizeNearestNeighbor'}Options"
+        made = getattr(self._schema, f"{kind}T")()
+        for name in ("strideW", "strideH", "dilationWFactor", "dilationHFactor", "depthMultiplier"):
+            if hasattr(made, name):
+                setattr(made, name, 1)
+        return getattr(self._schema.BuiltinOptions, kind), made
+
+    def to_bytes(self, first: int, last: int) -> bytes:
+        import flatbuffers
+
+        self._graph.inputs, self._graph.outputs = [first], [last]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+@pytest.fixture
+def tiny() -> Callable[..., bytes]:
+    """`tiny((name, makes, weights), …, takes=shape, type="int8")`: a TFLite file of a few operations in a row."""
+
+    def make(*steps: Sequence[Any], takes: Sequence[int], type: str = "int8") -> bytes:
+        model = TinyModel(type)
+        last = first = model.tensor(takes, type)
+        for step in steps:
+            last = model.then(step[0], last, *step[1:])
+        return model.to_bytes(first, last)
+
+    return make

@@ -6,6 +6,7 @@ import pytest
 
 from edge.reader import grammar
 from edge.reader.grammar import reading_of
+from vedette import plates
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,14 @@ from edge.reader.grammar import reading_of
         ("609008WW", "609008|WW"),
         ("227709ش", "227709|ش"),
         ("2277|ش|9", "2277|ش|9"),
+        ("123456غ", "123456|م"),
+        ("12345قس", "12345|قس"),
+        ("12345قمم", "12345|قمم"),
+        ("12345W18", "12345|W18"),
+        ("12345|A|6", "12345|أ|6"),
+        ("12345|?|6", "12345|?|6"),
+        ("1?345أ6", "1?345|أ|6"),
+        ("123456|7", "1234567"),
     ],
 )
 def test_a_moroccan_text_is_written_with_bars_however_many_were_seen(symbols: str, text: str) -> None:
@@ -26,8 +35,52 @@ def test_a_moroccan_text_is_written_with_bars_however_many_were_seen(symbols: st
 
 
 @pytest.mark.parametrize(
+    ("symbols", "text"), [("123ت4567", "123تونس4567"), ("1ت1", "1تونس1"), ("12345ن", "12345نت"), ("?2ت45", "?2تونس45")]
+)
+def test_a_tunisian_text_has_its_word_between_two_numbers(symbols: str, text: str) -> None:
+    reading = reading_of(symbols)
+    assert reading is not None
+    assert (reading.text, reading.region) == (text, "TN")
+
+
+@pytest.mark.parametrize(
+    "text", ["12345|أ|6", "609008|WW", "12345|W18", "123456|م", "12345|قس", "123تونس4567", "12345نت"]
+)
+def test_what_is_read_is_the_written_form(text: str) -> None:
+    symbols = text.replace("تونس", "ت").replace("نت", "ن")
+    reading = reading_of(symbols)
+    assert reading is not None
+    assert plates.normalise(reading.text, reading.region).text == reading.text == text
+
+
+def test_a_prefecture_that_is_not_there_yet_is_less_likely() -> None:
+    known, unknown = reading_of("12345أ89"), reading_of("12345أ90")
+    assert known is not None and unknown is not None
+    assert unknown.prior < known.prior
+
+
+def test_a_covered_character_costs_and_more_than_two_are_no_text() -> None:
+    whole, one, two = reading_of("1234BCD"), reading_of("12?4BCD"), reading_of("12?4B?D")
+    assert whole is not None and one is not None and two is not None
+    assert whole.prior > one.prior > two.prior
+    assert reading_of("?2?4B?D") is None
+
+
+def test_variants_leave_a_covered_character_alone() -> None:
+    assert "0?R2224" not in set(grammar.variants("0?R2224"))
+    assert all(text[1] == "?" for text in grammar.variants("0?R2224"))
+
+
+@pytest.mark.parametrize(
     "symbols",
     [
+        "1234ت4567",
+        "123ت",
+        "ت123",
+        "0ت12",
+        "1234567ن",
+        "123456غ6",
+        "12345|E|6",
         "012345أ6",
         "12345أ0",
         "12345أ100",

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.reader import ocr
+from edge.reader import ctc, weighing
+from edge.reader.alphabet import BLANK, INDEX_OF, SYMBOLS
 from edge.reader.infer import Model, ModelUnusable
 from edge.reader.ocr import PlateReader
 from edge.reader.registry import find_model
@@ -76,60 +77,99 @@ def test_a_detector_is_no_reader() -> None:
         PlateReader(Model.load(find_model("detector").path, threads=1))
 
 
-def rows_for(text: str, sure: float, rival: str = "") -> ocr.ctc.Rows:
+def rows_for(text: str, sure: float, rival: str = "") -> ctc.Rows:
     """Rows that spell a text, each symbol `sure`; what is left goes to the symbol of the rival or to the blank."""
-    rows = np.full((2 * len(text) + 1, len(ocr.SYMBOLS) + 1), 1e-9, dtype=np.float32)
-    rows[0::2, ocr.ctc.BLANK] = 1.0
+    rows = np.full((2 * len(text) + 1, len(SYMBOLS) + 1), 1e-9, dtype=np.float32)
+    rows[0::2, BLANK] = 1.0
     for place, symbol in enumerate(text):
-        rows[2 * place + 1, ocr.ctc.INDEX_OF[symbol]] = sure
-        other = ocr.ctc.INDEX_OF[rival[place]] if rival and rival[place] != symbol else ocr.ctc.BLANK
+        rows[2 * place + 1, INDEX_OF[symbol]] = sure
+        other = INDEX_OF[rival[place]] if rival and rival[place] != symbol else BLANK
         rows[2 * place + 1, other] += 1 - sure
     return np.log(rows / rows.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def test_a_sure_path_of_an_issued_shape_needs_no_second_look() -> None:
-    plate = ocr._sure(rows_for("12345|أ|6", 0.999))
+    plate = weighing.sure(rows_for("12345|أ|6", 0.999))
     assert plate is not None
     assert (plate.text, plate.text_ascii, plate.region) == ("12345|أ|6", "12345A6", "MA")
     assert plate.confidence_permille == pytest.approx(1000 * 0.999**9, abs=2)
 
 
 def test_an_unsure_path_or_a_strange_shape_is_not_settled_at_once() -> None:
-    assert ocr._sure(rows_for("12345|أ|6", 0.97)) is None
-    assert ocr._sure(rows_for("1A1A1A1", 0.9999)) is None
+    assert weighing.sure(rows_for("12345|أ|6", 0.97)) is None
+    assert weighing.sure(rows_for("1A1A1A1", 0.9999)) is None
 
 
 def test_look_alikes_are_settled_by_what_countries_issue() -> None:
-    plate = ocr._decide(ocr._weigh([rows_for("LSI5EBC", 0.6, rival="LS15EBC")]))
+    plate = weighing.decide(weighing.weigh([rows_for("LSI5EBC", 0.6, rival="LS15EBC")]))
     assert plate is not None
     assert plate.text == "LS15EBC"
     assert "LSI5EBC" in [other.text for other in plate.alternatives]
 
 
 def test_a_clear_character_is_not_bent_to_a_known_shape() -> None:
-    plate = ocr._decide(ocr._weigh([rows_for("LSI5EBC", 0.9999, rival="LS15EBC")]))
+    plate = weighing.decide(weighing.weigh([rows_for("LSI5EBC", 0.9999, rival="LS15EBC")]))
     assert plate is not None and plate.text == "LSI5EBC"
 
 
 def test_looks_are_averaged() -> None:
-    agree = ocr._decide(ocr._weigh([rows_for("AB123CD", 0.9), rows_for("AB123CD", 0.9)]))
-    differ = ocr._decide(ocr._weigh([rows_for("AB123CD", 0.9), rows_for("AB128CD", 0.9)]))
+    agree = weighing.decide(weighing.weigh([rows_for("AB123CD", 0.9), rows_for("AB123CD", 0.9)]))
+    differ = weighing.decide(weighing.weigh([rows_for("AB123CD", 0.9), rows_for("AB128CD", 0.9)]))
     assert agree is not None and differ is not None
     assert differ.confidence_permille < 550 < agree.confidence_permille
 
 
 def test_a_moroccan_plate_of_two_lines_may_carry_its_serial_below() -> None:
-    weights: dict[str, ocr._Weight] = {}
-    ocr._add_two_rows(weights, rows_for("أ|10", 0.98), rows_for("27069", 0.98))
-    plate = ocr._decide(weights)
+    weights = weighing.weigh_two_rows([rows_for("أ|10", 0.98)], [rows_for("27069", 0.98)])
+    plate = weighing.decide(weights)
     assert plate is not None and plate.text == "27069|أ|10"
 
 
 def test_alternatives_are_limited_and_ordered() -> None:
-    plate = ocr._decide(ocr._weigh([rows_for("0ZI5EBO", 0.5, rival="OZ15EB0")]))
+    plate = weighing.decide(weighing.weigh([rows_for("0ZI5EBO", 0.5, rival="OZ15EB0")]))
     assert plate is not None
     shares = [other.confidence_permille for other in plate.alternatives]
-    assert len(shares) == ocr.MAX_ALTERNATIVES
+    assert len(shares) == weighing.MAX_ALTERNATIVES
     assert shares == sorted(shares, reverse=True)
     assert plate.confidence_permille >= shares[0]
     assert math.fsum(shares) + plate.confidence_permille <= 1000
+
+
+def test_a_latin_plate_of_two_lines_is_read_from_above_only() -> None:
+    plate = weighing.decide(weighing.weigh_two_rows([rows_for("1234", 0.98)], [rows_for("BCD", 0.98)]))
+    assert plate is not None
+    assert plate.text == "1234BCD"
+    assert "BCD1234" not in [other.text for other in plate.alternatives]
+
+
+def test_the_way_a_plate_is_seen_that_fits_better_wins() -> None:
+    one_line = weighing.weigh([rows_for("27069", 0.6, rival="37069")])
+    two_lines = weighing.weigh_two_rows([rows_for("أ|10", 0.98)], [rows_for("27069", 0.98)])
+    plate = weighing.decide(two_lines, one_line)
+    assert plate is not None and plate.text == "27069|أ|10"
+
+
+def test_every_character_carries_what_else_may_stand_there() -> None:
+    plate = weighing.decide(weighing.weigh([rows_for("12845|أ|6", 0.8, rival="12345|أ|6")]))
+    assert plate is not None and plate.text == "12845|أ|6"
+    assert [character.symbol for character in plate.characters] == list("12845أ6")
+    doubtful = plate.characters[2]
+    assert doubtful.alternatives[0][0] == "3"
+    assert doubtful.confidence_permille < min(c.confidence_permille for c in plate.characters if c is not doubtful)
+
+
+def test_a_sure_read_has_its_characters_too() -> None:
+    plate = weighing.sure(rows_for("123ت4567", 0.9999))
+    assert plate is not None
+    assert (plate.text, plate.text_ascii, plate.region) == ("123تونس4567", "123TU4567", "TN")
+    assert [character.symbol for character in plate.characters] == ["1", "2", "3", "تونس", "4", "5", "6", "7"]
+
+
+def test_a_covered_character_is_said_to_be_covered() -> None:
+    plate = weighing.decide(weighing.weigh([rows_for("12?4BCD", 0.97)]))
+    assert plate is not None and plate.text == "12?4BCD"
+
+
+def test_a_doubt_between_covered_and_seen_goes_to_what_is_seen() -> None:
+    plate = weighing.decide(weighing.weigh([rows_for("12?4BCD", 0.6, rival="1234BCD")]))
+    assert plate is not None and plate.text == "1234BCD"

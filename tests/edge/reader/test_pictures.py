@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from edge.reader import pictures
 from edge.reader.pictures import Unreadable, read_picture
-from edge.reader.picturesize import picture_size
+from edge.reader.picturesize import header_of, picture_size
 
 
 def gradient(height: int = 40, width: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -137,3 +141,96 @@ def test_a_header_cut_anywhere_is_never_a_crash(cut: int) -> None:
     assert ok
     assert picture_size(coded.tobytes()[:cut]) in (None, (64, 40))
     assert picture_size(png_header(5, 6)[:cut]) in (None, (5, 6))
+
+
+def encoded(suffix: str, picture: np.ndarray[tuple[int, ...], np.dtype[np.generic]], *options: int) -> memoryview:
+    ok, coded = cv2.imencode(suffix, picture, list(options))
+    assert ok
+    return memoryview(coded.tobytes())
+
+
+def test_memory_of_a_jpeg_in_passes_is_that_of_its_coefficients() -> None:
+    colour = cv2.cvtColor(gradient(), cv2.COLOR_GRAY2BGR)
+    plain, passes = encoded(".jpg", colour), encoded(".jpg", colour, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    full = encoded(
+        ".jpg", colour, cv2.IMWRITE_JPEG_PROGRESSIVE, 1,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    )  # fmt: skip
+    kept = [header.kept_bytes for one in (plain, passes, full) if (header := header_of(one))]
+    assert kept == [0.0, 3.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "bytes_each"),
+    [
+        (".png", np.uint8, 1),
+        (".png", np.uint16, 3),
+        (".bmp", np.uint8, 1),
+        (".tiff", np.uint8, 2),
+        (".tiff", np.float32, 9),
+    ],
+)
+def test_memory_of_other_pictures_is_that_of_their_samples(suffix: str, kind: type, bytes_each: float) -> None:
+    header = header_of(encoded(suffix, gradient().astype(kind)))
+    assert header is not None
+    assert (header.width, header.height, header.pixel_bytes) == (64, 40, bytes_each)
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "passes.jpg"
+    cv2.imwrite(str(path), gradient(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    needed = path.stat().st_size + 64 * 40 * 3
+    monkeypatch.setattr(pictures, "MAX_MEMORY_BYTES", needed)
+    assert read_picture(path).luma.shape == (40, 64)
+    monkeypatch.setattr(pictures, "MAX_MEMORY_BYTES", needed - 1)
+    with pytest.raises(Unreadable, match=f"take {needed} bytes of memory"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_ink_colours_and_swapped_channels_keep_their_brightness(tmp_path: Path, order: list[int]) -> None:
+    path = tmp_path / "ink.jpg"
+    picture = Image.fromarray(np.dstack([gradient()] * 3)[:, :, order]).convert("CMYK")
+    picture.save(path, quality=95)
+    assert np.abs(read_picture(path).luma.astype(int) - gradient()).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["webp", "png", "tiff"])
+def test_the_first_of_several_pictures_in_a_file_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"several.{suffix}"
+    first, second = Image.fromarray(gradient()).convert("RGB"), Image.fromarray(gradient()[:, ::-1]).convert("RGB")
+    first.save(path, save_all=True, append_images=[second, second])
+    assert np.abs(read_picture(path).luma.astype(int) - gradient()).mean() < 6
+
+
+def test_a_kind_that_is_not_read_is_named_with_those_that_are(tmp_path: Path) -> None:
+    path = tmp_path / "several.gif"
+    Image.fromarray(gradient()).save(path, save_all=True, append_images=[Image.fromarray(gradient())])
+    with pytest.raises(Unreadable, match=r"no picture of a kind that is read \(JPEG, PNG"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("cut", [2, 3, 10, 40, 200])
+def test_cut_pictures_of_other_kinds_are_read_in_part_or_refused(tmp_path: Path, cut: int) -> None:
+    for suffix in (".png", ".bmp", ".webp", ".tiff", ".pgm"):
+        content = bytes(encoded(suffix, gradient()))
+        path = tmp_path / f"cut{suffix}"
+        path.write_bytes(content[: len(content) // cut])
+        with contextlib.suppress(Unreadable):
+            assert read_picture(path).luma.shape == (40, 64)
+
+
+def test_a_folder_in_place_of_a_picture_is_refused_with_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").mkdir()
+    with pytest.raises(Unreadable, match="directory"):
+        read_picture(tmp_path / "x.jpg")
+
+
+@given(
+    st.binary(max_size=400), st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF0000WEBP", b"II*\0"])
+)
+def test_no_bytes_make_a_header_crash(content: bytes, start: bytes) -> None:
+    header = header_of(memoryview(start + content))
+    assert header is None or header.pixel_bytes >= 0

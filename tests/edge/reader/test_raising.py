@@ -55,7 +55,7 @@ class Raiser:
             clock.advance(40_000)
             frame = self.frame_at(number, utc_us=clock.utc_us(), mono_us=clock.mono_us())
             look = self.look_at(text, region=region)
-            found = reads.take(frame, [look.detection], lambda _detection, look=look: look.plate)
+            found = reads.take(frame, [look.detection], lambda _detection, look=look: look.plate).reads
         self.raising.consider(found[0], build(opened), clock.mono_us())
         self.raising.flush(clock.mono_us())
 

@@ -63,7 +63,11 @@ def test_a_photograph_gives_one_line_with_its_plate(run: Run, street: tuple[Luma
     assert list(line) == ["file", "frame", "plates", "ms"]
     assert (line["file"], line["frame"]) == (str(path), 0)
     plate = next(plate for plate in line["plates"] if plate["text"] == street[1])
-    assert list(plate) == ["text", "text_ascii", "region", "confidence_permille", "box_px", "corners_px"]
+    assert list(plate)[:6] == ["text", "text_ascii", "region", "confidence_permille", "box_px", "corners_px"]
+    assert list(plate)[6:] == ["verdict", "reason", "fields", "alternatives"]
+    assert (plate["verdict"], plate["reason"]) == ("read", None)
+    serial, letter, prefecture = street[1].split("|")
+    assert plate["fields"] == {"serial": serial, "letter": letter, "prefecture": prefecture}
     assert plate["region"] == "MA"
     assert plate["text_ascii"].isascii() and "|" not in plate["text_ascii"]
     assert commands.GATE_PERMILLE <= plate["confidence_permille"] <= 1000
@@ -167,3 +171,90 @@ def test_all_shows_what_the_gate_keeps_back(run: Run, tmp_path: Path) -> None:
     (line,) = run("--crop", "--all", blank)[1]
     (plate,) = line["plates"]
     assert plate["confidence_permille"] < commands.GATE_PERMILLE
+    assert plate["verdict"] == "unsure"
+
+
+def test_all_shows_a_plate_that_is_too_small_and_why(run: Run, street: tuple[Luma, str], tmp_path: Path) -> None:
+    """HT-37: the photograph made smaller until its plate is less than nine pixels high."""
+    small = cv2.resize(street[0], None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA)
+    path = saved(tmp_path, "car.png", np.asarray(small, dtype=np.uint8))
+    assert run(path)[1][0]["plates"] == []
+    verdicts = {(plate["verdict"], plate["reason"]) for plate in run("--all", path)[1][0]["plates"]}
+    assert verdicts and verdicts <= {("too_small", "height"), ("too_small", "width")}
+
+
+def test_table_is_for_people(street: tuple[Luma, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(tmp_path, "car.png", street[0])
+    saved(tmp_path, "grey.png", np.full((60, 80), 90, dtype=np.uint8))
+    (tmp_path / "text.jpg").write_text("I am a text")
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(["read", "--threads", "1", "--table", str(tmp_path)])
+    assert args.run(args) == 1
+    head, car, grey, text = capsys.readouterr().out.splitlines()
+    assert head.split() == ["picture", "plate", "country", "sure", "verdict"]
+    assert car.split()[1:3] == [street[1], "MA"] and car.endswith(" %  read")
+    assert grey.endswith("no plate")
+    assert "no picture of a kind" in text
+
+
+@pytest.fixture(scope="module")
+def drive(street: tuple[Luma, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of video in which the car of the photograph moves on by 4 pixels a frame."""
+    path = tmp_path_factory.mktemp("drive") / "drive.mp4"
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 640, 640, "yuv420p", 20_000_000
+        for number in range(25):
+            picture = np.roll(street[0], 4 * number - 50, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), "bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_plate_of_a_video_is_in_each_frame_though_it_is_not_read_in_each(
+    run: Run, street: tuple[Luma, str], drive: Path
+) -> None:
+    code, lines = run(drive)
+    assert code == 0
+    assert [line["frame"] for line in lines] == list(range(25))
+    found = [plate for line in lines for plate in line["plates"] if plate["text"] == street[1]]
+    assert len(found) >= 20
+    assert {plate["verdict"] for plate in found} == {"read"}
+    assert found[0]["looks"] == 0 < 2 <= found[-1]["looks"] < 12
+    assert len({plate["track"] for plate in found}) == 1
+
+
+def test_tracks_gives_one_line_for_each_plate_and_the_counts(run: Run, street: tuple[Luma, str], drive: Path) -> None:
+    """HT-39, HT-41."""
+    code, lines = run("--tracks", drive)
+    assert code == 0
+    (plate,) = [line for line in lines[:-1] if line["text"] == street[1]]
+    assert plate["verdict"] == "read" and plate["looks"] >= 2
+    assert plate["first_ms"] < 200 and plate["last_ms"] > 800
+    assert "".join(one["text"] for one in plate["characters"]) == street[1]
+    assert set(plate["rejected"]) == {"too_small", "unsure", "no_text", "other_text"}
+    counts = lines[-1]
+    assert (counts["frames"], counts["plates_read"]) == (25, len(lines) - 1)
+    assert set(counts["rejected"]) == {"too_small", "unsure", "no_text", "no_consensus"}
+    everything = run("--tracks", "--all", drive)[1]
+    assert len(everything) - 1 == counts["plates_read"] + sum(counts["rejected"].values())
+
+
+def test_tracks_are_told_before_the_error_when_the_video_was_cut(run: Run, drive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(drive.read_bytes()[: drive.stat().st_size // 2])
+    code, lines = run("--tracks", path)
+    assert code == 1
+    assert "frames could be decoded" in lines[-1]["error"]
+    assert 0 < lines[-2]["frames"] < 25
+
+
+def test_tracks_make_a_table_too(street: tuple[Luma, str], drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(["read", "--threads", "1", "--table", "--tracks", "--all", str(drive)])
+    assert args.run(args) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(street[1] in line and "looks agree" in line for line in lines)
+    assert "25 frames" in lines[-1] and "too small" in lines[-1]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.reader.track import MAX_COAST_US, MAX_TRACKS, Box, Tracker, closeness
+from edge.reader.track import MAX_COAST_US, MAX_RETURN_WIDTHS, MAX_TRACKS, Box, Tracker, closeness
 
 FRAME_US = 40_000
 
@@ -55,6 +55,108 @@ def test_oldest_track_ends_when_there_are_more_than_the_limit(plates: int, ended
     tracker.update([box(0)], 0)
     others = [box(1000, 60 * number) for number in range(plates - 1)]
     assert tracker.update(others, FRAME_US).ended == ended
+
+
+SHAKE = [(30, -30), (-30, 30), (28, 14), (-30, -30), (0, 30), (30, 0), (-30, -12), (30, 30)] * 3
+
+
+def shaken(
+    tracker: Tracker, places: list[list[tuple[int, int]]], *, width: int, error: int = 4
+) -> list[tuple[int, ...]]:
+    """The tracks of plates at `places`, picture by picture, seen by a camera that is shaken and measures its shake
+    with an `error`."""
+    found, last = [], (0, 0)
+    for number, (plates, (right, down)) in enumerate(zip(places, SHAKE, strict=False)):
+        off = error if number % 2 else -error
+        shift = (right - last[0] + off, down - last[1] - off)
+        boxes = [box(x + right, y + down, width=width) for x, y in plates]
+        found.append(tracker.update(boxes, number * FRAME_US, shift if number else (0.0, 0.0)).tracks)
+        last = (right, down)
+    return found
+
+
+def test_small_plates_side_by_side_keep_their_tracks_when_the_camera_is_shaken() -> None:
+    """Plates 40 pixels wide, 70 apart, in a picture that jumps by up to 60 from one frame to the next."""
+    places = [[(200, 200), (270, 200), (340, 200)]] * len(SHAKE)
+    assert set(shaken(Tracker(), places, width=40)) == {(1, 2, 3)}
+
+
+def test_a_shake_would_tear_these_tracks_apart_when_it_were_not_known() -> None:
+    tracker, tracks = Tracker(), set()
+    for number, (right, down) in enumerate(SHAKE):
+        boxes = [box(x + right, 200 + down, width=40) for x in (200, 270, 340)]
+        tracks |= set(tracker.update(boxes, number * FRAME_US).tracks)
+    assert len(tracks) > 3
+
+
+def test_moving_plate_keeps_its_track_when_the_camera_is_shaken() -> None:
+    places = [[(100 + 12 * number, 200 + 3 * number)] for number in range(len(SHAKE))]
+    assert set(shaken(Tracker(), places, width=40)) == {(1,)}
+
+
+def test_shift_is_not_believed_when_the_plates_fit_better_without() -> None:
+    """A lorry fills the picture and passes: what moved was the lorry, not the camera."""
+    tracker = Tracker()
+    for number in range(8):
+        step = tracker.update([box(200, width=40), box(300, width=40)], number * FRAME_US, (90.0, 0.0))
+        assert step.tracks == (1, 2)
+
+
+@pytest.mark.parametrize("speed", [-14, 0, 9])
+def test_track_outlives_fifteen_pictures_of_occlusion_when_the_camera_is_shaken_too(speed: int) -> None:
+    places = [[(400 + speed * number, 200)] if not 5 <= number < 20 else [] for number in range(len(SHAKE))]
+    found = shaken(Tracker(), places, width=60)
+    assert {tracks for tracks in found if tracks} == {(1,)}
+
+
+def test_tracks_stay_apart_when_two_cars_cross() -> None:
+    """One from the left and one from the right, their plates 8 pixels apart in height where they meet."""
+    pictures = [[box(100 + 20 * n, 200, width=80), box(900 - 20 * n, 208, width=80)] for n in range(40)]
+    assert set(run(Tracker(), *pictures)) == {(1, 2)}
+
+
+def test_tracks_stay_apart_when_one_car_hides_the_other_where_they_cross() -> None:
+    pictures = [
+        [box(100 + 20 * n, 200, width=80)] + ([box(900 - 20 * n, 208, width=80)] if not 16 <= n <= 24 else [])
+        for n in range(40)
+    ]
+    assert set(run(Tracker(), *pictures)) == {(1, 2), (1,)}
+
+
+def lost_and_found(x: int, *, width: int = 100, after_us: int = 500_000) -> tuple[Tracker, int]:
+    """A plate that stood at 100 is lost; another track begins at `x`. The tracker and the new track."""
+    tracker = Tracker()
+    for number in range(3):
+        tracker.update([box(100)], number * FRAME_US)
+    (number,) = tracker.update([box(x, width=width)], 2 * FRAME_US + after_us).tracks
+    return tracker, number
+
+
+@pytest.mark.parametrize(("x", "lost"), [(300, (1,)), (100 + int(MAX_RETURN_WIDTHS * 100), (1,)), (710, ())])
+def test_lost_track_may_be_gone_on_when_a_new_one_begins_not_too_far_away(x: int, lost: tuple[int, ...]) -> None:
+    """HT-40."""
+    tracker, number = lost_and_found(x)
+    assert number == 2
+    assert tracker.returned(number) == lost
+
+
+def test_track_may_not_be_gone_on_when_it_is_seen_still_or_its_plate_has_another_size() -> None:
+    """HT-40."""
+    tracker, number = lost_and_found(400, width=300)
+    assert tracker.returned(number) == ()
+    tracker = Tracker()
+    tracker.update([box(100)], 0)
+    assert tracker.update([box(100), box(400)], FRAME_US).tracks == (1, 2)
+    assert tracker.returned(2) == ()
+    assert tracker.returned(99) == ()
+
+
+def test_joined_track_goes_on_from_where_the_new_one_is() -> None:
+    """HT-40."""
+    tracker, number = lost_and_found(400)
+    tracker.join(1, number)
+    assert tracker.update([box(405)], 2 * FRAME_US + 540_000).tracks == (1,)
+    assert tracker.end_all() == (1,)
 
 
 def test_all_tracks_end_when_the_pictures_stop() -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.camera.port import SmallFrame
 from edge.reader.detect import Detection
@@ -122,8 +124,50 @@ def test_vote_stays_when_the_other_looks_are_not_in_a_row() -> None:
 
 def test_ballot_is_bounded_when_every_look_says_something_else() -> None:
     """HT-20."""
-    votes = ballot(look(PLATE), look(PLATE), *[look(f"{number}|ب|1") for number in range(1, 3 * MAX_TEXTS)])
+    others = [look(f"{number}{number}|ب|1", 600, width=20) for number in range(1, 3 * MAX_TEXTS)]
+    votes = ballot(*[look(PLATE)] * 6, *others)
     found = votes.consensus()
     assert found is not None
     assert (found.text, len(found.alternatives)) == (PLATE, MAX_ALTERNATIVES)
     assert len(votes._tallies) == MAX_TEXTS
+
+
+def test_there_is_no_read_when_another_text_has_more_weight_behind_its_characters() -> None:
+    """HT-38, HT-39: the heaviest text has its two looks, but most weight has another last digit."""
+    looks = [look("12345", 600, width=100), look("12345", 600, width=100)]
+    looks += [look("12346", 900, width=100), look("12846", 840, width=100)]
+    votes = ballot(*looks)
+    assert votes.leader == "12345"
+    assert votes.consensus() is None
+    votes.add(look("12345", 900), frame(9))
+    assert votes.consensus() is not None
+
+
+def test_text_is_read_only_when_enough_looks_say_exactly_it_though_it_comes_first_by_characters() -> None:
+    """HT-20, HT-38."""
+    looks = [look("12345", 600), look("12345", 600), look("12346", 900), look("12846", 840)]
+    assert read(*looks, look("12346", 700)) == "12346"
+
+
+def test_consensus_tells_of_each_character_how_much_weight_agrees() -> None:
+    """HT-39."""
+    found = ballot(look("12345", 900), look("12345", 900), look("12845", 600)).consensus()
+    assert found is not None
+    assert [one.character for one in found.characters] == list("12345")
+    weights = [2 * (1 + 900 * 100), 1 + 600 * 100]
+    assert [one.agree_permille for one in found.characters] == [
+        1000,
+        1000,
+        1000 * weights[0] // sum(weights),
+        1000,
+        1000,
+    ]
+    assert found.characters[2].others == (("8", 1000 * weights[1] // sum(weights)),)
+
+
+@given(st.lists(st.tuples(st.text(alphabet="123", min_size=3, max_size=6), st.integers(600, 1000)), max_size=25))
+def test_a_read_is_always_a_text_that_enough_looks_said(looks: list[tuple[str, int]]) -> None:
+    """HT-20, HT-22, HT-39."""
+    found = ballot(*[look(text, confidence) for text, confidence in looks]).consensus()
+    said = [text for text, _ in looks]
+    assert found is None or said.count(found.text) >= found.looks >= RULES.min_looks

@@ -17,6 +17,7 @@ from vedette.errors import Refused
 
 CLOCK = SystemClock()
 PART = 16 * 1024
+REJECTED = ("too_small", "unsure", "no_text", "no_consensus")
 
 
 def test_uplink_tells_its_birth_and_figures_when_it_comes_and_goes(world: Any) -> None:
@@ -31,6 +32,21 @@ def test_uplink_tells_its_birth_and_figures_when_it_comes_and_goes(world: Any) -
     world.drive(lambda: not world.centre.births[-1].online)
     assert [birth.online for birth in world.centre.births] == [True, False]
     assert world.status()["connected"] is False
+
+
+def test_uplink_tells_how_many_plates_were_read_and_why_others_were_not(world: Any) -> None:
+    """HT-41. WI-16: numbers of every service at once, and nothing that is no number."""
+    full = {f"figure_{number}": number for number in range(14)}
+    daemon.write_status(world.config.run, "recorder", full)
+    rejected = {f"rejected_{why}": number for number, why in enumerate(REJECTED, start=1)}
+    daemon.write_status(world.config.run, "reader", {"plates_read": 12, **rejected, "last": "12345|أ|6", **full})
+    daemon.write_status(world.config.run, "keeper", {"deleted": 3})
+    world.start()
+    world.drive(lambda: bool(world.centre.statuses))
+    counters = world.centre.statuses[-1].counters
+    assert {name: counters[f"reader.{name}"] for name in ("plates_read", *rejected)} == {"plates_read": 12, **rejected}
+    assert counters["keeper.deleted"] == 3
+    assert "12345" not in str(counters)
 
 
 def test_uplink_ignores_and_counts_remote_commands_and_garbage(world: Any) -> None:

@@ -1,0 +1,125 @@
+"""What our own models see, in the form in which every program is scored: the path of `vedette read`, and the reader
+alone on each labelled plate."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.reader.commands import GATE_PERMILLE
+from edge.reader.look import Look
+from edge.reader.ocr import PlateText
+from edge.reader.pictures import Unreadable, read_picture
+from models.evaluate.manifest import Picture, Plate
+from models.evaluate.seen import Guess, Read, Seen
+from vedette.errors import Refused
+
+Luma = NDArray[np.uint8]
+
+
+class Reads(Protocol):
+    """The second stage alone; see `edge.reader.ocr.PlateReader`."""
+
+    def read(self, luma: Luma, corners_px: Sequence[tuple[float, float]], /) -> PlateText | None:
+        """The plate between four corners."""
+
+
+class Looks(Protocol):
+    """What is measured; see `edge.reader.look.Looker`."""
+
+    @property
+    def reader(self) -> Reads:
+        """The second stage."""
+
+    def look(self, luma: Luma, /) -> list[Look]:
+        """Every plate of a picture."""
+
+    def look_at_crop(self, luma: Luma, /) -> list[Look]:
+        """The one plate of a crop."""
+
+
+def luma_of(picture: Picture) -> tuple[Luma, float]:
+    """The picture in grey, and how many pixels of the file one of its pixels spans; `Refused` names what is wrong."""
+    try:
+        read = read_picture(picture.path)
+    except Unreadable as error:
+        raise Refused(f"{picture.path}: {error}") from error
+    return read.luma, float(read.reduction)
+
+
+def see(looker: Looks, picture: Picture) -> Seen:
+    """One picture through our models; the time is that of the look alone, without decoding."""
+    luma, pixel = luma_of(picture)
+    return see_luma(looker, picture, luma, pixel)
+
+
+def see_luma(looker: Looks, picture: Picture, luma: Luma, pixel: float) -> Seen:
+    """As `see`, for a picture that is in memory: `pixel` pixels of the file are one of `luma`."""
+    began = time.perf_counter()
+    looks = looker.look(luma) if picture.kind == "scene" else looker.look_at_crop(luma)
+    ms = 1000 * (time.perf_counter() - began)
+    on_box = None
+    if picture.kind == "scene" and any(plate.text is not None for plate in picture.plates):
+        on_box = tuple(_on_box(looker, luma, plate, pixel) for plate in picture.plates)
+    return Seen(
+        file=picture.name,
+        reads=tuple(read_of(look, pixel) for look in looks),
+        on_box=on_box,
+        ms=ms,
+        memory_mb=peak_memory_mb(),
+    )
+
+
+def _on_box(looker: Looks, luma: Luma, plate: Plate, pixel: float) -> Read | None:
+    if plate.text is None or plate.quad is None:
+        return None
+    read = looker.reader.read(luma, tuple((x / pixel, y / pixel) for x, y in plate.quad))
+    return None if read is None else _read(read, None, None)
+
+
+def read_of(look: Look, pixel: float = 1.0) -> Read:
+    """One look in the form that is scored, in pixels of the file."""
+    x0, y0, x1, y1 = look.detection.box_px
+    corners = tuple((x * pixel, y * pixel) for x, y in look.detection.corners_px)
+    return _read(look.plate, (x0 * pixel, y0 * pixel, x1 * pixel, y1 * pixel), corners)
+
+
+def _read(
+    plate: PlateText | None,
+    box: tuple[float, float, float, float] | None,
+    corners: tuple[tuple[float, float], ...] | None,
+) -> Read:
+    if plate is None:
+        return Read(text="", confidence_permille=0, shown=False, box_px=box, corners_px=corners)
+    return Read(
+        text=plate.text,
+        confidence_permille=plate.confidence_permille,
+        shown=plate.confidence_permille >= GATE_PERMILLE,
+        box_px=box,
+        corners_px=corners,
+        alternatives=tuple(
+            Guess(text=one.text, confidence_permille=one.confidence_permille) for one in plate.alternatives
+        ),
+    )
+
+
+def smaller(luma: Luma, size: float) -> Luma:
+    """The picture at a fraction of its size, as from further away."""
+    if size >= 1.0:
+        return luma
+    height, width = luma.shape
+    target = (max(8, round(width * size)), max(8, round(height * size)))
+    return np.asarray(cv2.resize(luma, target, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

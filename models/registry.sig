@@ -1,0 +1,1 @@
+{"body":{"registry_sha256":"ea3cbd42660e5475eb1543e3422ecadbb957307f7920eb34b812a6e54d415ee8","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"SeLCgFtc/s+8NSM8tZ0z+REY1RNMoSyUsMbVJ97uAmnflwe4DaACMV50doWsB4fd7NRBboqef+PPXtPFrRm+Dw=="}
