@@ -100,7 +100,9 @@ def _video() -> Row:
 
     def decode() -> None:
         for jpeg in jpegs:
-            cv2.resize(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), (512, 288), interpolation=cv2.INTER_AREA)
+            luma = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
+            assert luma is not None, "what was just encoded can be decoded"
+            cv2.resize(luma, (512, 288), interpolation=cv2.INTER_AREA)
 
     row = pair(
         f"video, {VIDEO_SIZE[1]}p, every frame, one thread", watch, "JPEG decode and resize of each", decode,

@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"ea3cbd42660e5475eb1543e3422ecadbb957307f7920eb34b812a6e54d415ee8","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"SeLCgFtc/s+8NSM8tZ0z+REY1RNMoSyUsMbVJ97uAmnflwe4DaACMV50doWsB4fd7NRBboqef+PPXtPFrRm+Dw=="}
+{"body":{"registry_sha256":"bab4f409394e900c9bae8e845ea8d5e56e7df8ef84d32e569586a0c28a95337d","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"FprJzpWHLWhPkPUVVyuKzAa95gne4CTdUJF1Sn1M4mFRObbB4SP3aBFyMrhU9sK2xckLWJ1DeLzwBRFZyH/6DQ=="}

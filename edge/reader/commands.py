@@ -173,7 +173,7 @@ def _seen(seen: Seen) -> Shown:
 
 
 def _shown(path: Path, number: int, plates: Sequence[Shown], ms: float, reading: Reading) -> Iterator[str]:
-    shown = [plate for plate in plates if reading.shows_all or plate.is_read]
+    shown = [plate for plate in plates if reading.shows_all or plate.is_worth_showing]
     if not reading.is_table:
         found = [plate.to_json() for plate in shown]
         yield _json({"file": str(path), "frame": number, "plates": found, "ms": round(ms, 1)})

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from edge.reader.alphabet import HIDDEN
 from edge.reader.detect import Corners, Detection
 from edge.reader.look import Look
 
@@ -21,6 +22,8 @@ DETECTOR_PERMILLE = 300
 NARROWEST_ASPECT = 1.0
 WIDEST_ASPECT = 9.0
 STEEPEST = 1.6
+# Nearer than this to the picture's edge, a part of the plate may be outside.
+EDGE_PX = 1.0
 # A plate this narrow carries two lines of text, each of which has half of its height.
 TWO_LINES_BELOW_ASPECT = 1.6
 
@@ -35,13 +38,17 @@ class Verdict(Enum):
 
 
 class Reason(Enum):
-    """Which gate kept a look back: `TEXT` that no text fits, `UNREAD` that the plate was found and not read yet."""
+    """Which gate kept a look back: `COVERED` that a character cannot be seen, `TEXT` that no text fits, `UNREAD` that
+    the plate was found and not read yet.
+    """
 
     HEIGHT = "height"
     WIDTH = "width"
     DETECTOR = "detector"
     SHAPE = "shape"
+    EDGE = "edge"
     CONFIDENCE = "confidence"
+    COVERED = "covered"
     TEXT = "text"
     UNREAD = "unread"
 
@@ -88,11 +95,16 @@ def judge(look: Look, gates: Gates) -> Judged:
         return Judged(verdict=Verdict.NO_TEXT, reason=Reason.TEXT)
     if look.plate.confidence_permille < gates.confidence_permille:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.CONFIDENCE)
+    if HIDDEN in look.plate.text:
+        return Judged(verdict=Verdict.UNSURE, reason=Reason.COVERED)
     return COUNTS
 
 
-def judge_detection(detection: Detection, gates: Gates) -> Judged | None:
-    """The verdict that needs no reading; None where the plate is worth reading."""
+def judge_detection(detection: Detection, gates: Gates, picture: tuple[int, int] | None = None) -> Judged | None:
+    """The verdict that needs no reading; None where the plate is worth reading.
+
+    `picture` is its width and height where a plate may be on its way in or out, as in a video.
+    """
     found = measures(detection.corners_px)
     if found.height_px < gates.height_px:
         return Judged(verdict=Verdict.TOO_SMALL, reason=Reason.HEIGHT)
@@ -102,7 +114,14 @@ def judge_detection(detection: Detection, gates: Gates) -> Judged | None:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.SHAPE)
     if detection.confidence_permille < gates.detector_permille:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.DETECTOR)
+    if picture is not None and not is_whole(detection.corners_px, *picture):
+        return Judged(verdict=Verdict.UNSURE, reason=Reason.EDGE)
     return None
+
+
+def is_whole(corners: Corners, width: int, height: int) -> bool:
+    """Whether a plate is wholly inside a picture of this size."""
+    return all(EDGE_PX <= x <= width - EDGE_PX and EDGE_PX <= y <= height - EDGE_PX for x, y in corners)
 
 
 def measures(corners: Corners) -> Measures:

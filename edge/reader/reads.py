@@ -162,7 +162,7 @@ class Reads:
             followed = self._followed[track] = _Followed(ballot=Ballot(self._rules), passage=passage)
         followed.passage.pictures += 1
         followed.passage.last_seen_us = frame.utc_us
-        judged = judge_detection(detection, self._gates)
+        judged = judge_detection(detection, self._gates, (frame.width, frame.height))
         if judged is not None:
             self._count(followed.passage, judged)
         return judged
@@ -172,7 +172,7 @@ class Reads:
         followed.last, followed.judged = look.plate, judge(look, self._gates)
         self.counters.looks += 1
         self._count(followed.passage, followed.judged)
-        if not followed.ballot.add(look, frame):
+        if followed.judged.verdict is not Verdict.READ or not followed.ballot.add(look, frame):
             return Outcome.FRUITLESS
         if followed.plates and followed.ballot.plates > followed.plates:
             taken.gone.append(self._displaced(followed, frame))

@@ -62,6 +62,11 @@ class Shown:
         """Whether the text is worth believing."""
         return self.judged.verdict is Verdict.READ
 
+    @property
+    def is_worth_showing(self) -> bool:
+        """Whether a person should see it unasked: also a text that says itself which characters are covered."""
+        return self.is_read or self.judged.reason is Reason.COVERED
+
     def to_json(self) -> Json:
         """The plate as `vedette read` prints it."""
         corners = self.detection.corners_px

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
 
 def chosen(args: argparse.Namespace) -> list[Picture]:
     """The pictures asked for, set by set; `Usage` names a set that is not there."""
+    if args.limit < 1:
+        raise Usage(f"--limit {args.limit}: give 1 or more")
     pictures = pictures_of(args.folder if args.folder is not None else args.data / "plates")
     names = set_names(pictures)
     unknown = [name for name in args.set or () if name not in names]

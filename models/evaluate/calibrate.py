@@ -27,7 +27,7 @@ from models.evaluate.samples import DRAWN, MODELS, PHOTOGRAPH, of_drawn, of_phot
 from models.evaluate.table import markdown
 from models.train import data
 from models.train.places import BUILD
-from vedette.errors import Refused, VedetteError
+from vedette.errors import Refused, Usage, VedetteError
 
 SIZES = (1.0, 0.6, 0.4, 0.25)
 DRAWN_COUNT = 1500
@@ -38,6 +38,8 @@ HEADS = ("reads of", "reads", "confidence", "calibration error, % (95 % interval
 
 def collected(looker: Looks, args: argparse.Namespace) -> list[Sample]:
     """Every read to measure with, photographs first."""
+    if not all(0.0 < size <= 1.0 for size in args.sizes):
+        raise Usage("--sizes: give shares of the picture's size, above 0 and 1 at most")
     folder = args.folder if args.folder is not None else args.data / "plates"
     photographs = [one for one in pictures_of(folder) if one.held_out]
     samples = list(of_photographs(looker, photographs, args.sizes))

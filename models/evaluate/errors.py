@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge.reader.commands import GATE_PERMILLE
+from edge.reader.commands import GATES
+from edge.reader.gate import Reason
 from models.evaluate.scoring import MIN_IOU, PlateVerdict, Verdict
 from models.evaluate.seen import Read
 
@@ -16,6 +17,13 @@ KINDS = {
     "missed": "Not found",
     "loose": "Read right, box beside the plate",
     "stray": "Shown away from every labelled plate",
+}
+
+GATE_WORDS = {
+    Reason.HEIGHT.value: f"its lines are lower than {GATES.height_px:g} pixels",
+    Reason.WIDTH.value: f"it is narrower than {GATES.width_px:g} pixels",
+    Reason.DETECTOR.value: "the detector was not sure that it is a plate",
+    Reason.SHAPE.value: "no plate has the shape that was found",
 }
 
 
@@ -43,7 +51,7 @@ def _cases(verdict: Verdict) -> Iterator[Case]:
         if kind is not None:
             yield Case(kind=kind, verdict=verdict, plate=plate, read=plate.read, why=_why(plate, kind))
     for read in verdict.strays or ():
-        text = f"Its confidence of {percent(read.confidence_permille)} passes the gate; no label is near."
+        text = f"{_gate(read)} No label is near."
         yield Case(kind="stray", verdict=verdict, plate=None, read=read, why=text)
 
 
@@ -73,11 +81,14 @@ def _why(plate: PlateVerdict, kind: str) -> str:
         return f"Counts as not found: {nearest}."
     if kind == "unread" or plate.read is None:
         return "Not shown: no text that a plate can carry fits what was found."
-    gate = percent(GATE_PERMILLE)
-    said = percent(plate.read.confidence_permille)
-    shown = (
-        f"Shown: {said} passes the gate of {gate}."
-        if plate.shown
-        else f"Not shown: {said} is below the gate of {gate}."
-    )
-    return shown + (f" Not found either: {nearest}." if plate.found is False else "")
+    return _gate(plate.read) + (f" Not found either: {nearest}." if plate.found is False else "")
+
+
+def _gate(read: Read) -> str:
+    """Which gate kept a read back, or that none did."""
+    said, gate = percent(read.confidence_permille), percent(GATES.confidence_permille)
+    if read.shown:
+        return f"Shown: {said} passes the gate of {gate}, and no other gate kept it back."
+    if read.reason is None or read.reason == Reason.CONFIDENCE.value:
+        return f"Not shown: {said} is below the gate of {gate}."
+    return f"Not shown: {GATE_WORDS.get(read.reason, read.reason)}."

@@ -1,5 +1,7 @@
-"""What our own models see, in the form in which every program is scored: the path of `vedette read`, and the reader
-alone on each labelled plate."""
+"""What our own models see, in the form in which every program is scored.
+
+It is the path of `vedette read`, and beside it the reader alone on each labelled plate.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.reader.commands import GATE_PERMILLE
+from edge.reader.commands import GATES
+from edge.reader.gate import Reason, Verdict, judge
 from edge.reader.look import Look
 from edge.reader.ocr import PlateText
 from edge.reader.pictures import Unreadable, read_picture
@@ -81,32 +84,26 @@ def _on_box(looker: Looks, luma: Luma, plate: Plate, pixel: float) -> Read | Non
     if plate.text is None or plate.quad is None:
         return None
     read = looker.reader.read(luma, tuple((x / pixel, y / pixel) for x, y in plate.quad))
-    return None if read is None else _read(read, None, None)
+    if read is None:
+        return None
+    return Read(text=read.text, confidence_permille=read.confidence_permille, shown=True, box_px=None)
 
 
 def read_of(look: Look, pixel: float = 1.0) -> Read:
-    """One look in the form that is scored, in pixels of the file."""
+    """One look in the form that is scored, in pixels of the file; shown is what `vedette read` shows."""
     x0, y0, x1, y1 = look.detection.box_px
-    corners = tuple((x * pixel, y * pixel) for x, y in look.detection.corners_px)
-    return _read(look.plate, (x0 * pixel, y0 * pixel, x1 * pixel, y1 * pixel), corners)
-
-
-def _read(
-    plate: PlateText | None,
-    box: tuple[float, float, float, float] | None,
-    corners: tuple[tuple[float, float], ...] | None,
-) -> Read:
-    if plate is None:
-        return Read(text="", confidence_permille=0, shown=False, box_px=box, corners_px=corners)
+    plate, judged = look.plate, judge(look, GATES)
     return Read(
-        text=plate.text,
-        confidence_permille=plate.confidence_permille,
-        shown=plate.confidence_permille >= GATE_PERMILLE,
-        box_px=box,
-        corners_px=corners,
+        text=plate.text if plate is not None else "",
+        confidence_permille=plate.confidence_permille if plate is not None else 0,
+        shown=judged.verdict is Verdict.READ or judged.reason is Reason.COVERED,
+        box_px=(x0 * pixel, y0 * pixel, x1 * pixel, y1 * pixel),
+        corners_px=tuple((x * pixel, y * pixel) for x, y in look.detection.corners_px),
         alternatives=tuple(
-            Guess(text=one.text, confidence_permille=one.confidence_permille) for one in plate.alternatives
+            Guess(text=one.text, confidence_permille=one.confidence_permille)
+            for one in (plate.alternatives if plate is not None else ())
         ),
+        reason=judged.reason.value if judged.reason is not None else None,
     )
 
 

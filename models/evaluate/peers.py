@@ -6,7 +6,7 @@
 `file` may begin with any folder; its longest end that is a picture of the manifest counts.  A confidence is a share, or
 a percentage where any in the file is above 1.  What a program puts out counts as shown unless it says `"shown": false`.
 `on_box` may hold, for each labelled plate, what the program reads when its place is given.  The lines of `vedette read`
-are read too: there a plate is shown where its `confidence_permille` passes the gate.
+are read too: there a plate is shown where its `verdict` is `read`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from edge.reader.commands import GATE_PERMILLE
 from models.evaluate.jsonlines import Line, lines_of
 from models.evaluate.seen import Guess, Read, Seen
 
 MAX_PERCENT = 100.0
+# The verdict of `vedette read` on a plate that it shows without being asked for all.
+SHOWN_VERDICT = "read"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,28 +88,32 @@ def _seen(line: Line, picture: str, scale: float) -> Seen:
 
 
 def _read(entry: Line, scale: float) -> Read:
-    confidence, shown = _confidence(entry, scale)
     guesses = [one for one in entry.objects("alternatives") if one is not None] if entry.has("alternatives") else []
     return Read(
         text=entry.text("text") if entry.has("text") else "",
-        confidence_permille=confidence,
-        shown=entry.flag("shown") if entry.has("shown") else shown,
+        confidence_permille=_confidence(entry, scale),
+        shown=_is_shown(entry),
         box_px=entry.box("box_px") if entry.has("box_px") else None,
         corners_px=entry.corners("corners_px") if entry.has("corners_px") else None,
         alternatives=tuple(
-            Guess(text=one.text("text"), confidence_permille=_confidence(one, scale)[0]) for one in guesses
+            Guess(text=one.text("text"), confidence_permille=_confidence(one, scale)) for one in guesses
         ),
+        reason=entry.text("reason") if entry.has("reason") else None,
     )
 
 
-def _confidence(entry: Line, scale: float) -> tuple[int, bool]:
-    """The confidence in permille, and whether it passes the gate where the entry is in our own form."""
+def _is_shown(entry: Line) -> bool:
+    if entry.has("shown"):
+        return entry.flag("shown")
+    return not entry.has("verdict") or entry.text("verdict") == SHOWN_VERDICT
+
+
+def _confidence(entry: Line, scale: float) -> int:
     if entry.has("confidence_permille"):
-        permille = round(entry.number("confidence_permille", least=0, most=1000))
-        return permille, permille >= GATE_PERMILLE
+        return round(entry.number("confidence_permille", least=0, most=1000))
     if not entry.has("confidence"):
-        return 0, True
-    return round(1000 * entry.number("confidence", least=0.0, most=scale) / scale), True
+        return 0
+    return round(1000 * entry.number("confidence", least=0.0, most=scale) / scale)
 
 
 def lines(seen: Iterable[Seen]) -> Iterable[str]:
@@ -126,6 +131,7 @@ def _entry(read: Read) -> dict[str, object]:
         "text": read.text,
         "confidence": read.confidence_permille / 1000,
         "shown": read.shown,
+        "reason": read.reason,
         "box_px": read.box_px,
         "corners_px": read.corners_px,
         "alternatives": [{"text": one.text, "confidence": one.confidence_permille / 1000} for one in read.alternatives],

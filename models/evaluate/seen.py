@@ -20,7 +20,7 @@ class Guess:
 class Read:
     """One plate; `text` is empty where it was found and not read, `shown` where the program would show it to a person.
 
-    Box and corners are in pixels of the file.
+    `reason` is the program's word for why it would not.  Box and corners are in pixels of the file.
     """
 
     text: str
@@ -29,6 +29,7 @@ class Read:
     box_px: Box | None
     corners_px: Corners | None = None
     alternatives: tuple[Guess, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

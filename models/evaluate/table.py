@@ -1,5 +1,7 @@
-"""The table: one row for each set and program, each share with its count and 95 % interval; columns that no row fills
-are left out."""
+"""The table: one row for each set and program, each share with its count and 95 % interval.
+
+Columns that no row fills are left out, and so is the program's name where there is only one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ NOTHING = "–"
 LEGEND = (
     "Shares in per cent, of how many, Wilson 95 % interval. Found: IoU of 0.5 or more, where the label is tight. "
     "Exact: every character; a `?` of the label matches one character or none, or exactly one in the column that says "
-    "so. Shown: plates whose read passes the gate, right or wrong. Strays: shown reads away from every labelled plate, "
+    "so. Shown: plates whose read passes the gates, right or wrong. Strays: shown reads away from labelled plates, "
     "perhaps of plates that nobody labelled."
 )
 

@@ -20,6 +20,7 @@ from edge.reader.look import Look
 from edge.reader.ocr import PlateText
 from models.evaluate import __main__ as command
 from models.evaluate import calibrate, samples
+from models.evaluate.manifest import pictures_of
 from vedette.plates import to_ascii
 
 TEXT = "12345|أ|6"
@@ -29,9 +30,8 @@ Run = Callable[..., int]
 class MadeUpReader:
     """Sees a plate in the middle of every picture; how bright the picture is says what it reads and how surely."""
 
-    model_hashes = {"reader": "c" * 64}  # noqa: RUF012
-
     def __init__(self) -> None:
+        self.model_hashes = {"reader": "c" * 64}
         self.reader = self
 
     def read(self, luma: NDArray[np.uint8], corners_px: object) -> PlateText | None:
@@ -156,7 +156,7 @@ def test_the_gallery_is_written_only_where_asked_for(
         (["--peer", "x"], 2, "write NAME=FILE"),
         (["--peer", "vedette=x"], 2, "a name of its own"),
         (["--peer", "x=missing.jsonl"], 3, "missing.jsonl: no such file"),
-        (["--limit", "0"], 2, "--all"),
+        (["--limit", "0"], 2, "give 1 or more"),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line(
@@ -223,6 +223,49 @@ def test_a_check_writes_nothing(
     assert run(calibrate, "--folder", folder, "--models", folder, "--drawn", 0, "--sizes", 1.0, "--check") == 0
     assert sorted(folder.rglob("*")) == before
     assert "as given out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [0.0, 1.01, -0.5])
+def test_a_picture_is_measured_at_its_size_or_smaller(
+    folder: Path, run: Run, capsys: pytest.CaptureFixture[str], size: float
+) -> None:
+    assert run(calibrate, "--folder", folder, "--models", folder, "--sizes", size) == 2
+    assert "--sizes" in capsys.readouterr().err
+
+
+def test_a_photograph_is_read_once_at_each_size_and_measured_there(folder: Path) -> None:
+    one = pictures_of(folder)[0]
+    found = list(samples.of_photographs(MadeUpReader(), [one], (1.0, 0.5)))
+    assert [(sample.size, sample.plate, sample.conditions.country) for sample in found] == [
+        (1.0, "12345A6", "MA"),
+        (0.5, "12345A6", "MA"),
+    ]
+    assert [round(sample.conditions.width_px) for sample in found] == [100, 50]
+    assert (found[0].raw_permille, found[0].right) == (900, True)
+
+
+def test_a_plate_that_is_masked_or_unknown_measures_no_confidence(folder: Path) -> None:
+    path = folder / "manifest.jsonl"
+    for text in ("12?45|أ|6", None):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            row["plates"][0]["text"] = text
+        path.write_text("\n".join(map(json.dumps, rows)))
+        assert list(samples.of_photographs(MadeUpReader(), pictures_of(folder), (1.0,))) == []
+
+
+def test_the_readers_own_confidence_is_measured_whatever_calibration_lies_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("registry.toml", "registry.sig", "reader.tflite", "detector.tflite", CALIBRATION):
+        (tmp_path / name).write_text("x")
+
+    def load(*, threads: int, folder: Path) -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    monkeypatch.setattr(samples, "Looker", SimpleNamespace(load=load))
+    with samples.uncalibrated(tmp_path, threads=1) as seen:
+        assert seen == ["detector.tflite", "reader.tflite", "registry.sig", "registry.toml"]
 
 
 def test_too_few_reads_make_no_calibration(folder: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from edge.reader.commands import GATE_PERMILLE
 from models.evaluate import gallery, page
-from models.evaluate.errors import cases_of
+from models.evaluate.errors import cases_of, percent
 from models.evaluate.manifest import Picture, Plate
 from models.evaluate.page import marked
 from models.evaluate.scoring import Verdict, judge
@@ -61,9 +62,20 @@ def test_every_kind_of_error_becomes_a_case_with_its_reason(shot: Path) -> None:
 
 
 def test_a_wrong_read_says_whether_it_was_shown(shot: Path) -> None:
+    gate = percent(GATE_PERMILLE)
     shown, hidden = (cases_of([verdict(picture(shot), read("AB7", confidence=one))])[0] for one in (900, 100))
-    assert shown.why == "Shown: 90.0 % passes the gate of 25.0 %."
-    assert hidden.why == "Not shown: 10.0 % is below the gate of 25.0 %."
+    assert shown.why == f"Shown: 90.0 % passes the gate of {gate}, and no other gate kept it back."
+    assert hidden.why == f"Not shown: 10.0 % is below the gate of {gate}."
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("height", "lower than"), ("width", "narrower than"), ("detector", "not sure"), ("shape", "shape"), ("x", "x.")],
+)
+def test_the_gate_that_kept_a_read_back_is_named(shot: Path, reason: str, words: str) -> None:
+    kept = dataclasses.replace(read("AB1"), shown=False, reason=reason)
+    (case,) = cases_of([verdict(picture(shot), kept)])
+    assert case.kind == "hidden" and words in case.why
 
 
 def test_a_plate_of_unknown_text_is_an_error_only_where_it_was_not_found(shot: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from edge.reader.commands import GATE_PERMILLE
 from models.evaluate.jsonlines import BadLine
 from models.evaluate.peers import Peer, lines, peer_of
 from models.evaluate.seen import Guess, Read, Seen
@@ -60,15 +59,16 @@ def test_confidences_are_shares_unless_one_is_above_one(
     assert tuple(found.of(f"ma/{name}.jpg").reads[0].confidence_permille for name in "ab") == permille
 
 
-def test_the_lines_of_vedette_read_are_shown_from_the_gate(tmp_path: Path) -> None:
+def test_the_lines_of_vedette_read_are_shown_by_their_verdict(tmp_path: Path) -> None:
     corners = [[1, 2], [3, 2], [3, 4], [1, 4]]
     plate = {"text": "12|أ|6", "text_ascii": "12A6", "region": "MA", "box_px": [1, 2, 3, 4], "corners_px": corners}
-    plates = [plate | {"confidence_permille": permille} for permille in (GATE_PERMILLE - 1, GATE_PERMILLE)]
-    reads = peer(tmp_path, line(*plates, frame=0, ms=12.5)).of("ma/a.jpg").reads
-    assert [(one.confidence_permille, one.shown) for one in reads] == [
-        (GATE_PERMILLE - 1, False),
-        (GATE_PERMILLE, True),
+    verdicts = [("read", None), ("unsure", "confidence"), ("too_small", "height")]
+    plates = [
+        plate | {"confidence_permille": 900, "verdict": verdict, "reason": reason, "fields": None, "alternatives": []}
+        for verdict, reason in verdicts
     ]
+    reads = peer(tmp_path, line(*plates, frame=0, ms=12.5)).of("ma/a.jpg").reads
+    assert [(one.shown, one.reason) for one in reads] == [(True, None), (False, "confidence"), (False, "height")]
     assert reads[0].corners_px == ((1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0))
 
 
@@ -86,7 +86,7 @@ def test_what_we_saw_comes_back_as_it_was_written(tmp_path: Path) -> None:
         corners_px=corners,
         alternatives=(Guess(text="13|أ|6", confidence_permille=9),),
     )
-    hidden = Read(text="", confidence_permille=0, shown=False, box_px=None)
+    hidden = Read(text="", confidence_permille=0, shown=False, box_px=None, reason="text")
     seen = Seen(file="ma/a.jpg", reads=(read, hidden), on_box=(read, None), ms=3.25, memory_mb=91.5)
     path = tmp_path / "ours.jsonl"
     path.write_text("\n".join(lines([seen])), encoding="utf-8")

@@ -115,10 +115,29 @@ def test_text_counts_from_its_confidence(confidence: int | None, expected: objec
     assert verdict(plate(100, 20), confidence) == expected
 
 
+def test_text_with_a_covered_character_is_unsure_however_clear_the_others_are() -> None:
+    """HT-36."""
+    covered = PlateText(text="7?1", text_ascii="7?1", region="", confidence_permille=999, alternatives=())
+    judged = judge(Look(detection=plate(100, 20), plate=covered), GATES)
+    assert (judged.verdict, judged.reason) == (Verdict.UNSURE, Reason.COVERED)
+
+
 def test_plate_is_worth_reading_when_its_detection_passes() -> None:
     """HT-36."""
     assert judge_detection(plate(100, 20), GATES) is None
     assert judge_detection(plate(100, 5), GATES) is not None
+
+
+@pytest.mark.parametrize(
+    ("right", "down", "whole"),
+    [(1, 1, True), (0, 9, False), (9, 0, False), (29, 9, True), (30, 9, False), (9, 35, False)],
+)
+def test_plate_is_unsure_when_a_part_of_it_may_be_outside_the_picture(right: int, down: int, whole: bool) -> None:
+    """HT-36: a picture of 80 by 45 pixels and a plate of 50 by 10."""
+    corners = tuple((x + right, y + down) for x, y in plate(50, 10).corners_px)
+    judged = judge_detection(Detection(corners_px=corners, confidence_permille=900), GATES, (80, 45))
+    assert (judged is None) is whole
+    assert judged is None or judged.reason is Reason.EDGE
 
 
 def test_corners_on_one_point_are_too_small_and_no_crash() -> None:
