@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.reader.registry import CALIBRATION
 from vedette import files
 from vedette.errors import Integrity
 
@@ -27,7 +28,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CALIBRATION = "calibration.toml"
 MAX_CALIBRATION_BYTES = 8 * 1024
 MAX_KNOTS = 32
 CERTAIN_PERMILLE = 1000

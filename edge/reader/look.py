@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.reader.calibration import find_calibration
 from edge.reader.detect import MAX_OVERLAP, Detection, Detector, overlap
 from edge.reader.infer import Model
 from edge.reader.ocr import PlateReader, PlateText
-from edge.reader.registry import find_model
+from edge.reader.registry import open_registry
 
 Luma = NDArray[np.uint8]
 CROP_FRAME = 0.35
@@ -41,9 +42,12 @@ class Looker:
     @classmethod
     def load(cls, *, threads: int, folder: Path | None = None) -> Looker:
         """Both models of the package or of `folder`, hashes checked; errors as in `registry` and `infer`."""
-        files = (find_model("detector", folder=folder), find_model("reader", folder=folder))
+        registry = open_registry(folder)
+        registry.check_calibration()
+        files = (registry.model("detector"), registry.model("reader"))
         detector, reader = (Model.load(file.path, threads=threads) for file in files)
-        return cls(Detector(detector), PlateReader(reader), {file.name: file.sha256 for file in files})
+        calibration = find_calibration(files[1].sha256, folder=folder)
+        return cls(Detector(detector), PlateReader(reader, calibration), {file.name: file.sha256 for file in files})
 
     def look(self, luma: Luma) -> list[Look]:
         """Every plate of a grey picture (height, width), the surest detection first.

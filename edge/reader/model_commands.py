@@ -15,14 +15,17 @@ from edge.reader.arithmetic import BOARDS, Cost, cost, listed
 from edge.reader.registry import (
     KEY_VARIABLE,
     SIGNATURE,
+    Measured,
     ModelFile,
     open_registry,
     package_folder,
+    record_measured,
     sign_registry,
     trusted_key,
 )
 from edge.reader.tflite_file import read_network
 from vedette import cli
+from vedette.clock import SystemClock, iso
 from vedette.keys import SigningKey
 
 if TYPE_CHECKING:
@@ -65,6 +68,9 @@ def _add_bench_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=20.0, metavar="S", help="for how long, about (default %(default)g)"
     )
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures into the registry, which has to be signed again then"
+    )
 
 
 def show_list(args: argparse.Namespace) -> int:
@@ -79,8 +85,15 @@ def show_list(args: argparse.Namespace) -> int:
         cells = (f"{file.size_bytes:,}", f"{width}x{height}", f"{counted.parameters:,}", file.card, file.sha256)
         rows.append((name, file.version, file.path.name, *cells))
     heads = ("name", "version", "file", "bytes", "input", "parameters", "card", "sha256")
-    text = f"{cli.table(rows, heads=heads)}\n\nsigned by {registry.signed_by}"
-    cli.show(args, {"folder": str(registry.folder), "signed_by": registry.signed_by, "models": found}, text)
+    told = [f"{one.date}, {one.machine}, {one.runtime}: {one.figures}" for one in registry.measured]
+    text = "\n".join([cli.table(rows, heads=heads), "", *told, f"signed by {registry.signed_by}"])
+    values = {
+        "folder": str(registry.folder),
+        "signed_by": registry.signed_by,
+        "models": found,
+        "measured": [dataclasses.asdict(one) for one in registry.measured],
+    }
+    cli.show(args, values, text)
     return 0
 
 
@@ -161,7 +174,22 @@ def show_bench(args: argparse.Namespace) -> int:
     for values, case in zip(found["cases"], done.cases, strict=True):
         values["frames_per_second"] = round(case.frames_per_second, 2)
     cli.show(args, found, f"{_bench_head(done)}\n\n{_bench_table(done.cases)}\n\n{EXPLAINED}")
+    if args.record:
+        record_measured(args.models or package_folder(), _measured(done))
     return 0
+
+
+def _measured(done: Bench) -> Measured:
+    case = next(case for case in done.cases if case.width_px == 1280 and case.plates == 1)
+    parts = {name: case.stages[name].median_ms for name in ("detector", "reader", "picture")}
+    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in parts.items())
+    return Measured(
+        machine=f"{done.machine.name}, {done.threads} thread(s)",
+        runtime=done.machine.runtime,
+        date=iso(SystemClock().utc_us())[:10],
+        figures=f"1280x720 with one plate, medians: {told}; {case.frames_per_second:.0f} frames/s; "
+        f"{done.memory.peak_mib:.0f} MiB at most",
+    )
 
 
 def _bench_head(done: Bench) -> str:

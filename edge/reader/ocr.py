@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge.reader import ctc, weighing
 from edge.reader.alphabet import SYMBOLS
+from edge.reader.calibration import IDENTITY, Calibration
 from edge.reader.infer import Model, ModelUnusable
 from edge.reader.straighten import FIRST_VIEW, MORE_VIEWS, SECOND_VIEW, TWO_ROWS, Quad, View, aspect, straightened
 from edge.reader.weighing import Alternative, Character, PlateText
@@ -31,15 +32,22 @@ Luma = NDArray[np.uint8]
 class PlateReader:
     """Reads plates whose corners are known."""
 
-    def __init__(self, model: Model) -> None:
-        """Takes the loaded reader model; raises ModelUnusable where it emits another set of symbols."""
+    def __init__(self, model: Model, calibration: Calibration = IDENTITY) -> None:
+        """Takes the loaded reader model and what its confidence is worth.
+
+        Raises ModelUnusable where the model emits another set of symbols.
+        """
         self._model = model
+        self._calibration = calibration
         (rows, *others) = model.run(np.full((1, model.height_px, model.width_px, 1), 128, dtype=np.uint8))
         if others or rows.ndim != 3 or rows.shape[-1] != len(SYMBOLS) + 1:
             raise ModelUnusable(f"a reader emits {len(SYMBOLS) + 1} symbols a step, this model {rows.shape}")
 
     def read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         """The plate between four corners of a grey picture (height, width), or None where no text fits."""
+        return self._calibration.applied(self._read(luma, corners_px))
+
+    def _read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         corners = np.array(corners_px, dtype=np.float32)
         shape = aspect(corners)
         best, weights = self._one_row(luma, corners)
@@ -67,7 +75,7 @@ class PlateReader:
     def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
         """As `read`, but with one look only: for a video, where the next frame is the second look."""
         rows = self._rows(luma, np.array(corners_px, dtype=np.float32), FIRST_VIEW)
-        return weighing.sure(rows) or weighing.decide(weighing.weigh([rows]))
+        return self._calibration.applied(weighing.sure(rows) or weighing.decide(weighing.weigh([rows])))
 
     def read_crop(self, luma_crop: Luma) -> PlateText | None:
         """A picture (height, width) that is the plate itself and nothing else."""

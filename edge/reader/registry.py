@@ -6,7 +6,9 @@ signed record over it. A file is used only after signature, size and hash were c
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import re
 import sys
@@ -40,6 +42,7 @@ MAX_SIDE_PX = 4096
 
 ModelName = Literal["detector", "reader"]
 NAMES: tuple[ModelName, ...] = ("detector", "reader")
+CALIBRATION = "calibration.toml"
 TEXTS = ("file", "sha256", "version", "quantisation", "card")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -54,6 +57,16 @@ class Entry:
     input_px: tuple[int, int]
     quantisation: str
     card: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What somebody measured with these models: on which machine, with which runtime, when, and the figures."""
+
+    machine: str
+    runtime: str
+    date: str
+    figures: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +89,8 @@ class Registry:
     folder: Path
     signed_by: str
     entries: Mapping[str, Entry]
+    calibration_sha256: str | None
+    measured: tuple[Measured, ...]
 
     def model(self, name: str) -> ModelFile:
         """One model's file; NotFound where entry or file is missing, Integrity where it is not the one named."""
@@ -83,6 +98,17 @@ class Registry:
         if entry is None:
             raise NotFound(f"model {name}: not in {self.folder / REGISTRY}")
         return _checked(self.folder, name, entry)
+
+    def check_calibration(self) -> None:
+        """Raises Integrity where a calibration lies beside the models that is not the one named here."""
+        path = self.folder / CALIBRATION
+        if not path.is_file():
+            return
+        found = hashlib.sha256(files.read(path, max_bytes=MAX_REGISTRY_BYTES)).hexdigest()
+        if found != self.calibration_sha256:
+            raise Integrity(
+                f"{path} has hash {found[:12]}…, which the registry does not name; install the package again"
+            )
 
 
 def find_model(name: ModelName, *, folder: Path | None = None) -> ModelFile:
@@ -102,18 +128,49 @@ def open_registry(folder: Path | None = None) -> Registry:
     home = folder if folder is not None else package_folder()
     content = _content(home)
     signed_by = _check_signature(home, content, trusted_key())
-    return Registry(folder=home, signed_by=signed_by, entries=_entries(home, content))
+    return _parsed(home, content, signed_by)
 
 
 def sign_registry(folder: Path, key: SigningKey) -> Registry:
     """Writes the signature of `folder`'s registry, once every file in it was found to be the one named."""
     content = _content(folder)
-    entries = _entries(folder, content)
-    for name, entry in entries.items():
+    registry = _parsed(folder, content, key.public.key_id)
+    for name, entry in registry.entries.items():
         _checked(folder, name, entry)
     body = {"registry_sha256": hashlib.sha256(content).hexdigest(), "registry_size": len(content)}
     files.replace(folder / SIGNATURE, sign_record(KIND, body, key), mode=0o644)
-    return Registry(folder=folder, signed_by=key.public.key_id, entries=entries)
+    return registry
+
+
+def record_calibration(folder: Path) -> None:
+    """Writes the hash of the calibration beside `folder`'s models into the registry, which has to be signed again."""
+    digest = hashlib.sha256(files.read(folder / CALIBRATION, max_bytes=MAX_REGISTRY_BYTES)).hexdigest()
+    kept = [block for block in _blocks(folder) if not block.startswith("[calibration]")]
+    _write(folder, [*kept, f'[calibration]\nsha256 = "{digest}"\n'])
+
+
+def record_measured(folder: Path, one: Measured) -> None:
+    """Writes a measurement into `folder`'s registry, in place of an earlier one of that machine and runtime.
+
+    The registry has to be signed again afterwards.
+    """
+    mine = [json.dumps(value, ensure_ascii=False) for value in (one.machine, one.runtime)]
+    kept = [
+        b for b in _blocks(folder) if not (b.startswith("[[measured]]") and all(f"= {value}\n" in b for value in mine))
+    ]
+    values = dataclasses.asdict(one).items()
+    lines = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values)
+    _write(folder, [*kept, f"[[measured]]\n{lines}"])
+
+
+def _blocks(folder: Path) -> list[str]:
+    """The registry's text cut before each table."""
+    return re.split(r"(?m)^(?=\[)", _content(folder).decode("utf-8"))
+
+
+def _write(folder: Path, blocks: list[str]) -> None:
+    whole = "\n\n".join(block.strip("\n") for block in blocks if block.strip()) + "\n"
+    files.replace(folder / REGISTRY, whole.encode("utf-8"), mode=0o644)
 
 
 def trusted_key() -> PublicKey:
@@ -163,16 +220,35 @@ def _check_signature(folder: Path, content: bytes, key: PublicKey) -> str:
     return key.key_id
 
 
-def _entries(folder: Path, content: bytes) -> dict[str, Entry]:
+def _parsed(folder: Path, content: bytes, signed_by: str) -> Registry:
     where = f"model registry {folder / REGISTRY}"
     try:
         document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, too many digits, too deep
         raise Integrity(f"{where}: {error}") from error
+    calibration, measured = document.pop("calibration", {}), document.pop("measured", [])
     unknown = [name for name in document if name not in NAMES]
     if unknown:
         raise Integrity(f"{where}: {unknown[0]!r} is none of {', '.join(NAMES)}")
-    return {name: _entry(f"{where}: {name}", table) for name, table in document.items()}
+    sha256 = calibration.get("sha256") if isinstance(calibration, dict) else None
+    if calibration != {} and (set(calibration) != {"sha256"} or not _SHA256.fullmatch(str(sha256))):
+        raise Integrity(f"{where}: calibration holds sha256, 64 hexadecimal digits, and nothing else")
+    if not isinstance(measured, list):
+        raise Integrity(f"{where}: measured is not a list of tables")
+    return Registry(
+        folder=folder,
+        signed_by=signed_by,
+        entries={name: _entry(f"{where}: {name}", table) for name, table in document.items()},
+        calibration_sha256=sha256,
+        measured=tuple(_measured(f"{where}: measured", table) for table in measured),
+    )
+
+
+def _measured(where: str, table: object) -> Measured:
+    names = {field.name for field in dataclasses.fields(Measured)}
+    if not isinstance(table, dict) or set(table) != names or not all(isinstance(v, str) for v in table.values()):
+        raise Integrity(f"{where}: each holds the texts {', '.join(sorted(names))}")
+    return Measured(**table)
 
 
 def _entry(where: str, table: object) -> Entry:

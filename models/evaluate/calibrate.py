@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.reader.calibration import CALIBRATION, text_of
+from edge.reader.calibration import text_of
 from edge.reader.look import Looker
+from edge.reader.registry import CALIBRATION, record_calibration
 from models.evaluate import reliability
 from models.evaluate.calibration import Measured, Sample, cross_fitted, fitted, measured
 from models.evaluate.conditions import by_condition
@@ -110,10 +111,12 @@ def run(args: argparse.Namespace) -> None:
     home = args.models if args.models is not None else MODELS
     table = text_of(fitted(samples), reader_sha256=reader, reads=len(samples))
     (home / CALIBRATION).write_text(table, encoding="utf-8")
+    record_calibration(home)
     reliability.write(args.diagram, found[:2])
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text, encoding="utf-8")
-    print(f"\n{table}\nwritten: {home / CALIBRATION}, {args.diagram}, {args.out}", file=sys.stderr)
+    written = f"{home / CALIBRATION}, {args.diagram}, {args.out}"
+    print(f"\n{table}\nwritten: {written}; now sign: vedette model sign --key FILE", file=sys.stderr)
 
 
 def _enough(samples: list[Sample]) -> list[Sample]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.reader.calibration import CALIBRATION
 from edge.reader.look import Looker
+from edge.reader.registry import CALIBRATION
 from models.evaluate import ours
 from models.evaluate.calibration import Sample
 from models.evaluate.conditions import measure

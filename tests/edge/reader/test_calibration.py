@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.reader.calibration import (
-    CALIBRATION,
     IDENTITY,
     MAX_CALIBRATION_BYTES,
     MAX_KNOTS,
@@ -19,6 +18,7 @@ from edge.reader.calibration import (
     text_of,
 )
 from edge.reader.ocr import Alternative, PlateText
+from edge.reader.registry import CALIBRATION
 from vedette.errors import Integrity, Refused
 
 READER = "a" * 64

@@ -197,3 +197,54 @@ def test_signing_again_gives_the_same_bytes_and_replaces_another_signature(
     assert path.read_bytes() != first
     sign_registry(tmp_path, models_key)
     assert path.read_bytes() == first
+
+
+def measured(machine: str, figures: str) -> registry.Measured:
+    return registry.Measured(machine=machine, runtime="litert 2", date="2026-11-25", figures=figures)
+
+
+def test_a_measurement_takes_the_place_of_an_earlier_one_of_that_machine(
+    tmp_path: Path, models_key: SigningKey
+) -> None:
+    """MR-1."""
+    write(tmp_path, models_key)
+    for one in (measured('a "board"', "9 ms"), measured("another", "8 ms"), measured('a "board"', "7 ms")):
+        registry.record_measured(tmp_path, one)
+    with pytest.raises(Integrity, match="changed after it was signed"):
+        open_registry(tmp_path)
+    found = sign_registry(tmp_path, models_key)
+    assert [(one.machine, one.figures) for one in found.measured] == [("another", "8 ms"), ('a "board"', "7 ms")]
+    assert find_model("reader", folder=tmp_path).version == "7"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "measured = 1\n",
+        'calibration = "x"\n',
+        '[[measured]]\nmachine = "m"\n',
+        "[[measured]]\nmachine = 1\n",
+        '[calibration]\nsha256 = "x"\n',
+    ],
+)
+def test_a_measurement_of_another_form_is_refused(tmp_path: Path, models_key: SigningKey, extra: str) -> None:
+    """MR-1."""
+    write(tmp_path, None)
+    path = tmp_path / "registry.toml"
+    path.write_text(extra + path.read_text() if "[" not in extra else path.read_text() + extra)
+    with pytest.raises(Integrity, match=r"measured|calibration"):
+        sign_registry(tmp_path, models_key)
+
+
+def test_a_calibration_counts_only_as_the_registry_names_it(tmp_path: Path, models_key: SigningKey) -> None:
+    """MR-9."""
+    write(tmp_path, models_key)
+    open_registry(tmp_path).check_calibration()
+    (tmp_path / registry.CALIBRATION).write_text("reads = 1\n")
+    with pytest.raises(Integrity, match="does not name"):
+        open_registry(tmp_path).check_calibration()
+    registry.record_calibration(tmp_path)
+    sign_registry(tmp_path, models_key).check_calibration()
+    (tmp_path / registry.CALIBRATION).write_text("reads = 2\n")
+    with pytest.raises(Integrity, match="does not name"):
+        open_registry(tmp_path).check_calibration()
