@@ -18,9 +18,11 @@ from edge.reader.calibration import CALIBRATION, find_calibration
 from edge.reader.detect import Detection
 from edge.reader.look import Look
 from edge.reader.ocr import PlateText
+from edge.reader.registry import sign_registry
 from models.evaluate import __main__ as command
 from models.evaluate import calibrate, samples
 from models.evaluate.manifest import pictures_of
+from vedette.keys import SigningKey
 from vedette.plates import to_ascii
 
 TEXT = "12345|أ|6"
@@ -190,8 +192,8 @@ def test_pictures_that_were_trained_on_count_only_when_asked_for(
     assert "With pictures that were trained on" in text
 
 
-def test_a_calibration_is_fitted_written_and_found(
-    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+def test_a_calibration_is_fitted_written_named_and_found(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], models_key: SigningKey
 ) -> None:
     pytest.importorskip("PIL", reason="Pillow draws the diagram")
     rows = []
@@ -204,9 +206,11 @@ def test_a_calibration_is_fitted_written_and_found(
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
     models = tmp_path / "models"
     models.mkdir()
+    (models / "registry.toml").write_text("# nothing yet\n")
     words = ("--folder", tmp_path, "--models", models, "--drawn", 0, "--sizes", 1.0)
     files = ("--diagram", tmp_path / "r.png", "--out", tmp_path / "report.md")
     assert run(calibrate, *words, *files) == 0
+    sign_registry(models, models_key).check_calibration()
     table = find_calibration("c" * 64, folder=models)
     assert table.right_permille(900) == pytest.approx(750, abs=80)
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
