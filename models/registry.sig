@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"bab4f409394e900c9bae8e845ea8d5e56e7df8ef84d32e569586a0c28a95337d","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"FprJzpWHLWhPkPUVVyuKzAa95gne4CTdUJF1Sn1M4mFRObbB4SP3aBFyMrhU9sK2xckLWJ1DeLzwBRFZyH/6DQ=="}
+{"body":{"registry_sha256":"c6a237769bb7acd68557553f7b507da6cdf3a8ecab1c4b52d9d6a60eca2fe8b4","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"2PHA2xBKSrASyCDKreQkajVSrErAJjKF6Cq3Jdf6qKaybQrDlJdCfg7BsLt04nlgBK68cErwvC7zGXYIaI3sDA=="}

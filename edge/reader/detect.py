@@ -42,6 +42,10 @@ class Detection:
         xs, ys = [x for x, _ in self.corners_px], [y for _, y in self.corners_px]
         return round(min(xs)), round(min(ys)), round(max(xs)), round(max(ys))
 
+    def moved(self, right: int, down: int) -> Detection:
+        """The same plate where the picture is a part of a larger one that begins so far to the left and above."""
+        return _scaled(self, 1.0, right, down)
+
 
 class Detector:
     """Finds plates in grey pictures of any size."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -183,6 +183,29 @@ def decide(*ways: Weights) -> PlateText | None:
     )
     trust = STRANGE_TRUST if weights[best].reading.prior <= grammar.UNKNOWN else 1.0
     return _written(weights[best], trust * shares[best], others, _characters(weights, shares, best))
+
+
+def merged(one: PlateText, other: PlateText) -> PlateText:
+    """Of two reads of one plate the likelier text: agreeing reads keep the surer, others share their confidence."""
+    if one.text == other.text:
+        return max(one, other, key=lambda plate: plate.confidence_permille)
+    shares: dict[str, int] = {}
+    regions: dict[str, str] = {}
+    for plate in (one, other):
+        saying: tuple[PlateText | Alternative, ...] = (plate, *plate.alternatives)
+        for said in saying:
+            shares[said.text] = shares.get(said.text, 0) + said.confidence_permille
+            regions.setdefault(said.text, said.region)
+    first = max((one, other), key=lambda plate: shares[plate.text])
+    others = sorted((text for text in shares if text != first.text), key=lambda text: (-shares[text], text))
+    return replace(
+        first,
+        confidence_permille=shares[first.text] // 2,
+        alternatives=tuple(
+            Alternative(text=text, region=regions[text], confidence_permille=min(shares[text], shares[first.text]) // 2)
+            for text in others[:MAX_ALTERNATIVES]
+        ),
+    )
 
 
 def _characters(weights: Weights, shares: dict[str, float], best: str) -> tuple[Character, ...]:

@@ -16,11 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from models.evaluate.errors import percent
 from models.evaluate.samples import DrawnRead
+from models.evaluate.texts import pieces
 from models.synth import fonts
 
 COLUMNS, ROWS = 4, 4
 TILE_PX, PICTURE_PX, GAP_PX = (300, 176), (300, 110), 14
 PAPER, CARD, INK, SOFT, BAD = (244, 246, 249), (255, 255, 255), (28, 35, 48), (91, 100, 114), (179, 38, 30)
+GREYS, FADE_STEPS = 60, 8
 # A face that has both scripts.
 CAPTION_FACE = "DejaVuSans.ttf"
 
@@ -48,8 +50,21 @@ def write(path: Path, reads: Sequence[DrawnRead]) -> str:
         row, column = divmod(place, COLUMNS)
         sheet.paste(_tile(one), (GAP_PX + column * (TILE_PX[0] + GAP_PX), GAP_PX + row * (TILE_PX[1] + GAP_PX)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    sheet.quantize(palette=_palette(), dither=Image.Dither.NONE).save(path, optimize=True)
     return f"{path}: {len(picked)} of {sum(not one.sample.right for one in reads)} misread drawn plates"
+
+
+def _palette() -> Image.Image:
+    """Few greys, and what the words need between their colour and the card's: a small file."""
+    greys = [(step * 255 // GREYS,) * 3 for step in range(GREYS + 1)]
+    fades = [
+        tuple(round(ink + (card - ink) * step / FADE_STEPS) for ink, card in zip(colour, CARD, strict=True))
+        for colour in (BAD, SOFT)
+        for step in range(FADE_STEPS)
+    ]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in (*greys, *fades, PAPER) for value in colour])
+    return palette
 
 
 def _tile(one: DrawnRead) -> Image.Image:
@@ -97,9 +112,9 @@ def _left_to_right(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     colour: tuple[int, int, int],
 ) -> int:
-    """Writes character by character, since the order on a plate is not that of Arabic prose; returns where it ends."""
+    """Writes part by part, since the order on a plate is not that of Arabic prose; returns where it ends."""
     x = float(at[0])
-    for character in text:
-        pen.text((x, at[1]), character, font=font, fill=colour)
-        x += font.getlength(character)
+    for part in pieces(text):
+        pen.text((x, at[1]), part, font=font, fill=colour)
+        x += font.getlength(part)
     return round(x)

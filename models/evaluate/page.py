@@ -9,7 +9,7 @@ from html import escape
 
 from models.evaluate.errors import KINDS, percent
 from models.evaluate.seen import Guess
-from models.evaluate.texts import same
+from models.evaluate.texts import is_arabic, pieces, same
 
 NOTE = (
     "These pages show real plates of real people. They were written because somebody asked for them: keep them on this "
@@ -146,7 +146,13 @@ def _other(one: Guess, truth: str | None) -> str:
 
 def plate(text: str | None) -> str:
     """A plate's text, left to right whatever its letters are."""
-    return "none" if text is None else f'<bdo dir="ltr">{escape(text)}</bdo>'
+    return "none" if text is None else f'<bdo dir="ltr">{_written(text)}</bdo>'
+
+
+def _written(text: str) -> str:
+    """The parts of a text from left to right, an Arabic word among them from right to left."""
+    parts = ((escape(part), is_arabic(part)) for part in pieces(text))
+    return "".join(f'<bdo dir="rtl">{part}</bdo>' if arabic else part for part, arabic in parts)
 
 
 def marked(read: str, truth: str) -> str:
@@ -154,9 +160,9 @@ def marked(read: str, truth: str) -> str:
     parts = []
     for kind, a, b, c, d in SequenceMatcher(None, truth, read, autojunk=False).get_opcodes():
         if kind == "equal" or (kind == "replace" and set(truth[a:b]) == {"?"}):
-            parts.append(escape(read[c:d]))
+            parts.append(_written(read[c:d]))
         elif kind == "delete":
             parts.append("" if set(truth[a:b]) == {"?"} else "<mark>·</mark>")
         else:
-            parts.append(f"<mark>{escape(read[c:d])}</mark>")
+            parts.append(f"<mark>{_written(read[c:d])}</mark>")
     return f'<bdo dir="ltr">{"".join(parts)}</bdo>'

@@ -14,6 +14,7 @@ from vedette.plates import ASCII_OF
 
 MASK = "?"
 TATWEEL = "ـ"
+_ARABIC_RUN = re.compile("([\u0600-\u06ff]+)")
 _OTHER_FORMS = str.maketrans("اإآٱةھہىیؤ", "أأأأهههييو")
 _MOROCCAN = re.compile(r"([0-9?]+)([A-Z]+)([0-9?]*)")
 
@@ -42,6 +43,16 @@ def _bare_one(c: str) -> str:
     if c == MASK:
         return c
     return unicodedata.normalize("NFD", c)[0] if c.isalpha() and c != TATWEEL else ""
+
+
+def pieces(text: str) -> list[str]:
+    """The text in parts that stand on a plate from left to right; letters of one Arabic word stay together."""
+    return [part for part in _ARABIC_RUN.split(text) if part]
+
+
+def is_arabic(piece: str) -> bool:
+    """Whether a part of a plate's text is to be written from right to left."""
+    return _ARABIC_RUN.fullmatch(piece) is not None
 
 
 def same(read: str | None, known: str) -> bool:

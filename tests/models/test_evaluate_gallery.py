@@ -142,6 +142,12 @@ def test_a_crop_is_shown_whole(tmp_path: Path, shot: Path) -> None:
     assert [cv2.imread(str(one)).shape[:2] for one in made] == [(96, 320), (384, 640)]
 
 
+def test_a_plate_stands_from_left_to_right_and_an_arabic_word_on_it_from_right_to_left() -> None:
+    assert page.plate("12|أ|6") == '<bdo dir="ltr">12|<bdo dir="rtl">أ</bdo>|6</bdo>'
+    assert page.plate("70تونس3") == '<bdo dir="ltr">70<bdo dir="rtl">تونس</bdo>3</bdo>'
+    assert page.plate("<b>") == '<bdo dir="ltr">&lt;b&gt;</bdo>'
+
+
 @pytest.mark.parametrize(
     ("read", "truth", "shown"),
     [

@@ -11,7 +11,7 @@ from models.evaluate.manifest import Picture, Plate
 from models.evaluate.scoring import Verdict, judge, tally
 from models.evaluate.seen import Box, Read, Seen
 from models.evaluate.table import share, table
-from models.evaluate.texts import bare, fields_of, same, same_length
+from models.evaluate.texts import bare, fields_of, pieces, same, same_length
 
 BOX: Box = (0.0, 0.0, 100.0, 30.0)
 FAR: Box = (300.0, 200.0, 400.0, 230.0)
@@ -159,6 +159,12 @@ def test_letters_of_no_known_series_are_kept() -> None:
     assert same("123 تونس 4567", "123تونس4567")
     assert not same("1234567", "123تونس4567")
     assert bare("ü-é 12") == "UE12"
+
+
+def test_an_arabic_word_stays_in_one_piece() -> None:
+    assert pieces("70تونس3") == ["70", "تونس", "3"]
+    assert pieces("12|أ|6") == ["12|", "أ", "|6"]
+    assert pieces("") == []
 
 
 @pytest.mark.parametrize("text", ["A6", "12345", "", "A12345", "1A2B3"])

@@ -57,6 +57,24 @@ def test_real_crops_are_read(looker: Looker, held_out: list[data.Photo]) -> None
     assert sum(text == photo.text for text, photo in zip(texts, photos, strict=True)) >= MINIMUM_OF_TEN
 
 
+def test_a_plate_that_is_not_read_surely_is_looked_at_from_closer(looker: Looker, held_out: list[data.Photo]) -> None:
+    """The corners are found anew, so a plate whose corners were off by a tenth of its height is read all the same."""
+    photo = next(p for p in held_out if p.folder == "br_scenes")
+    luma = data.luma_of(photo.path)
+    look = max(looker.look(luma), key=lambda one: one.plate.confidence_permille if one.plate else 0)
+    assert look.plate is not None
+    tall = look.detection.corners_px[3][1] - look.detection.corners_px[0][1]
+    off = Detection(
+        corners_px=tuple((x, y + 0.3 * tall * (1 if x > look.detection.corners_px[0][0] + 1 else -1))
+                         for x, y in look.detection.corners_px),
+        confidence_permille=800,
+    )  # fmt: skip
+    worse = Look(detection=off, plate=None)
+    closer = looker._closely(luma, worse)
+    assert closer.plate is not None and closer.plate.text == look.plate.text
+    assert overlap(closer.detection.box_px, look.detection.box_px) > 0.8
+
+
 def test_the_same_picture_gives_the_same_answer(looker: Looker, held_out: list[data.Photo]) -> None:
     luma = data.luma_of(held_out[0].path)
     assert looker.look(luma) == looker.look(luma) == Looker.load(threads=1).look(luma)

@@ -238,7 +238,6 @@ def test_shipped_reader_runs_in_one_piece() -> None:
     assert model.placement() == Placement(pieces=1, outside=())
 
 
-@pytest.mark.xfail(strict=True, reason="detector 3 adds in float and resizes outside XNNPACK; goes away with 4")
 def test_shipped_models_are_sound(ask: Ask) -> None:
     """MR-7, MR-8."""
     answer = ask("verify")

@@ -173,3 +173,27 @@ def test_a_covered_character_is_said_to_be_covered() -> None:
 def test_a_doubt_between_covered_and_seen_goes_to_what_is_seen() -> None:
     plate = weighing.decide(weighing.weigh([rows_for("12?4BCD", 0.6, rival="1234BCD")]))
     assert plate is not None and plate.text == "1234BCD"
+
+
+def said(text: str, confidence: int, *others: tuple[str, int]) -> weighing.PlateText:
+    alternatives = tuple(weighing.Alternative(text=t, region="", confidence_permille=c) for t, c in others)
+    return weighing.PlateText(
+        text=text, text_ascii=text, region="", confidence_permille=confidence, alternatives=alternatives
+    )
+
+
+def test_two_reads_that_agree_keep_the_surer() -> None:
+    assert weighing.merged(said("ABC123", 700), said("ABC123", 900)).confidence_permille == 900
+
+
+def test_two_reads_that_differ_share_their_confidence() -> None:
+    made = weighing.merged(said("ABC123", 800, ("ABC128", 100)), said("ABC128", 600, ("ABC123", 300)))
+    assert (made.text, made.confidence_permille) == ("ABC123", 550)
+    assert [(other.text, other.confidence_permille) for other in made.alternatives] == [("ABC128", 350)]
+
+
+def test_a_text_that_both_reads_thought_of_can_win_over_the_surer_read() -> None:
+    made = weighing.merged(said("ABC123", 500), said("ABC128", 450, ("ABC123", 0)))
+    assert made.text == "ABC123"
+    made = weighing.merged(said("ABC123", 500, ("ABC128", 400)), said("ABC128", 450))
+    assert (made.text, made.confidence_permille) == ("ABC128", 425)
