@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"c6a237769bb7acd68557553f7b507da6cdf3a8ecab1c4b52d9d6a60eca2fe8b4","registry_size":520},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"2PHA2xBKSrASyCDKreQkajVSrErAJjKF6Cq3Jdf6qKaybQrDlJdCfg7BsLt04nlgBK68cErwvC7zGXYIaI3sDA=="}
+{"body":{"registry_sha256":"a9a83d983a70cdbdf942b3c37ac44d16d2a35a385d44ca05e941b27dc8d97b7d","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"VoKPJAbFmppfp4CtLeQWe23GXhyqEwp+8R9EDsP4u0MkbG5NexctjqXOrJpk+eS1K05YdS8wOxYig3iU54vPCQ=="}

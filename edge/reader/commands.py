@@ -28,7 +28,7 @@ from edge.reader.video import look_through
 from edge.reader.vote import Rules
 from vedette.errors import NotFound, Refused, Usage
 
-GATE_PERMILLE = 250
+GATE_PERMILLE = 400
 GATES = Gates(confidence_permille=GATE_PERMILLE)
 # What a device does where its configuration says nothing else.
 CONSENSUS = Rules(min_looks=2, confidence_permille=600)
