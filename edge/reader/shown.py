@@ -140,9 +140,12 @@ def gone_row(name: str, gone: Gone) -> str:
 
 
 def row(name: str, plate: _Text | None, verdict: str) -> str:
-    """One line of the table; a name that is too long keeps its end, where it differs from others."""
+    """One line of the table; a name that is too long keeps its end, where it differs from others.
+
+    A share is rounded down and never 100 %: no read is certain.
+    """
     short = name if len(name) <= WIDTHS[0] else "…" + name[1 - WIDTHS[0] :]
-    sure = f"{plate.confidence_permille / 10:.0f} %" if plate is not None else ""
+    sure = f"{min(plate.confidence_permille // 10, 99)} %" if plate is not None else ""
     cells = (short, plate.text if plate is not None else "", plate.region if plate is not None else "", sure, verdict)
     return _aligned(cells)
 

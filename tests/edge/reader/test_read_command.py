@@ -15,6 +15,8 @@ import pytest
 
 from edge.reader import commands
 from edge.reader.look import Looker
+from edge.reader.ocr import PlateText
+from edge.reader.shown import row
 from models.train import data
 from vedette.errors import NotFound, Refused, Usage
 
@@ -193,7 +195,7 @@ def test_table_is_for_people(street: tuple[Luma, str], tmp_path: Path, capsys: p
     assert args.run(args) == 1
     head, car, grey, text = capsys.readouterr().out.splitlines()
     assert head.split() == ["picture", "plate", "country", "sure", "verdict"]
-    assert car.split()[1:3] == [street[1], "MA"] and car.endswith(" %  read")
+    assert car.split()[1:3] == [street[1], "MA"] and car.split()[-2:] == ["%", "read"]
     assert grey.endswith("no plate")
     assert "no picture of a kind" in text
 
@@ -258,3 +260,9 @@ def test_tracks_make_a_table_too(street: tuple[Luma, str], drive: Path, capsys: 
     lines = capsys.readouterr().out.splitlines()
     assert any(street[1] in line and "looks agree" in line for line in lines)
     assert "25 frames" in lines[-1] and "too small" in lines[-1]
+
+
+@pytest.mark.parametrize(("permille", "shown"), [(1000, "99 %"), (996, "99 %"), (989, "98 %"), (9, "0 %")])
+def test_no_read_is_shown_as_certain(permille: int, shown: str) -> None:
+    plate = PlateText(text="AB1", text_ascii="AB1", region="", confidence_permille=permille, alternatives=())
+    assert row("photo.jpg", plate, "read").split()[-3:] == [*shown.split(), "read"]
