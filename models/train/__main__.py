@@ -19,6 +19,7 @@ from models.train.loop import Plan
 from models.train.places import BUILD
 from vedette.keys import SigningKey
 
+CARDS = Path(__file__).resolve().parents[1] / "cards"
 SECOND = ("--labels", str(BUILD / "labels.json"), "--resume")
 WORKBENCH_KEY = BUILD / "workbench.pem"
 # Minutes are for two quiet processor cores.  Each step: its name, its module and words.
@@ -37,7 +38,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("sign-2", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
     ("calibration", "models.evaluate.calibrate"),
     ("sign-3", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
-    ("drawn", "models.evaluate.drawn"),
+    ("drawn", "models.evaluate.drawn", "--out", str(BUILD / "drawn.md"), "--sheet", str(CARDS / "failures.png")),
     ("table", "models.evaluate", "--out", str(BUILD / "table.md")),
     ("cards", "models.train.cards"),
 )  # fmt: skip
