@@ -1,7 +1,8 @@
 """How stored values become what a person reads: plates, confidence, coordinates, times, as Jinja filters.
 
 Decided here: a plate is drawn in its own fields, left to right, each isolated, so that an Arabic letter cannot reorder
-the digits around it; a confidence is words first, because it is not a probability until it has been calibrated.
+the digits around it; a confidence is words first, because it tells how often such reads are right and proves nothing of
+this one.
 """
 
 from __future__ import annotations
