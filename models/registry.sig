@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"a9a83d983a70cdbdf942b3c37ac44d16d2a35a385d44ca05e941b27dc8d97b7d","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"VoKPJAbFmppfp4CtLeQWe23GXhyqEwp+8R9EDsP4u0MkbG5NexctjqXOrJpk+eS1K05YdS8wOxYig3iU54vPCQ=="}
+{"body":{"registry_sha256":"e47d0222a3b0806bf6fdbd9500438567a189ac56aa388858f7bd9ebacf85d14b","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"FxRa3V5Pqheyl5N6T8gQvu6bG8/ohC4heo/NhOu7QwKIUhwSASBIyqVWFAwuha39I4cmccAF+5QMy4qYRjGEDw=="}

@@ -80,7 +80,8 @@ class Looker:
 
         Corners that are a pixel off in a picture that was made small cut into the characters of a plate seen aslant.
         """
-        if look.plate is not None and look.plate.confidence_permille >= SURE_PERMILLE:
+        doubtful, read = look.detection.confidence_permille < DOUBTFUL_PERMILLE, _confidence(look)
+        if read >= SURE_PERMILLE or (doubtful and read < HOPELESS_PERMILLE):
             return look
         x0, y0, x1, y1 = look.detection.box_px
         room = round(CLOSE_ROOM * (x1 - x0))

@@ -16,7 +16,9 @@ from edge.reader import ctc, grammar
 from edge.reader.alphabet import BAR, HIDDEN, INDEX_OF, WORDS
 from vedette.plates import to_ascii
 
-SURE_LOG = math.log(0.9)
+SURE_LOG = math.log(0.8)
+# One path of a sure text has at least this much of its probability.
+LIKELY_LOG = math.log(0.25)
 BEAM_WIDTH = 8
 SEARCHED_VIEWS = 3
 TEXTS_PER_VIEW = 6
@@ -73,10 +75,13 @@ Weights = dict[str, Weight]
 
 
 def sure(rows: ctc.Rows) -> PlateText | None:
-    """The best path where it alone is sure enough and of a shape that is issued."""
-    symbols, total = ctc.best_path(rows)
-    reading = grammar.reading_of(symbols) if total > SURE_LOG else None
+    """The text of the best path where that alone is sure enough, over all its paths, and of a shape that is issued."""
+    symbols, best = ctc.best_path(rows)
+    reading = grammar.reading_of(symbols) if best > LIKELY_LOG else None
     if reading is None or reading.prior < grammar.ISSUED:
+        return None
+    total = min(0.0, float(ctc.log_probabilities(rows, [symbols])[0]))
+    if total <= SURE_LOG:
         return None
     bare = symbols.replace(BAR, "")
     steps = [step for step in ctc.best_steps(rows) if step[0] != BAR]
