@@ -24,7 +24,6 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 # The file and all that decoding it takes at once.
 MAX_MEMORY_BYTES = 256 * 1024 * 1024
 ROWS_AT_ONCE = 64
-JPEG_START = b"\xff\xd8"
 # A JPEG that was cut is decoded as far as it goes once the mark of its end follows.
 JPEG_END = b"\xff\xd9"
 # A JPEG can be decoded at an eighth of its size, so larger ones are still read.

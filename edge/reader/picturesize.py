@@ -50,12 +50,6 @@ def header_of(content: memoryview) -> Header | None:
     return None
 
 
-def picture_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height; None where there is no header."""
-    header = header_of(memoryview(content))
-    return (header.width, header.height) if header is not None else None
-
-
 def _png(content: memoryview) -> Header:
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
     deep = 2 if depth == 16 else 1
