@@ -68,6 +68,16 @@ class Detector:
         inside = (luma.shape[1] * scale, luma.shape[0] * scale)
         return [_scaled(one, 1 / scale) for one in found if _centre_within(one, inside)]
 
+    def detect_framed(self, luma: NDArray[np.uint8], share: float) -> list[Detection]:
+        """As `detect`, with a dark frame of `share` of the width around: for plates that reach the picture's edges.
+
+        The detector expects something around a plate.
+        """
+        frame = round(share * luma.shape[1])
+        grey = int(luma.mean()) // 2
+        framed = cv2.copyMakeBorder(luma, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=grey)
+        return [one.moved(-frame, -frame) for one in self.detect(np.asarray(framed, dtype=np.uint8))]
+
     def detect_closer(self, luma: NDArray[np.uint8]) -> list[Detection]:
         """As `detect`, but in four overlapping quarters: for plates too small in a picture that had to be shrunk.
 

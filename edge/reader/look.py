@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +16,8 @@ from edge.reader.registry import open_registry
 from edge.reader.weighing import merged
 
 Luma = NDArray[np.uint8]
-CROP_FRAME = 0.35
+# The grey frames a cut-out plate gets before the detector looks for its corners, in widths of the picture.
+FRAMES = (0.6, 1.1)
 CONFIDENT_PERMILLE = 400
 DOUBTFUL_PERMILLE = 450
 HOPELESS_PERMILLE = 20
@@ -57,12 +57,17 @@ class Looker:
     def look(self, luma: Luma) -> list[Look]:
         """Every plate of a grey picture (height, width), the surest detection first.
 
-        Where nothing is read with confidence, the picture is looked at again from closer.
+        Where nothing is read with confidence, the picture is looked at again from closer, and as if it were cut to its
+        plate.
         """
         looks = [self._closely(luma, look) for look in self._read_all(luma, self.detector.detect(luma))]
         if any(look.plate is not None and look.plate.confidence_permille >= CONFIDENT_PERMILLE for look in looks):
             return looks
-        return _better(looks + self._read_all(luma, self.detector.detect_closer(luma)))
+        again = [*self.detector.detect_closer(luma), *self._framed(luma)]
+        return _better(looks + self._read_all(luma, again))
+
+    def _framed(self, luma: Luma) -> list[Detection]:
+        return [one for share in FRAMES for one in self.detector.detect_framed(luma, share)[:1]]
 
     def _read_all(self, luma: Luma, detections: list[Detection]) -> list[Look]:
         return [Look(detection=one, plate=self._read(luma, one)) for one in detections]
@@ -107,22 +112,9 @@ class Looker:
             confidence_permille=1000,
         )
         looks = [
-            Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in [*self._in_crop(luma), whole]
+            Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in [*self._framed(luma), whole]
         ]
-        return [max(looks, key=lambda look: look.plate.confidence_permille if look.plate else -1)]
-
-    def _in_crop(self, luma: Luma) -> list[Detection]:
-        """The detector's own corners; it expects something around a plate, so the crop gets a grey frame first."""
-        frame = round(CROP_FRAME * luma.shape[1])
-        framed = cv2.copyMakeBorder(luma, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=int(luma.mean()) // 2)
-        found = self.detector.detect(np.asarray(framed, dtype=np.uint8))[:1]
-        return [
-            Detection(
-                corners_px=tuple((x - frame, y - frame) for x, y in one.corners_px),
-                confidence_permille=one.confidence_permille,
-            )
-            for one in found
-        ]
+        return [max(looks, key=_confidence)]
 
 
 def _confidence(look: Look) -> int:

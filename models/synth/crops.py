@@ -25,10 +25,16 @@ REDRAW_SHARE = 0.2
 EMPTY_SHARE = 0.025
 TWO_ROW_SHARE = 0.07
 HIDDEN_SHARE = 0.13
+# Of plates with hidden characters: two hidden, those side by side, and hidden on the photograph, not on the plate.
+PAIR_SHARE, BESIDE_SHARE, PAINTED_SHARE = 0.65, 0.4, 0.5
+# A crop whose corners were guessed badly.
+TILTED_SHARE, TILTED = 0.12, 2.2
 # A row of a two-line plate as the device cuts it, in fractions of the plate's height.
 ROWS = ((0.0, 0.53), (0.47, 1.0))
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float32]
+# A rectangle that hides a character: x0, y0, x1, y1.
+Cover = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +87,11 @@ def jittered(quad: Quad, rng: Generator, *, loose: float = 1.0) -> Quad:
     return np.asarray(affine + bend, dtype=np.float32)
 
 
-def seen(luma: Luma, quad: Quad, rng: Generator, *, harsh: float) -> Luma:
-    """The quad photographed from some distance and stretched to the reader's input, brightness evened out."""
+def seen(luma: Luma, quad: Quad, rng: Generator, *, harsh: float, covers: Sequence[Cover] = ()) -> Luma:
+    """The quad photographed from some distance and stretched to the reader's input, brightness evened out.
+
+    `covers` are painted over the photograph, as who publishes one hides characters: sharp on a blurred plate.
+    """
     width = int(np.exp(rng.uniform(np.log(50), np.log(230))))
     tall = float(np.linalg.norm(quad[3] - quad[0])) / max(1.0, float(np.linalg.norm(quad[1] - quad[0])))
     height = int(np.clip(width * tall, 10, 120))
@@ -93,8 +102,24 @@ def seen(luma: Luma, quad: Quad, rng: Generator, *, harsh: float) -> Luma:
     if oversize == 2:
         small = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     small = degrade.camera(small, rng, harsh=harsh * float(np.clip(width / 140, 0.3, 1.0)))
+    _paint(small, quad, covers)
     how = cv2.INTER_AREA if width > CROP_WIDTH_PX else cv2.INTER_LINEAR
     return normalised(np.asarray(cv2.resize(small, (CROP_WIDTH_PX, CROP_HEIGHT_PX), interpolation=how), dtype=np.uint8))
+
+
+def _paint(small: Luma, quad: Quad, covers: Sequence[Cover]) -> None:
+    height, width = small.shape
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    shape = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+    for x0, y0, x1, y1 in covers:
+        corners = np.array([[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]], dtype=np.float32)
+        placed = cv2.perspectiveTransform(corners, shape)[0].mean(axis=0)
+        half = np.abs(cv2.perspectiveTransform(corners, shape)[0] - placed).mean(axis=0)
+        left, top = (max(0, int(v)) for v in placed - half)
+        right, bottom = (max(0, int(v)) for v in placed + half + 1)
+        part = small[top:bottom, left:right]
+        if part.size:
+            part[:] = int(part.mean())
 
 
 def mounted(drawn: Luma, rng: Generator, around: Luma | None) -> tuple[Luma, Quad]:
@@ -142,23 +167,32 @@ def _copy(
     target[y0:y1, x0:x1] = cv2.resize(patch, (x1 - x0, y1 - y0))
 
 
-def masked(luma: Luma, places: Sequence[Place], rng: Generator) -> tuple[Luma, list[str]]:
-    """One or two characters covered by a patch of one grey; the symbols, with the covered ones as hidden."""
-    luma, symbols = luma.copy(), [symbol for symbol, _ in places]
+def hidden(places: Sequence[Place], rng: Generator) -> tuple[list[Cover], list[str]]:
+    """One or two characters to be covered: the rectangles that do it, and the symbols with those as hidden."""
+    symbols = [symbol for symbol, _ in places]
     choice = [i for i, symbol in enumerate(symbols) if symbol != BAR]
     first = int(rng.integers(max(1, len(choice))))
-    pair = choice[first : first + 2] if rng.random() < 0.3 else [choice[int(i)] for i in rng.permutation(len(choice))]
-    for place in pair[: int(rng.integers(1, 3))]:
+    beside = rng.random() < BESIDE_SHARE
+    pair = choice[first : first + 2] if beside else [choice[int(i)] for i in rng.permutation(len(choice))]
+    covers = []
+    for place in pair[: 2 if rng.random() < PAIR_SHARE else 1]:
         x0, y0, x1, y1 = places[int(place)][1]
         room = 0.1 * (y1 - y0)
-        left, right = max(0, int(x0 - rng.uniform(0, room))), int(x1 + rng.uniform(0, room)) + 1
-        top, bottom = max(0, int(y0 - rng.uniform(-0.1, 1) * room)), int(y1 + rng.uniform(-0.1, 1) * room) + 1
-        part = luma[top:bottom, left:right]
+        left, right, top, bottom = rng.uniform((0, 0, -0.1, -0.1), 1.0) * room
+        covers.append((x0 - left, y0 - top, x1 + right, y1 + bottom))
+        symbols[int(place)] = HIDDEN
+    return covers, symbols
+
+
+def covered(luma: Luma, covers: Sequence[Cover], rng: Generator) -> Luma:
+    """The plate with each rectangle filled with one grey, as by a sticker or dirt."""
+    luma = luma.copy()
+    for x0, y0, x1, y1 in covers:
+        part = luma[max(0, int(y0)) : int(y1) + 1, max(0, int(x0)) : int(x1) + 1]
         if part.size:
             grey = float(part.mean()) if rng.random() < 0.7 else rng.uniform(20, 235)
             part[:] = np.clip(grey + rng.normal(0, 2, part.shape), 0, 255).astype(np.uint8)
-        symbols[int(place)] = HIDDEN
-    return luma, symbols
+    return luma
 
 
 def row_of(quad: Quad, row: int, rng: Generator) -> Quad:
@@ -205,11 +239,18 @@ class CropSource:
         if chosen.boxes and rng.random() < 0.75:
             chosen = swapped(chosen, rng)
         luma, symbols = chosen.luma, chosen.symbols
+        covers: list[Cover] = []
         if chosen.boxes and rng.random() < HIDDEN_SHARE / 2:
-            luma, left = masked(luma, chosen.boxes, rng)
+            covers, left = hidden(chosen.boxes, rng)
             kept = iter(left)
             symbols = "".join(c if c == BAR else next(kept) for c in symbols)
-        return Crop(luma=seen(luma, jittered(chosen.quad, rng), rng, harsh=0.45), symbols=symbols)
+            if rng.random() > PAINTED_SHARE:
+                luma, covers = covered(luma, covers, rng), []
+        quad = jittered(chosen.quad, rng, loose=self._loose())
+        return Crop(luma=seen(luma, quad, rng, harsh=0.45, covers=covers), symbols=symbols)
+
+    def _loose(self) -> float:
+        return TILTED if self.rng.random() < TILTED_SHARE else 1.0
 
     def _drawn(self) -> Crop:
         rng = self.rng
@@ -218,15 +259,19 @@ class CropSource:
         drawn = self.pool[int(rng.integers(len(self.pool)))]
         row = int(rng.integers(drawn.rows))
         luma, symbols = drawn.luma, [symbol for symbol, _ in drawn.lines[row]]
+        covers: list[Cover] = []
         if rng.random() < HIDDEN_SHARE:
-            luma, symbols = masked(luma, drawn.lines[row], rng)
+            covers, symbols = hidden(drawn.lines[row], rng)
+            if rng.random() > PAINTED_SHARE:
+                luma, covers = covered(luma, covers, rng), []
         around = self.backgrounds[int(rng.integers(len(self.backgrounds)))] if self.backgrounds else None
         luma, quad = mounted(luma, rng, around)
+        covers = [tuple(v + float(quad[0, 0]) for v in cover) for cover in covers]  # the plate lies at a pad from 0, 0
         if drawn.rows == 2:
             quad = jittered(row_of(quad, row, rng), rng, loose=0.5)
         else:
-            quad = jittered(quad, rng)
-        return Crop(luma=seen(luma, quad, rng, harsh=self.harsh), symbols="".join(symbols))
+            quad = jittered(quad, rng, loose=self._loose())
+        return Crop(luma=seen(luma, quad, rng, harsh=self.harsh, covers=covers), symbols="".join(symbols))
 
     def _redraw(self) -> None:
         rng = self.rng

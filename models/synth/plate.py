@@ -145,15 +145,9 @@ def _bands(canvas: Canvas, region: str, rng: Generator, *, two: bool) -> tuple[i
             canvas.luma[: int(0.2 * height)] = rng.uniform(40, 90)
         return left, right
     chance = {"MA": 0.1, "GB": 0.45, "TN": 0.02}.get(region, 0.75)
-    strip = int(rng.uniform(0.07, 0.1) * width)
+    strip = int(rng.uniform(0.06, 0.11) * width)
     if rng.random() < chance:
-        canvas.luma[:, :strip] = rng.uniform(35, 110) if rng.random() < 0.75 else rng.uniform(110, 200)
-        face = pick(fonts.faces("plate"), rng)
-        code = (region or "EU")[: 2 if rng.random() < 0.5 else 1]
-        small = fonts.words(face, code, int(rng.integers(12, 24)))
-        canvas.stamp(small, (strip - small.shape[1]) // 2, int(height * rng.uniform(0.5, 0.65)), 240)
-        if rng.random() < 0.7:
-            cv2.circle(canvas.luma, (strip // 2, int(height * 0.28)), strip // 3, 225.0, 1 + int(rng.integers(2)))
+        _strip(canvas, region, strip, rng)
         left = strip + int(rng.uniform(0.01, 0.03) * width)
     if region in ("FR", "IT", "PT") and rng.random() < 0.5:
         canvas.luma[:, width - strip :] = rng.uniform(35, 110) if region != "PT" else 200.0
@@ -161,6 +155,28 @@ def _bands(canvas: Canvas, region: str, rng: Generator, *, two: bool) -> tuple[i
         small = fonts.words(pick(fonts.faces("plate"), rng), str(int(rng.integers(1, 96))), 14)
         canvas.stamp(small, width - (strip + small.shape[1]) // 2, int(height * rng.uniform(0.6, 0.75)), 240)
     return left, right
+
+
+def _strip(canvas: Canvas, region: str, width_px: int, rng: Generator) -> None:
+    """The strip with the country's letters, often a ring or a dozen of stars, in any brightness a colour can have."""
+    height = canvas.luma.shape[0]
+    ground = rng.uniform(20, 120) if rng.random() < 0.65 else rng.uniform(120, 225)
+    ink = rng.uniform(200, 250) if ground < 170 else rng.uniform(10, 120)
+    canvas.luma[:, :width_px] = ground
+    code = (region or "EU")[: 2 if rng.random() < 0.5 else 1]
+    small = fonts.words(pick(fonts.faces("plate"), rng), code, int(rng.integers(12, 26)))
+    low = rng.random() < 0.85
+    canvas.stamp(small, (width_px - small.shape[1]) // 2, int(height * rng.uniform(0.5, 0.7) * (1 if low else 0.3)), ink)
+    kind = rng.random()
+    if kind < 0.25:
+        return
+    middle, radius = (width_px // 2, int(height * rng.uniform(0.22, 0.34))), width_px * rng.uniform(0.25, 0.4)
+    if kind < 0.5:
+        cv2.circle(canvas.luma, middle, round(radius), ink, 1 + int(rng.integers(2)))
+        return
+    for angle in np.arange(12) * (np.pi / 6):
+        star = (round(middle[0] + radius * float(np.cos(angle))), round(middle[1] + radius * float(np.sin(angle))))
+        cv2.circle(canvas.luma, star, 1, ink, -1)
 
 
 def _furniture(canvas: Canvas, shape: Shape, region: str, rng: Generator) -> None:

@@ -57,6 +57,17 @@ def test_real_crops_are_read(looker: Looker, held_out: list[data.Photo]) -> None
     assert sum(text == photo.text for text, photo in zip(texts, photos, strict=True)) >= MINIMUM_OF_TEN
 
 
+def test_a_picture_that_is_cut_to_its_plate_is_read_also_where_nobody_says_so(
+    looker: Looker, held_out: list[data.Photo]
+) -> None:
+    photos = [photo for photo in held_out if photo.folder == "ma_crops"][:30]
+    right = 0
+    for photo in photos:
+        looks = [look.plate for look in looker.look(data.luma_of(photo.path)) if look.plate is not None]
+        right += any(plate.text == photo.text for plate in looks)
+    assert right >= 0.7 * len(photos)
+
+
 def test_a_plate_that_is_not_read_surely_is_looked_at_from_closer(looker: Looker, held_out: list[data.Photo]) -> None:
     """The corners are found anew, so a plate whose corners were off by a tenth of its height is read all the same."""
     photo = next(p for p in held_out if p.folder == "br_scenes")
