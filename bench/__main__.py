@@ -7,18 +7,22 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import evidence, plates, transfer
-from bench.harness import Row
+from bench import endurance, evidence, plates, recorder, transfer
+from bench.harness import Fact, Row
 from vedette.cli import table
 
-PARTS: dict[str, Callable[[], list[Row]]] = {
+PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "reader": plates.reader_stages,
     "list": plates.list_lookup,
     "seal": evidence.sealing,
     "segment": evidence.segment_writer,
+    "recorder": recorder.recorder_cpu,
+    "endurance": endurance.endurance,
     "transfer": transfer.transfer,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
+LEGEND = "ratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"
+FACT_HEADS = ("what", "figure", "promised")
 
 
 def main(names: list[str]) -> int:
@@ -27,10 +31,16 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"bench: no part is called {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    rows = [row for name in (names or PARTS) for row in PARTS[name]()]
+    found = [row for name in (names or PARTS) for row in PARTS[name]()]
+    rows, facts = [one for one in found if isinstance(one, Row)], [one for one in found if isinstance(one, Fact)]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print(table([row.cells() for row in rows], heads=HEADS))
-    print("\nratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference")
+    if rows:
+        print(table([row.cells() for row in rows], heads=HEADS))
+        print(
+            "\nratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"
+        )
+    if facts:
+        print(("\n" if rows else "") + table([fact.cells() for fact in facts], heads=FACT_HEADS))
     return 0
 
 

@@ -39,6 +39,19 @@ class Row:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A figure that has no reference but a bound that was promised."""
+
+    name: str
+    figure: str
+    bound: str
+
+    def cells(self) -> Sequence[str]:
+        """The line as text."""
+        return (self.name, self.figure, self.bound)
+
+
 def pair(
     name: str,
     run: Callable[[], object],
