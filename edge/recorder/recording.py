@@ -1,7 +1,7 @@
 """One recording: from activation to stop, as a row of segments.
 
 Decided here: a segment ends at the first key unit after its time is up, so that each opens alone and none repeats a
-picture; once a second what is written is made durable and custody says so.
+picture; twice a second what is written is made durable and custody says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vedette.clock import uuid7
 from vedette.sealed import Recipient
 from vedette.spool import Item
 
-CHECKPOINT_US = 1_000_000
+CHECKPOINT_US = 500_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ class Recording:
         self._writer.write(unit)
 
     def keep(self, now_us: int) -> None:
-        """Once a second of monotonic time: make what is written durable and say so in the journal."""
+        """Twice a second of monotonic time: make what is written durable and say so in the journal."""
         if self._writer is None or self._facts is None or now_us - self._synced_us < CHECKPOINT_US:
             return
         self._synced_us = now_us

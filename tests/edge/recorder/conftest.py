@@ -219,9 +219,14 @@ def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
     made: list[Bench] = []
 
     def make(
-        *, camera: ScriptedCamera | None = None, terms: dict[str, object] | None = None, **recorder: object
+        *,
+        camera: ScriptedCamera | None = None,
+        terms: dict[str, object] | None = None,
+        at: Device = device,
+        clock: FakeClock = clock,
+        **recorder: object,
     ) -> Bench:
-        found = device.config(**recorder)
+        found = at.config(**recorder)
         used = camera or ScriptedCamera(clock)
         values: dict[str, object] = {
             "recipients": load_trust(found.trust).segment_recipients(),
@@ -237,7 +242,7 @@ def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
             on_end=lambda: None,
             read_timeout_s=0,  # type: ignore[arg-type]
         )
-        made.append(Bench(device, clock, used, service))
+        made.append(Bench(at, clock, used, service))
         return made[-1]
 
     yield make

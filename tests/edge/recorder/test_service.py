@@ -45,10 +45,10 @@ def test_manifest_is_signed_over_the_journal_line_that_closed_the_segment(device
     assert verify_chain(device.lines(), public)[-1].event == "service.stopped"
 
 
-def test_custody_gets_a_checkpoint_every_second_when_recording(device, bench):
+def test_custody_gets_a_checkpoint_twice_a_second_when_recording(device, bench):
     one = bench(segment_s=60)
     one.steps(50)
-    assert len(device.entries("segment.checkpoint")) == 4
+    assert len(device.entries("segment.checkpoint")) == 9
     offsets = [entry.detail["offset"] for entry in device.entries("segment.checkpoint")]
     assert offsets == sorted(offsets)
 
