@@ -3,18 +3,20 @@
 Decided here: what is checked before an item goes (the centre's signature, that the receipt names this device, item,
 manifest and sealed bytes, and that the file on the disk still has those bytes), and in which order its files go, so
 that a crash between them is finished by the next run. A receipt that is wrong is reported and nothing is deleted for
-it. Implements SP-6 of docs/spec/spool.md and RE-21 of docs/spec/record.md.
+it. When room is low, receipts count at once however long files were to stay (`edge.room`). Implements SP-6 of
+docs/spec/spool.md and RE-21 of docs/spec/record.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.room import Ladder, Rung, free_bytes
 from vedette import __version__, daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
 from vedette.config import DeviceConfig
@@ -53,7 +55,21 @@ class KeeperService:
 
     name = "keeper"
 
-    def __init__(self, config: DeviceConfig, clock: Clock, *, trust: Trust, key: SigningKey) -> None:
+    def __init__(
+        self,
+        config: DeviceConfig,
+        clock: Clock,
+        *,
+        trust: Trust,
+        key: SigningKey,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self._free, self._rung = free, Rung.PLENTY
+        self._ladder = Ladder(
+            low_bytes=config.keeper.low_free_mib << 20,
+            unmarked_bytes=config.recorder.min_free_mib << 20,
+            marked_bytes=config.recorder.marked_min_free_mib << 20,
+        )
         self._config, self._clock, self._trust, self._key = config, clock, trust, key
         self._keep_us = config.keeper.keep_receipted_s * 1_000_000
         self._reported: dict[str, str] = {}
@@ -68,6 +84,7 @@ class KeeperService:
 
     def step(self, now_us: int) -> float:
         """Look at the receipts, at most `MAX_PER_STEP` of them, and delete what they allow."""
+        self._look_at_room()
         due = self._due()
         for path in due[:MAX_PER_STEP]:
             try:
@@ -90,6 +107,18 @@ class KeeperService:
         if self._journal is not None:
             self._journal.close()
 
+    def _look_at_room(self) -> None:
+        """Say in custody when another rung of the ladder is entered."""
+        try:
+            free = self._free(self._config.spool)
+        except OSError:
+            return
+        rung = self._ladder.rung(free, self._rung)
+        if rung is not self._rung:
+            self._rung = rung
+            with suppress(Refused, OSError):
+                self._say("room.changed", None, {"rung": rung.name.lower(), "free_mib": free >> 20})
+
     def _receipts(self) -> Iterator[Path]:
         return (path for path in self._config.receipts.iterdir() if path.suffix == _ENDING)
 
@@ -97,7 +126,11 @@ class KeeperService:
         """The receipts to look at now: old enough, and not one that was found wrong and is unchanged since."""
         before = (self._clock.utc_us() - self._keep_us) / 1e6
         due = [path for path in sorted(self._receipts()) if self._reported.get(path.name) != _stamp(path)]
-        return due if not self._keep_us else [path for path in due if path.stat().st_mtime <= before]
+        return (
+            due
+            if not self._keep_us or self._rung > Rung.PLENTY
+            else [path for path in due if path.stat().st_mtime <= before]
+        )
 
     def _settle(self, path: Path) -> None:
         """Delete what the receipt at `path` allows; raises VedetteError when it allows nothing."""
@@ -185,6 +218,7 @@ class KeeperService:
                 "freed_bytes": counts.freed_bytes,
                 "refused": counts.refused,
                 "waiting": counts.waiting,
+                "room": self._rung.name.lower(),
             },
         )
 

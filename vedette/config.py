@@ -61,6 +61,18 @@ class CameraSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SoundSection:
+    """Which sound is recorded beside the pictures, how it is encoded, and whether it is kept before an activation."""
+
+    adapter: str = _choice("camera", "none", "camera", "alsa", "pipewire", "test")
+    source: str = ""
+    codec: str = _choice("aac", "aac", "opus")
+    channels: int = _number(1, 1, 2)
+    bitrate_kbps: int = _number(64, 16, 320)
+    pre_event: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecorderSection:
     """When video is kept and in what pieces."""
 
@@ -68,7 +80,17 @@ class RecorderSection:
     segment_s: int = _number(60, 2, 3600)
     pre_event_s: int = _number(60, 0, 300)
     post_event_s: int = _number(30, 0, 600)
+    hit_before_s: int = _number(30, 0, 300)
+    hit_after_s: int = _number(60, 0, 600)
+    stop_tail_s: int = _number(0, 0, 600)
+    schedule: str = ""
+    schedule_zone: str = "UTC"
+    may_mute: bool = True
+    may_stealth: bool = True
+    may_sleep: bool = True
+    retroactive_h: int = _number(0, 0, 72)
     min_free_mib: int = _number(512, 0, 1 << 20)
+    marked_min_free_mib: int = _number(64, 0, 1 << 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +114,30 @@ class BoardSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PanelSection:
+    """What the officer's buttons and the vehicle's motion mean; 0 switches a rule off."""
+
+    stop_hold_ms: int = _number(3000, 1000, 10_000)
+    reminder_s: int = _number(120, 0, 3600)
+    crash_mg: int = _number(2500, 0, 16_000)
+    crash_drop_kmh: int = _number(40, 0, 200)
+    speed_kmh: int = _number(0, 0, 300)
+    speed_s: int = _number(3, 1, 60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeersSection:
+    """Whether cameras nearby are told of an activation and listened to, and where on the local network."""
+
+    listen: bool = False
+    tell: bool = False
+    group: str = "239.255.86.68"
+    port: int = _number(47_868, 1024, 65_535)
+    interface: str = ""
+    window_s: int = _number(10, 2, 60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UplinkSection:
     """Where the broker is and how evidence goes there; empty paths mean the files in the device's `keys` folder."""
 
@@ -110,6 +156,7 @@ class KeeperSection:
     """How long a file that has its receipt stays on the device."""
 
     keep_receipted_s: int = _number(0, 0, 365 * 86_400)
+    low_free_mib: int = _number(2048, 0, 1 << 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +165,12 @@ class DeviceConfig:
 
     device: DeviceSection
     camera: CameraSection = field(default_factory=CameraSection)
+    sound: SoundSection = field(default_factory=SoundSection)
     recorder: RecorderSection = field(default_factory=RecorderSection)
     reader: ReaderSection = field(default_factory=ReaderSection)
     board: BoardSection = field(default_factory=BoardSection)
+    panel: PanelSection = field(default_factory=PanelSection)
+    peers: PeersSection = field(default_factory=PeersSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)
     keeper: KeeperSection = field(default_factory=KeeperSection)
 

@@ -256,7 +256,7 @@ class PowerCut(BaseException):
 @pytest.mark.parametrize(("waited_s", "gone"), [(0, False), (59, False), (60, True), (61, True)])
 def test_item_stays_as_long_as_configured_when_it_has_its_receipt(bench: Bench, waited_s: int, gone: bool):
     path = bench.folder / "device.toml"
-    path.write_text(path.read_text() + "[keeper]\nkeep_receipted_s = 60\n")
+    path.write_text(path.read_text() + "[keeper]\nkeep_receipted_s = 60\nlow_free_mib = 0\n")
     bench.keeper.close()
     bench.keeper = open_keeper(config.load_device(path), bench.clock)
     item = bench.item()
@@ -264,6 +264,27 @@ def test_item_stays_as_long_as_configured_when_it_has_its_receipt(bench: Bench, 
     bench.clock.advance(waited_s * 1_000_000)
     bench.step()
     assert (bench.left(item) == []) is gone
+
+
+def test_item_that_has_its_receipt_goes_at_once_when_room_is_low_and_one_without_never(bench: Bench):
+    path = bench.folder / "device.toml"
+    path.write_text(path.read_text() + "[keeper]\nkeep_receipted_s = 3600\nlow_free_mib = 1000\n")
+    bench.keeper.close()
+    device, free = config.load_device(path), [2000 << 20]
+    trust = load_trust(device.trust)
+    bench.keeper = KeeperService(device, bench.clock, trust=trust, key=bench.key, free=lambda _: free[0])
+    item, other = bench.item(), bench.item()
+    bench.receipt(item)
+    bench.step()
+    assert bench.left(item) != []
+    free[0] = 10 << 20
+    bench.step()
+    assert (bench.left(item), bench.left(other) != []) == ([], True)
+    free[0] = 2000 << 20
+    bench.step()
+    said = [entry.detail for entry in bench.entries("room.changed")]
+    assert said == [{"rung": "marked_stops", "free_mib": 10}, {"rung": "plenty", "free_mib": 2000}]
+    assert read_status(device.run, "keeper")["room"] == "plenty"
 
 
 def test_plain_journal_is_deleted_when_its_sealed_copy_has_its_receipt(bench: Bench):
