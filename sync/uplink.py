@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from sync.holdings import Holdings
 from sync.link import Connected, Disconnected, Event, Link, Message, Undelivered
 from sync.outbox import Network, Outbox, next_work
+from sync.peers import PeerPost
+from sync.remote import RemoteDesk
 from sync.sender import Action, BadReceipt, Done, Outcome, Sender, SendFin, SendPart, Stopped
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
@@ -43,6 +45,8 @@ class UplinkParts:
     journal: WaitingJournal
     report: UplinkReport
     network: Network
+    peers: PeerPost | None = None
+    remote: RemoteDesk | None = None
 
 
 class Uplink:
@@ -62,6 +66,8 @@ class Uplink:
         now_us = self._parts.clock.mono_us()
         for event in events:
             self._hear(event, now_us)
+        if self._parts.peers is not None:
+            self._parts.peers.step(now_us)
         self._note(self._parts.sender.tick(now_us), now_us)
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_EVERY_US
@@ -76,6 +82,8 @@ class Uplink:
         parts = self._parts
         self._birth(online=False)
         parts.link.close()
+        if parts.peers is not None:
+            parts.peers.close()
         parts.holdings.release_all()
         parts.report.write_file(connected=False, outbox=parts.outbox, list_version=parts.intake.version)
         parts.outbox.close()
@@ -111,7 +119,8 @@ class Uplink:
         try:
             address = parse_topic(event.topic)
             if address.name == COMMAND:
-                parts.report.commands_ignored += 1
+                if parts.remote is None or not parts.remote.take(event.payload):
+                    parts.report.commands_ignored += 1
                 return
             message = decode(address.name, event.payload)
         except Integrity as error:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 from pathlib import Path
 
 from sync.holdings import Holdings
 from sync.link import Will
+from sync.multicast import MulticastAir
 from sync.outbox import Network, Outbox, refused_items
 from sync.paho_link import LinkConfig, PahoLink
+from sync.peers import Note, PeerParts, PeerPost, load_peers
+from sync.remote import RemoteDesk, RemoteParts
 from sync.sender import Sender
 from sync.uplink import Uplink, UplinkParts
 from sync.uplink_report import UplinkReport
@@ -17,6 +21,7 @@ from sync.watchlist_intake import WatchlistIntake
 from vedette import cli, daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig, load_device
+from vedette.errors import Refused, VedetteError
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.sealed import load_identities
@@ -71,6 +76,8 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
     intake = _intake(config, trust, clock)
     link = PahoLink(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
     device, uplink = config.device.id, config.uplink
+    journal = _journal(config, clock)
+    note = _note(journal, report)
     return Uplink(
         UplinkParts(
             device=device,
@@ -80,9 +87,13 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
             holdings=holdings,
             sender=Sender(holdings.check_receipt, window=uplink.window, part_size=uplink.part_kib * 1024),
             intake=intake,
-            journal=_journal(config, clock),
+            journal=journal,
             report=report,
             network=Network(allow_bulk=uplink.allow_bulk),
+            peers=_peers(config, trust, clock, note),
+            remote=RemoteDesk(
+                RemoteParts(device=device, keys=keyring(trust.centre), run_dir=config.run, clock=clock, note=note)
+            ),
         )
     )
 
@@ -95,6 +106,39 @@ def _intake(config: DeviceConfig, trust: Trust, clock: Clock) -> WatchlistIntake
 def _journal(config: DeviceConfig, clock: Clock) -> WaitingJournal:
     key = SigningKey.load(config.keys / "sign.pem")
     return WaitingJournal(config.journals / "uplink", service="uplink", device=config.device.id, key=key, clock=clock)
+
+
+def _note(journal: WaitingJournal, report: UplinkReport) -> Note:
+    def note(event: str, detail: dict[str, int | str | bool | None]) -> None:
+        """Write custody; a disk that takes no line stops neither peers nor commands."""
+        with contextlib.suppress(VedetteError):
+            journal.append(event, None, detail)
+        report.journalled = True
+
+    return note
+
+
+def _peers(config: DeviceConfig, trust: Trust, clock: Clock, note: Note) -> PeerPost | None:
+    """Talk with cameras nearby where device.toml says so; a network that cannot be used is noted and done without."""
+    peers = config.peers
+    if not (peers.listen or peers.tell):
+        return None
+    try:
+        air = MulticastAir(peers.group, peers.port, interface=peers.interface, listen=peers.listen)
+    except Refused as error:
+        note("peer.refused", {"why": str(error)[:300]})
+        return None
+    parts = PeerParts(
+        device=config.device.id,
+        key=SigningKey.load(config.keys / "sign.pem"),
+        peers=load_peers(config.data / "peers", keyring(trust.centre), own=config.device.id),
+        air=air,
+        run_dir=config.run,
+        clock=clock,
+        window_us=peers.window_s * 1_000_000,
+        note=note,
+    )
+    return PeerPost(parts)
 
 
 def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:

@@ -1,6 +1,7 @@
 """Messages between the device's services: one small JSON file each, in the run folder (memory, never the disk).
 
-A file appears whole by rename and is taken by its one consumer. Who may command what is the consumer's rule.
+A file appears whole by rename and is taken by its one consumer. Who may command what is the consumer's rule. An inbox
+holds `MAX_INBOX` messages: where nobody takes them, the oldest goes for the newest, so that memory cannot fill up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from vedette.errors import Integrity
 
 MAX_COMMAND_BYTES = 16 * 1024
 MAX_WAITING = 256
+MAX_INBOX = 1024
 _SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
 
 
@@ -30,6 +32,8 @@ def post(run_dir: Path, service: str, body: dict[str, Any], *, clock: Clock) -> 
     """Leave a command for `service`; it is seen whole or not at all."""
     inbox = folder(run_dir, service)
     inbox.mkdir(parents=True, exist_ok=True)
+    for name in _waiting(inbox)[: 1 - MAX_INBOX]:
+        (inbox / name).unlink(missing_ok=True)
     name = uuid7(clock)
     beside = inbox / f".{name}.tmp"
     beside.write_bytes(canonical.dumps(body))
@@ -41,17 +45,21 @@ def post(run_dir: Path, service: str, body: dict[str, Any], *, clock: Clock) -> 
 def take(run_dir: Path, service: str) -> list[dict[str, Any]]:
     """Take the waiting commands, oldest first, `MAX_WAITING` at most; what is not one is removed and left out."""
     inbox = folder(run_dir, service)
-    try:
-        names = sorted(entry.name for entry in os.scandir(inbox) if entry.name.endswith(".json"))
-    except FileNotFoundError:
-        return []
     found = []
-    for name in names[:MAX_WAITING]:
+    for name in _waiting(inbox)[:MAX_WAITING]:
         body = _read(inbox / name)
         (inbox / name).unlink(missing_ok=True)
         if body is not None:
             found.append(body)
     return found
+
+
+def _waiting(inbox: Path) -> list[str]:
+    """The names of the messages that wait, oldest first."""
+    try:
+        return sorted(entry.name for entry in os.scandir(inbox) if entry.name.endswith(".json"))
+    except FileNotFoundError:
+        return []
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -2,12 +2,15 @@
 
 Decided here:
 
-* continuous mode records always. A `start` marks what is recorded from then on until `stop`; nothing stops it.
-* standby mode records from `start` to `stop`; the officer's `stop` ends it at once, whatever else wanted it.
-* a `mark` (a hit) marks from the pre-event time before it to the post-event time after it. In standby it also starts
-  a recording, or keeps one going, until the end of that time.
+* continuous mode records always, and the hours of the schedule are like it. A `start` marks what is recorded from then
+  on until `stop`; nothing stops it.
+* standby mode records from `start` to `stop`; the officer's `stop` ends it, whatever else wanted it, once the
+  configured tail has passed, and a second `stop` ends that too.
+* a `mark` marks a time before it and after it: a hit's own where it is a hit, else pre-event and post-event time. In
+  standby it also starts a recording, or keeps one going, until the end of that time.
 
 Marked video goes up before the rest. Times here are UTC in microseconds, from the clock that stamps the pictures.
+Implements docs/spec/activation.md, AC-1 to AC-5.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from typing import Any
 MAX_MARKS = 64
 MAX_NAME = 64
 CONTINUOUS = "continuous"
+SCHEDULE = "schedule"
+HIT = "hit"
 
 
 class Verb(Enum):
@@ -42,11 +47,26 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """The configured mode and how far a mark reaches back and ahead."""
+    """The configured mode, whether the schedule records now, how far marks reach back and ahead, and a stop's tail."""
 
     continuous: bool
     pre_event_us: int
     post_event_us: int
+    hit_before_us: int = 30_000_000
+    hit_after_us: int = 60_000_000
+    stop_tail_us: int = 0
+    scheduled: bool = False
+
+    @property
+    def always(self) -> str | None:
+        """The activation for which video is kept without anybody asking, or None."""
+        if self.continuous:
+            return CONTINUOUS
+        return SCHEDULE if self.scheduled else None
+
+    def reach_us(self, activation: str) -> tuple[int, int]:
+        """How far a mark for `activation` reaches back and ahead."""
+        return (self.hit_before_us, self.hit_after_us) if activation == HIT else (self.pre_event_us, self.post_event_us)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +111,9 @@ def after_command(state: State, command: Command, policy: Policy, *, now_us: int
     if command.verb is Verb.START:
         if state.held_by is not None:
             return state
-        opened = (Window(from_us=command.at_us - policy.pre_event_us, to_us=None),) if policy.continuous else ()
+        opened = (Window(from_us=command.at_us - policy.pre_event_us, to_us=None),) if policy.always else ()
         return replace(state, held_by=command.activation, marks=_bounded((*state.marks, *opened)))
-    closed = tuple(replace(mark, to_us=now_us) if mark.to_us is None else mark for mark in state.marks)
-    return State(marks=closed)
+    return _after_stop(state, policy, now_us=now_us)
 
 
 def after_time(state: State, *, now_us: int, oldest_us: int) -> State:
@@ -107,7 +126,7 @@ def after_time(state: State, *, now_us: int, oldest_us: int) -> State:
 
 def wanted(state: State, policy: Policy) -> str | None:
     """The activation for which video is to be kept now, or None."""
-    return CONTINUOUS if policy.continuous else state.held_by or state.kept_by
+    return policy.always or state.held_by or state.kept_by
 
 
 def is_marked(state: State, *, from_us: int, to_us: int) -> bool:
@@ -115,9 +134,19 @@ def is_marked(state: State, *, from_us: int, to_us: int) -> bool:
     return any(mark.meets(from_us, to_us) for mark in state.marks)
 
 
+def _after_stop(state: State, policy: Policy, *, now_us: int) -> State:
+    tail_us = policy.stop_tail_us if state.held_by is not None else 0
+    until_us = now_us + tail_us
+    closed = tuple(replace(mark, to_us=until_us) if mark.to_us is None else mark for mark in state.marks)
+    if tail_us == 0:
+        return State(marks=closed)
+    return State(kept_by=state.held_by, kept_until_us=until_us, marks=closed)
+
+
 def _after_mark(state: State, command: Command, policy: Policy) -> State:
-    until_us = command.at_us + policy.post_event_us
-    mark = Window(from_us=command.at_us - policy.pre_event_us, to_us=until_us)
+    before_us, after_us = policy.reach_us(command.activation)
+    until_us = command.at_us + after_us
+    mark = Window(from_us=command.at_us - before_us, to_us=until_us)
     return replace(
         state,
         kept_by=state.kept_by or command.activation,

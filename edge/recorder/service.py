@@ -1,7 +1,8 @@
 """The recorder: camera in, sealed segments and small frames out, whatever else on the device fails.
 
-Decided here: what happens in one step, in which order, and what the status says. When video is kept is decided in
-`activation`, how in `keeping`. It talks to camera, disk and shared memory only, and waits for nobody (law 1).
+Decided here: what happens in one step, in which order, what sleep is for the camera, and what the status says. What was
+asked for is decided in `duty`, how video is kept in `keeping`. It talks to camera, disk and shared memory only, and
+waits for nobody (law 1).
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from dataclasses import replace
 from edge.camera import open_camera
 from edge.camera.port import Camera, EncodedUnit, SmallFrame
 from edge.recorder import activation
-from edge.recorder.activation import Policy, State, Window
+from edge.recorder.activation import State, Window
+from edge.recorder.duty import Duty, Voices
+from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.framebus import FrameBusWriter, require_memory
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.source import Source
-from vedette import commands, daemon, spool
+from vedette import daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig
 from vedette.custody import Journal
@@ -36,6 +39,7 @@ IDLE_S = 0.2
 COMMANDS_US = 200_000
 SECOND_US = 1_000_000
 MARKS_KEPT_US = 3_600_000_000
+ASLEEP = "asleep"
 
 
 def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderService:
@@ -74,32 +78,34 @@ class RecorderService:
         """Open camera and journal, and repair what an earlier run left."""
         self._run, self._clock = config.run, clock
         self._read_timeout_s, self._on_end = read_timeout_s, on_end
-        self._policy = Policy(
-            continuous=config.recorder.mode == activation.CONTINUOUS,
-            pre_event_us=config.recorder.pre_event_s * SECOND_US,
-            post_event_us=config.recorder.post_event_s * SECOND_US,
-        )
-        self._state = State()
+        self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute))
         self._picture_us = clock.utc_us()
         self._commands_us = self._second_us = 0
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
-        self._published = self._bad_commands = 0
-        self._ended = False
+        self._published = 0
+        self._ended = self._resting = False
         require_memory(config.run)
         self._source = Source(camera)
         self._keeping = self._open_keeping(config, terms)
-        self._go_on(self._keeping.repair())
+        history = self._keeping.repair()
+        self._duty.resume()
+        self._go_on(history)
 
     def step(self, now_us: int) -> float:
         """Take commands, then pictures, then look after the disk; at once again while a camera gives pictures."""
         if now_us - self._commands_us >= COMMANDS_US:
             self._commands_us = now_us
-            self._obey()
-        self._film(now_us)
+            if self._duty.take(self._picture_us):
+                self._mark_open_segment()
+        if self._duty.modes.sleep:
+            self._rest()
+        else:
+            self._wake()
+            self._film(now_us)
         self._decide()
         self._keeping.tend(now_us)
-        if self._source.ended and not self._ended:
+        if self._source.ended and not self._ended and not self._resting:
             self._ended = True
             self._keeping.end(ENDED)
             self._on_end()
@@ -111,6 +117,7 @@ class RecorderService:
     def close(self) -> None:
         """End the recording and the journal's file; both are complete items afterwards."""
         self._source.close()
+        self._duty.sign_off()
         self._keeping.end(SERVICE_STOPPED)
         self._keeping.close()
         if self._bus is not None:
@@ -132,42 +139,61 @@ class RecorderService:
             )
             return Filing(config.spool, journal, custody_recipients=custody_recipients)
 
-        buffer = PreEventBuffer(length_us=self._policy.pre_event_us)
+        buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us)
         return Keeping(open_filing, config.spool, self._clock, buffer, terms)
 
     def _go_on(self, history: History) -> None:
-        """Take up what a run before this one was doing, with the gap since it stopped."""
-        if self._policy.continuous or history.was_recording:
-            self._keeping.broke_off(history.broke_off_us, history.last_stop or "killed")
-        until_us = self._picture_us + self._policy.post_event_us
-        is_recent = self._picture_us - (history.broke_off_us or 0) <= self._policy.post_event_us
-        if history.marked and is_recent:
-            self._state = State(marks=(Window(from_us=self._picture_us, to_us=until_us),))
-        if self._policy.continuous or not history.was_recording:
+        """Take up what a run before this one was doing, with the gap since it stopped; asleep there is nothing."""
+        duty = self._duty
+        if duty.modes.sleep:
             return
-        if history.held:
-            self._state = replace(self._state, held_by=history.activation)
+        if duty.policy.always or history.was_recording:
+            self._keeping.broke_off(history.broke_off_us, history.last_stop or "killed")
+        until_us = self._picture_us + duty.policy.post_event_us
+        is_recent = self._picture_us - (history.broke_off_us or 0) <= duty.policy.post_event_us
+        if history.marked and is_recent:
+            duty.state = State(marks=(Window(from_us=self._picture_us, to_us=until_us),))
+        if duty.policy.always or not history.was_recording:
+            return
+        if history.activation == activation.SCHEDULE:
+            # Its hours ended meanwhile, and nothing else asked for this recording.
+            self._keeping.end(STOPPED)
+        elif history.held:
+            duty.state = replace(duty.state, held_by=history.activation)
         else:
-            self._state = replace(self._state, kept_by=history.activation, kept_until_us=until_us)
+            duty.state = replace(duty.state, kept_by=history.activation, kept_until_us=until_us)
 
-    def _obey(self) -> None:
-        with suppress(OSError):
-            for body in commands.take(self._run, self.name):
-                command = activation.parse_command(body, now_us=self._picture_us)
-                if command is None:
-                    self._bad_commands += 1
-                    continue
-                self._keeping.note(
-                    "activation.received",
-                    {"command": command.verb.value, "activation": command.activation, "id": command.reference},
-                )
-                self._state = activation.after_command(self._state, command, self._policy, now_us=self._picture_us)
-                self._mark_open_segment()
+    def _note(self, event: str, detail: Detail) -> None:
+        self._keeping.note(event, detail)
+
+    def _mute(self, on: bool, by: str) -> None:
+        mute = getattr(self._keeping, "mute", None)
+        if mute is None:
+            self._note(f"mute.{'began' if on else 'ended'}", {"by": by})
+        else:
+            mute(on, by)
+
+    def _rest(self) -> None:
+        """Asleep: end what is recorded, forget what is buffered, let go of the camera; once."""
+        if not self._resting:
+            self._resting = True
+            self._keeping.end(ASLEEP)
+            self._keeping.forget()
+            self._source.rest()
+
+    def _wake(self) -> None:
+        """Awake again: time goes on, and what is wanted from now on and not there yet is a gap."""
+        if self._resting:
+            self._resting = False
+            now_us = self._clock.utc_us()
+            self._picture_us = max(self._picture_us, now_us)
+            if self._duty.wanted is not None:
+                self._keeping.broke_off(now_us, "waking")
 
     def _mark_open_segment(self) -> None:
         recording = self._keeping.recording
         span = recording.open_span if recording else None
-        if recording and span and activation.is_marked(self._state, from_us=span[0], to_us=span[1]):
+        if recording and span and activation.is_marked(self._duty.state, from_us=span[0], to_us=span[1]):
             recording.mark()
 
     def _film(self, now_us: int) -> None:
@@ -191,19 +217,19 @@ class RecorderService:
         self._keeping.take(unit, marked=self._is_marked(unit.utc_us))
 
     def _is_marked(self, at_us: int) -> bool:
-        return activation.is_marked(self._state, from_us=at_us, to_us=at_us)
+        return activation.is_marked(self._duty.state, from_us=at_us, to_us=at_us)
 
     def _decide(self) -> None:
         """Begin or end the recording as the rules want it now."""
         oldest_us = self._picture_us - MARKS_KEPT_US
-        self._state = activation.after_time(self._state, now_us=self._picture_us, oldest_us=oldest_us)
-        why = activation.wanted(self._state, self._policy)
+        self._duty.tick(self._picture_us, oldest_us=oldest_us, mono_us=self._clock.mono_us())
+        why = self._duty.wanted
         if self._ended or self._source.info is None:
             return
         if why is None:
             self._keeping.end(STOPPED)
         elif self._keeping.recording is None:
-            held = self._policy.continuous or self._state.held_by is not None
+            held = self._duty.policy.always is not None or self._duty.state.held_by is not None
             self._keeping.begin(why, self._source.info, held=held, is_marked=self._is_marked)
 
     def _publish(self, frame: SmallFrame) -> None:
@@ -216,7 +242,7 @@ class RecorderService:
             self._published += 1
 
     def _report(self) -> None:
-        recording, counts = self._keeping.recording, self._keeping.counts
+        recording, counts, duty = self._keeping.recording, self._keeping.counts, self._duty
         open_us = recording.open_media_us if recording else 0
         with suppress(OSError):
             daemon.write_status(
@@ -239,7 +265,12 @@ class RecorderService:
                     "recovered_whole": counts.completed,
                     "recovered_cut": counts.cut,
                     "quarantined": counts.quarantined,
-                    "bad_commands": self._bad_commands,
+                    "bad_commands": duty.bad_commands,
+                    "held": duty.state.held_by is not None,
+                    "active": duty.is_held,
+                    "stealth": duty.modes.stealth,
+                    "muted": duty.modes.mute,
+                    "asleep": duty.modes.sleep,
                 },
             )
 
@@ -248,6 +279,8 @@ class RecorderService:
             return self._keeping.trouble
         if self._ended:
             return "ended"
+        if self._resting:
+            return ASLEEP
         if self._source.info is None:
             return "camera_fault"
         return "recording" if self._keeping.recording else "standby"

@@ -56,6 +56,11 @@ class Source:
             return False
         return True
 
+    def rest(self) -> None:
+        """Let go of the camera for a while; `mend` opens it again at once when it is next asked to."""
+        self._camera.close()
+        self.info, self._again_us, self._wait_us = None, 0, FIRST_WAIT_US
+
     def close(self) -> None:
         """Let go of the camera."""
         self._camera.close()

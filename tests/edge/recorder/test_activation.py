@@ -16,8 +16,11 @@ from edge.recorder.activation import (
 )
 
 S = 1_000_000
-CONTINUOUS = Policy(continuous=True, pre_event_us=60 * S, post_event_us=30 * S)
-STANDBY = Policy(continuous=False, pre_event_us=60 * S, post_event_us=30 * S)
+REACH = {"pre_event_us": 20 * S, "post_event_us": 10 * S, "hit_before_us": 60 * S, "hit_after_us": 30 * S}
+CONTINUOUS = Policy(continuous=True, **REACH)
+STANDBY = Policy(continuous=False, **REACH)
+SCHEDULED = Policy(continuous=False, scheduled=True, **REACH)
+TAIL = Policy(continuous=False, stop_tail_us=5 * S, **REACH)
 
 
 def command(verb: Verb, at_s: int = 1000, activation: str = "button") -> Command:
@@ -32,11 +35,13 @@ def after(policy: Policy, *commands: Command) -> State:
 
 
 def test_recording_is_wanted_always_when_mode_is_continuous():
+    """AC-1, AC-2."""
     assert wanted(State(), CONTINUOUS) == "continuous"
     assert wanted(after(CONTINUOUS, command(Verb.START), command(Verb.STOP)), CONTINUOUS) == "continuous"
 
 
 def test_recording_is_wanted_from_start_to_stop_when_mode_is_standby():
+    """AC-1."""
     assert wanted(State(), STANDBY) is None
     assert wanted(after(STANDBY, command(Verb.START)), STANDBY) == "button"
     assert wanted(after(STANDBY, command(Verb.START), command(Verb.STOP)), STANDBY) is None
@@ -51,6 +56,39 @@ def test_hit_keeps_recording_until_post_event_when_mode_is_standby():
     state = after(STANDBY, command(Verb.MARK, 1000, "hit"))
     assert wanted(after_time(state, now_us=1030 * S, oldest_us=0), STANDBY) == "hit"
     assert wanted(after_time(state, now_us=1030 * S + 1, oldest_us=0), STANDBY) is None
+
+
+@pytest.mark.parametrize(("activation", "from_s", "to_s"), [("hit", 940, 1030), ("crash", 980, 1010)])
+def test_mark_reaches_as_far_as_its_activation_says(activation: str, from_s: int, to_s: int):
+    """AC-4."""
+    state = after(STANDBY, command(Verb.MARK, 1000, activation))
+    edges = (from_s * S - 1, from_s * S, to_s * S, to_s * S + 1)
+    assert [is_marked(state, from_us=at, to_us=at) for at in edges] == [False, True, True, False]
+    assert wanted(after_time(state, now_us=to_s * S, oldest_us=0), STANDBY) == activation
+    assert wanted(after_time(state, now_us=to_s * S + 1, oldest_us=0), STANDBY) is None
+
+
+def test_schedule_records_like_continuous_mode_while_it_is_on():
+    """AC-2, AC-6."""
+    assert wanted(State(), SCHEDULED) == "schedule"
+    stopped = after(SCHEDULED, command(Verb.START, 1000), command(Verb.STOP, 1100))
+    assert wanted(stopped, SCHEDULED) == "schedule"
+    assert is_marked(stopped, from_us=1050 * S, to_us=1050 * S)
+    assert wanted(stopped, STANDBY) is None
+
+
+def test_stop_has_a_tail_where_one_is_configured_and_a_second_stop_ends_it():
+    """AC-3."""
+    stopped = after(TAIL, command(Verb.START, 1000), command(Verb.STOP, 1100))
+    assert wanted(after_time(stopped, now_us=1105 * S, oldest_us=0), TAIL) == "button"
+    assert wanted(after_time(stopped, now_us=1105 * S + 1, oldest_us=0), TAIL) is None
+    assert wanted(after_command(stopped, command(Verb.STOP, 1101), TAIL, now_us=1101 * S), TAIL) is None
+
+
+def test_start_in_the_tail_of_a_stop_holds_the_recording_again():
+    """AC-3."""
+    state = after(TAIL, command(Verb.START, 1000), command(Verb.STOP, 1100), command(Verb.START, 1102))
+    assert wanted(after_time(state, now_us=9999 * S, oldest_us=0), TAIL) == "button"
 
 
 def test_second_hit_prolongs_recording_when_the_first_is_not_over():
@@ -77,7 +115,7 @@ def test_segment_is_marked_when_it_meets_a_hits_time(from_s: int, to_s: int, mar
     assert is_marked(state, from_us=from_s * S, to_us=to_s * S) is marked
 
 
-@pytest.mark.parametrize(("at_s", "marked"), [(939, False), (940, True), (1100, True), (1101, False)])
+@pytest.mark.parametrize(("at_s", "marked"), [(979, False), (980, True), (1100, True), (1101, False)])
 def test_button_marks_from_pre_event_to_stop_when_mode_is_continuous(at_s: int, marked: bool):
     state = after(CONTINUOUS, command(Verb.START, 1000), command(Verb.STOP, 1100))
     assert is_marked(state, from_us=at_s * S, to_us=at_s * S) is marked
@@ -88,7 +126,7 @@ def test_mark_is_open_when_the_button_is_still_down():
 
 
 def test_marks_are_forgotten_when_they_are_old():
-    state = after(CONTINUOUS, command(Verb.MARK, 1000))
+    state = after(CONTINUOUS, command(Verb.MARK, 1000, "hit"))
     assert len(after_time(state, now_us=0, oldest_us=1030 * S).marks) == 1
     assert after_time(state, now_us=0, oldest_us=1031 * S).marks == ()
 
@@ -127,4 +165,5 @@ def test_commands_time_becomes_now_when_it_is_missing_or_in_the_future():
     ],
 )
 def test_command_is_none_when_a_field_is_wrong(body: dict[str, object]):
+    """AC-5."""
     assert parse_command(body, now_us=9) is None

@@ -71,7 +71,7 @@ def test_standby_records_from_before_the_start_until_the_stop(device, bench, pos
 
 
 def test_hit_starts_and_ends_a_marked_recording_when_in_standby(device, bench, post):
-    one = bench(mode="standby", pre_event_s=2, post_event_s=3, segment_s=60)
+    one = bench(mode="standby", pre_event_s=2, hit_before_s=2, hit_after_s=3, segment_s=60)
     one.steps(60)
     post(one, "mark", "hit", id="01a2076b-4464-7fc4-bd32-a7de5a2452ea")
     one.steps(60)
@@ -82,7 +82,7 @@ def test_hit_starts_and_ends_a_marked_recording_when_in_standby(device, bench, p
 
 def test_hit_marks_only_the_segments_in_its_time_when_continuous(device, bench, post):
     """RE-13."""
-    one = bench(segment_s=4, pre_event_s=1, post_event_s=1)
+    one = bench(segment_s=4, hit_before_s=1, hit_after_s=1)
     one.steps(60)
     post(one, "mark", "hit")
     one.steps(100)
@@ -92,7 +92,7 @@ def test_hit_marks_only_the_segments_in_its_time_when_continuous(device, bench, 
 
 
 def test_mark_of_a_past_moment_marks_the_open_segment_when_it_lies_there(device, bench, post):
-    one = bench(segment_s=60, pre_event_s=0, post_event_s=0)
+    one = bench(segment_s=60, hit_before_s=0, hit_after_s=0)
     one.steps(50)
     post(one, "mark", "hit", from_us=one.camera.start[0] + 2_000_000)
     one.steps(5)
