@@ -1,24 +1,24 @@
 """`vedette evidence verify|open`: check a bundle or an item, open a sealed file to an ordinary one.
 
 Decided here: what is asked of the caller and what is printed. The checks are `vedette.bundle_verify` and
-`vedette.evidence_item`.
+`vedette.evidence_item`, the opening is `vedette.evidence_open`.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-from collections.abc import Iterator
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
 
 from vedette import bundle_verify, cli
-from vedette.errors import Integrity, NotFound, NotTrusted, Refused
+from vedette.errors import Usage
 from vedette.evidence_item import Vouched, verify_item
+from vedette.evidence_open import Opened, Range, open_range, open_whole
 from vedette.findings import Report
 from vedette.key_cli import given_key
 from vedette.newfile import new_file
-from vedette.sealed import Identity, NoMatch, Recovery, load_identities, recover
+from vedette.sealed import load_identities
 from vedette.trust import load_trust
 
 
@@ -37,10 +37,15 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     cli.add_json(verify)
     verify.set_defaults(run=_verify)
-    opening = verbs.add_parser("open", help="open a sealed file")
-    opening.add_argument("path", type=Path, metavar="FILE.age")
+    opening = verbs.add_parser("open", help="open a sealed item, or a range of its bytes, with a key it is sealed to")
+    opening.add_argument("path", type=Path, metavar="FILE.age|BUNDLE")
     opening.add_argument("--identity", type=Path, required=True, help="the key file that opens it")
-    opening.add_argument("-o", "--output", type=Path, required=True, help="the file to write; it must not exist")
+    opening.add_argument("-o", "--output", "--out", type=Path, help="the file to write; it must not exist")
+    opening.add_argument(
+        "--range",
+        metavar="A-B",
+        help="only these bytes of the content, both included; without -o to the standard output",
+    )
     opening.add_argument("--recover", action="store_true", help="of a file that was cut, write what is whole")
     cli.add_json(opening)
     opening.set_defaults(run=_open)
@@ -65,58 +70,29 @@ def _show(args: argparse.Namespace, report: Report) -> int:
 
 
 def _open(args: argparse.Namespace) -> int:
-    path, output = args.path, args.output
     identities = load_identities(args.identity)
-    with _source(path) as source, new_file(output, mode=0o600) as file:
-        recovery = _start(path, source, identities)
-        digest = _copy(recovery, file)
-        _check_whole(path, recovery, may_be_cut=args.recover)
-    said = {
-        "output": str(output),
-        "size": recovery.plain_bytes,
-        "sha256": digest,
-        "complete": recovery.complete,
-        "fault": recovery.fault,
-    }
-    cli.show(args, said, _opened_text(output, recovery))
+    wanted = Range.parse(args.range) if args.range else None
+    if wanted is not None and args.recover:
+        raise Usage("--recover is for a whole file; a range of a cut one cannot be told from its end")
+    if args.output is None:
+        if wanted is None or args.json:
+            raise Usage("-o FILE is missing; only a --range may go to the standard output, and then without --json")
+        open_range(args.path, identities, sys.stdout.buffer, wanted)
+        return 0
+    with new_file(args.output, mode=0o600) as file:
+        opened = (
+            open_range(args.path, identities, file, wanted)
+            if wanted is not None
+            else open_whole(args.path, identities, file, may_be_cut=args.recover)
+        )
+    cli.show(args, {"output": str(args.output), **asdict(opened)}, _opened_text(args.output, opened, wanted))
     return 0
 
 
-def _source(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise NotFound(f"{path} is not there") from None
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _start(path: Path, source: BinaryIO, identities: list[Identity]) -> Recovery:
-    try:
-        return recover(source, identities)
-    except NoMatch:
-        raise NotTrusted(f"{path} is sealed to other keys: the identity given does not open it") from None
-    except Integrity as error:
-        raise Integrity(f"{path}: {error}") from None
-
-
-def _check_whole(path: Path, recovery: Recovery, *, may_be_cut: bool) -> None:
-    if recovery.complete or (may_be_cut and recovery.plain_bytes):
-        return
-    rest = "--recover writes what is whole" if recovery.plain_bytes else "nothing of it can be recovered"
-    size = path.stat().st_size
-    raise Integrity(f"{path}: {recovery.fault} (of a file of {size} bytes); nothing was written, {rest}")
-
-
-def _copy(pieces: Iterator[bytes], file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        file.write(piece)
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _opened_text(output: Path, recovery: Recovery) -> str:
-    if recovery.complete:
-        return f"{output}: {recovery.plain_bytes} bytes, whole"
-    return f"{output}: {recovery.plain_bytes} bytes recovered, NOT the whole file: {recovery.fault}"
+def _opened_text(output: Path, opened: Opened, wanted: Range | None) -> str:
+    if wanted is not None:
+        last = wanted.first + opened.size - 1
+        return f"{output}: bytes {wanted.first}-{last} of {opened.content_size}, as they were sealed"
+    if opened.complete:
+        return f"{output}: {opened.size} bytes, whole"
+    return f"{output}: {opened.size} bytes recovered, NOT the whole file: {opened.fault}"

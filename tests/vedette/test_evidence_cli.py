@@ -2,14 +2,18 @@
 
 import argparse
 import hashlib
+import importlib.util
+import io
 import json
 import stat
+import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vedette import evidence_cli, sealed
+from vedette import bundle, evidence_cli, evidence_open, sealed
 from vedette.errors import Integrity, NotFound, NotTrusted, Refused, Usage
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
@@ -17,6 +21,19 @@ WHOLE = VECTORS / "zip" / "whole.zip"
 ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
 CHUNK = sealed.CHUNK_BYTES
 PLAIN = bytes(range(256)) * (CHUNK // 256) * 3
+
+
+def load_maker() -> Any:
+    """The script that made the vectors, for bundles whose key is known."""
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make", VECTORS / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MAKER = load_maker()
 
 
 def run(*arguments: object) -> int:
@@ -197,3 +214,98 @@ def test_open_says_what_is_missing_when_a_path_is_wrong(tmp_path: Path, film: Pa
         run("open", film, "--identity", identity, "-o", tmp_path / "absent" / "out")
     with pytest.raises(Refused, match="cannot be read"):
         run("open", tmp_path, "--identity", identity, "-o", tmp_path / "out")
+
+
+class Counted(io.BytesIO):
+    """A sealed file that counts which of its bytes are read."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.reads: list[tuple[int, int]] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        start = self.tell()
+        piece = super().read(size)
+        self.reads.append((start, len(piece)))
+        return piece
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "touched"), [(0, 0, {0}), (CHUNK - 1, CHUNK, {0, 1}), (CHUNK, 2 * CHUNK - 1, {1})]
+)
+def test_range_reads_only_the_chunks_it_touches_and_the_last(
+    film: Path, identity: Path, first: int, last: int, touched: set[int]
+) -> None:
+    """SF-16."""
+    source = Counted(film.read_bytes())
+    start = len(film.read_bytes()) - 3 * (CHUNK + 16)
+
+    found = evidence_open.read_range(
+        source, sealed.load_identities(identity), evidence_open.Range(first=first, last=last)
+    )
+
+    assert b"".join(found.pieces) == PLAIN[first : last + 1]
+    read = [(place - start, size) for place, size in source.reads if place >= start]
+    assert {place // (CHUNK + 16) for place, _size in read} == touched | {2}
+    assert sum(size for _place, size in read) == (len(touched) + 1) * (CHUNK + 16)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("5-9", PLAIN[5:10]), (f"{3 * CHUNK - 1}-", PLAIN[-1:]), ("100-99999999", PLAIN[100:]), ("0-0", PLAIN[:1])],
+)
+def test_open_writes_a_range_when_asked(
+    tmp_path: Path, film: Path, identity: Path, asked: str, expected: bytes, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """SF-16."""
+    assert run("open", film, "--identity", identity, "--range", asked, "--out", tmp_path / "part") == 0
+    assert (tmp_path / "part").read_bytes() == expected
+    assert f"of {3 * CHUNK}, as they were sealed".encode() in capfdbinary.readouterr().out
+    assert run("open", film, "--identity", identity, "--range", asked) == 0
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == expected
+
+
+@pytest.mark.parametrize("asked", ["5", "9-5", "-5", "a-b", "0-1-2", "", "１-２"])
+def test_open_is_used_wrongly_when_the_range_is_none(tmp_path: Path, film: Path, identity: Path, asked: str) -> None:
+    with pytest.raises(Usage):
+        run("open", film, "--identity", identity, f"--range={asked}")
+
+
+def test_open_refuses_a_range_behind_the_end_and_leaves_nothing(tmp_path: Path, film: Path, identity: Path) -> None:
+    with pytest.raises(Refused, match=f"has {3 * CHUNK} bytes"):
+        run("open", film, "--identity", identity, "--range", f"{3 * CHUNK}-", "-o", tmp_path / "part")
+    assert not (tmp_path / "part").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "others"])
+def test_open_gives_out_no_range_when_the_file_is_damaged_or_of_others(
+    tmp_path: Path, film: Path, identity: Path, damage: str
+) -> None:
+    """SF-15, SF-16: exit codes 10 and 11, and nothing is written."""
+    content = bytearray(film.read_bytes())
+    content[-40_000 if damage == "cut" else 100_000] ^= damage == "changed"
+    film.write_bytes(content[:-40_000] if damage == "cut" else content)
+    if damage == "others":
+        identity.unlink()
+        sealed.save_identity(identity, sealed.HybridIdentity.generate())
+    with pytest.raises(NotTrusted if damage == "others" else Integrity) as caught:
+        run("open", film, "--identity", identity, "--range", f"{CHUNK}-{CHUNK + 5}", "-o", tmp_path / "part")
+    assert caught.value.exit_code == (11 if damage == "others" else 10)
+    assert not (tmp_path / "part").exists()
+
+
+@pytest.mark.parametrize("name", ["case", "case.zip"])
+def test_open_finds_the_sealed_file_when_it_gets_a_bundle(tmp_path: Path, name: str) -> None:
+    parts = MAKER.parts()
+    path = bundle.make(tmp_path / name, parts)
+    sealed.save_identity(tmp_path / "key", MAKER.keys()[2])
+    assert run("open", path, "--identity", tmp_path / "key", "-o", tmp_path / "film.mp4") == 0
+    assert (tmp_path / "film.mp4").read_bytes() == MAKER.PLAIN
+    assert run("open", path, "--identity", tmp_path / "key", "--range", "4-9", "-o", tmp_path / "part") == 0
+    assert (tmp_path / "part").read_bytes() == MAKER.PLAIN[4:10]
+
+
+def test_open_says_so_when_a_bundle_holds_no_sealed_file(tmp_path: Path, identity: Path) -> None:
+    with pytest.raises(NotFound, match="holds no sealed file"):
+        run("open", VECTORS / "zip" / "opened-only.zip", "--identity", identity, "-o", tmp_path / "film.mp4")
