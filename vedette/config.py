@@ -85,6 +85,7 @@ class RecorderSection:
     stop_tail_s: int = _number(0, 0, 600)
     schedule: str = ""
     schedule_zone: str = "UTC"
+    stamp_zone: str = "UTC"
     may_mute: bool = True
     may_stealth: bool = True
     may_sleep: bool = True

@@ -1,16 +1,17 @@
 """Cameras: one port, one adapter per file, chosen by name in ``device.toml``.
 
 Built in are ``clip`` (a video file), ``gst`` (GStreamer: Jetson, USB) and ``pi`` (picamera2). Any other name is
-looked up in the entry point group ``vedette.cameras``; what it names is called with the same two arguments.
+looked up in the entry point group ``vedette.cameras``; what it names is called with the same two arguments. A camera
+that can bring sound (`edge.camera.port.Hearing`) is told which.
 """
 
 import importlib
 import importlib.metadata
 from collections.abc import Callable
 
-from edge.camera.port import Camera
+from edge.camera.port import Camera, Hearing
 from vedette.clock import Clock, SystemClock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import Usage
 
 GROUP = "vedette.cameras"
@@ -19,9 +20,19 @@ BUILT_IN = {"clip": "edge.camera.clip:open_clip", "gst": "edge.camera.gst:open_g
 Factory = Callable[[CameraSection, Clock], Camera]
 
 
-def open_camera(config: CameraSection, clock: Clock | None = None) -> Camera:
-    """The camera that `config` names, not opened yet. Raises Usage for a name no adapter has."""
-    return _factory(config.adapter)(config, clock or SystemClock())
+def open_camera(config: CameraSection, clock: Clock | None = None, sound: SoundSection | None = None) -> Camera:
+    """The camera that `config` names, not opened yet, told to bring `sound` (none when it is left out).
+
+    Raises Usage for a name no adapter has, and for a microphone where the adapter takes none.
+    """
+    camera = _factory(config.adapter)(config, clock or SystemClock())
+    if sound is None:
+        return camera
+    if isinstance(camera, Hearing):
+        camera.hear(sound)
+    elif sound.adapter not in ("none", "camera"):
+        raise Usage(f'[sound] adapter: the camera {config.adapter!r} takes no microphone; set it to "camera" or "none"')
+    return camera
 
 
 def _factory(name: str) -> Factory:

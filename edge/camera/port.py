@@ -1,25 +1,41 @@
-"""The camera port: what a recorder asks of any camera, and the two things a camera gives.
+"""The camera port: what a recorder asks of any camera, and the three things a camera gives.
 
 A camera delivers one picture twice: as encoded H.264 (evidence, kept bit for bit) and as a decoded I420 frame (for
 the reader, never stored). Both carry the same media time and the time read from the device's clock when the picture
-was taken, so that a hit can point into the recording. A camera is driven by one thread; a device that needs threads
-or a child process hides them in its adapter.
+was taken, so that a hit can point into the recording. A camera that hears gives its sound encoded, on the same media
+time, in pieces that may come a little later than the pictures of their moment. A camera is driven by one thread; a
+device that needs threads or a child process hides them in its adapter.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.config import SoundSection
 from vedette.errors import Refused
 
+AAC, OPUS = "aac", "opus"
 MAX_FRAME_WIDTH, MAX_FRAME_HEIGHT = 1920, 1080
 
 
 class CameraFault(Refused):
     """A camera that was open broke: its process ended, its cable came out, its data make no sense."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundInfo:
+    """The sound an opened camera will deliver: `aac` or `opus`, samples per second, and the decoder's configuration.
+
+    ``config`` is AAC's AudioSpecificConfig or Opus's ``OpusHead``.
+    """
+
+    codec: str
+    rate: int
+    channels: int
+    config: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +47,7 @@ class StreamInfo:
     rate_num: int
     rate_den: int
     codec: str = "h264"
+    sound: SoundInfo | None = None
 
     @property
     def frame_us(self) -> int:
@@ -59,6 +76,23 @@ class EncodedUnit:
         return self.pts_us if self.dts_us is None else self.dts_us
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundUnit:
+    """One coded piece of sound, which a decoder needs whole; ``pts_us`` is the media time at which it begins."""
+
+    codec: str
+    data: bytes
+    pts_us: int
+    duration_us: int
+    utc_us: int
+    mono_us: int
+
+    @property
+    def end_us(self) -> int:
+        """The media time at which it ends."""
+        return self.pts_us + self.duration_us
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SmallFrame:
     """One decoded picture, I420: uint8 of shape (height * 3 // 2, width), even sizes, ``index`` rising from 0."""
@@ -85,6 +119,10 @@ class SmallFrame:
         return self.i420[: self.height]
 
 
+Recorded = EncodedUnit | SoundUnit
+Given = EncodedUnit | SoundUnit | SmallFrame
+
+
 class Camera(Protocol):
     """A source of pictures. ``read`` never blocks longer than its timeout; after ``ended`` it gives nothing more."""
 
@@ -95,8 +133,16 @@ class Camera(Protocol):
     def open(self) -> StreamInfo:
         """Start the camera. Raises NotFound when there is none, Refused when it cannot be used."""
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float) -> Sequence[Given]:
         """What has arrived, oldest first; empty when nothing did in time. Raises CameraFault when it broke."""
 
     def close(self) -> None:
         """Stop the camera and free its hardware; may be called twice, and before ``open``."""
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """A camera that can bring sound."""
+
+    def hear(self, sound: SoundSection) -> None:
+        """Told once before ``open``: which sound to bring. Raises Usage where it cannot be this one."""

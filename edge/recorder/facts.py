@@ -17,7 +17,10 @@ Detail = Mapping[str, int | str | bool | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentFacts:
-    """What is known of a segment when it is opened; `marked` may become true later. Times in microseconds UTC."""
+    """What is known of a segment when it is opened; `marked` may become true later. Times in microseconds UTC.
+
+    `sound` is the codec of its sound track, None where it has none.
+    """
 
     item: str
     recording: str
@@ -28,12 +31,15 @@ class SegmentFacts:
     width: int
     height: int
     marked: bool
+    sound: str | None = None
 
     @classmethod
     def from_detail(cls, item: str, detail: Detail) -> SegmentFacts:
         """The facts in the detail of a `segment.opened` entry; Integrity when one is missing."""
+        # Journals from before there was sound do not name it.
+        known = {"sound": None, **detail}
         try:
-            return cls(item=item, **{one.name: detail[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
+            return cls(item=item, **{one.name: known[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
         except KeyError as error:
             raise Integrity(f"the journal's segment.opened of {item} has no {error}") from None
 
@@ -82,4 +88,5 @@ def facts_of(
         width=info.width,
         height=info.height,
         marked=marked,
+        sound=info.sound.codec if info.sound else None,
     )

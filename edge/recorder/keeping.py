@@ -7,6 +7,7 @@ pre-event buffer goes on, so that the gap is as short as it can be. Custody gets
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.camera.port import EncodedUnit, StreamInfo
+from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
+from edge.recorder.account import Counts, Gap
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
+from edge.recorder.fragments import StreamFault
 from edge.recorder.history import SERVICE_STOPPED, STATE, History, read_history
+from edge.recorder.mute import Mute
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
-from edge.recorder.segments import OpenFile, PartFile, StreamFault
+from edge.recorder.segments import OpenFile, PartFile
+from edge.recorder.surroundings import FindPosition, Surroundings, nowhere
 from vedette.clock import Clock
 from vedette.errors import Refused
 from vedette.sealed import Recipient
@@ -42,35 +47,18 @@ def free_bytes(folder: Path) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free."""
+    """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free.
+
+    `position` and `zone` are for the stamp over the pictures.
+    """
 
     recipients: Sequence[Recipient]
     segment_us: int
     min_free_bytes: int
+    position: FindPosition = nowhere
+    zone: datetime.tzinfo = datetime.timezone.utc
     open_file: OpenFile = PartFile
     free_bytes: Callable[[Path], int] = free_bytes
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this run of the recorder has kept so far."""
-
-    segments: int = 0
-    media_us: int = 0
-    sealed_bytes: int = 0
-    pictures: int = 0
-    gaps: int = 0
-    completed: int = 0
-    cut: int = 0
-    quarantined: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Recording broke off at `from_us` (UTC) and has not begun again."""
-
-    from_us: int
-    why: str
 
 
 class Keeping:
@@ -89,6 +77,8 @@ class Keeping:
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
+        self._surroundings = Surroundings(clock, terms.position)
+        self._mute, self._mute_said = Mute(), True
         self.trouble: str | None = None
         self.counts = Counts()
 
@@ -143,21 +133,34 @@ class Keeping:
         if self.recording is not None or self.trouble is not None:
             self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
-        form = Form(recipients=self._terms.recipients, info=info, segment_us=self._terms.segment_us,
-                    open_file=self._terms.open_file)  # fmt: skip
+        terms = self._terms
+        form = Form(recipients=terms.recipients, info=info, segment_us=terms.segment_us, open_file=terms.open_file,
+                    surroundings=self._surroundings, zone=terms.zone)  # fmt: skip
         self._frame_us, self._last = info.frame_us, None
         with self._on_disk():
             self.recording = Recording(self._filing, form, activation=activation, held=held)
         for unit in self._buffer.take():
             self.take(unit, marked=is_marked(unit.utc_us))
 
-    def take(self, unit: EncodedUnit, *, marked: bool) -> None:
-        """Record `unit`, or keep it in the buffer while nothing is recorded."""
+    def mute(self, on: bool, by: str) -> None:
+        """Begin or end the muted time: pictures go on, sound is left out, custody has who began and who ended it."""
+        if self._mute.switch(on, by, now_us=self._clock.mono_us()):
+            self._mute_said = False
+            self._say_mute()
+
+    def take(self, unit: Recorded, *, marked: bool) -> None:
+        """Record `unit`, or keep it in the buffer while nothing is recorded; sound of the muted time goes nowhere."""
+        if isinstance(unit, EncodedUnit):
+            self._surroundings.note(unit.utc_us)
+        elif self._mute.covers(unit):
+            return
         if self.recording is None:
             self._buffer.add(unit)
             return
         with self._on_disk():
-            if self.recording.takes(unit):
+            if isinstance(unit, SoundUnit):
+                self.recording.hear(unit)
+            elif self.recording.takes(unit):
                 # The gap is named before the picture behind it is, or a crash between the two would lose it.
                 self._name_gap(unit)
                 self.recording.write(unit, marked=marked)
@@ -231,7 +234,17 @@ class Keeping:
         if history.last_stop is None and history.activation is not None:
             self.note("recording.stopped", {"reason": why})
             self.broke_off(history.broke_off_us, why)
+        self._say_mute()
         self._close_gap()
+
+    def _say_mute(self) -> None:
+        """Say in the journal that muting began or ended, as soon as the disk takes it."""
+        if self._mute_said or self.trouble is not None:
+            return
+        with self._on_disk():
+            event = "mute.ended" if self._mute.by is None else "mute.began"
+            self._filing.journal.append(event, detail={"by": self._mute.last_by})
+            self._mute_said = True
 
     def _close_gap(self) -> None:
         """Name a gap that ended because recording is no longer wanted; not while the disk takes nothing."""

@@ -6,18 +6,23 @@ picture; twice a second what is written is made durable and custody says so.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edge.camera.port import EncodedUnit, StreamInfo
+from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
 from edge.recorder.facts import Detail, SegmentFacts, facts_of
 from edge.recorder.filing import Filing
 from edge.recorder.segments import OpenFile, PartFile, SegmentWriter
+from edge.recorder.stamp import Place, stamp
+from edge.recorder.surroundings import Surroundings
 from vedette.clock import uuid7
 from vedette.sealed import Recipient
 from vedette.spool import Item
 
 CHECKPOINT_US = 500_000
+SOUND_WAIT_US = 400_000
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,8 @@ class Form:
     recipients: Sequence[Recipient]
     info: StreamInfo
     segment_us: int
+    surroundings: Surroundings
+    zone: datetime.tzinfo = datetime.timezone.utc
     open_file: OpenFile = PartFile
 
 
@@ -48,6 +55,9 @@ class Recording:
         self._facts: SegmentFacts | None = None
         self._first: EncodedUnit | None = None
         self._synced_us = 0
+        self._sound_end_us: int | None = None
+        self._held: list[tuple[EncodedUnit, bool]] = []
+        self._stamped = (-1, "")
         self.items: list[Item] = []
         detail: Detail = {"activation": activation, "held": held, "recording": self.recording_id}
         filing.journal.append("recording.started", detail=detail)
@@ -62,22 +72,29 @@ class Recording:
         """The sealed bytes in the open segment."""
         return self._writer.size_bytes if self._writer else 0
 
-    def takes(self, unit: EncodedUnit) -> bool:
+    def takes(self, unit: Recorded) -> bool:
         """True when `write` would record `unit`: the first one must be a key unit."""
-        return self._writer is not None or unit.is_key
+        return self._writer is not None or (isinstance(unit, EncodedUnit) and unit.is_key)
 
     def write(self, unit: EncodedUnit, *, marked: bool) -> None:
         """Record one unit; `marked` says that it lies in a marked stretch of time."""
-        if unit.is_key and self._first and unit.pts_us - self._first.pts_us >= self._form.segment_us:
-            self.end_segment()
-        if not self.takes(unit):
+        if self._held or (self._is_due(unit) and self._sound_is_behind(unit)):
+            self._held.append((unit, marked))
+            if unit.pts_us - self._held[0][0].pts_us >= SOUND_WAIT_US:
+                self._cut()
             return
-        if self._writer is None:
-            self._begin(unit, marked=marked)
-        assert self._writer is not None and self._facts is not None
-        if marked and not self._facts.marked:
-            self.mark()
-        self._writer.write(unit)
+        if self._is_due(unit):
+            self.end_segment()
+        if self.takes(unit):
+            self._put(unit, marked=marked)
+
+    def hear(self, unit: SoundUnit) -> None:
+        """Record a piece of sound, in the segment whose time it belongs to."""
+        self._sound_end_us = unit.end_us
+        if self._held and unit.pts_us >= self._held[0][0].pts_us:
+            self._cut()
+        if self._writer is not None:
+            self._writer.write_sound(unit)
 
     def keep(self, now_us: int) -> None:
         """Twice a second of monotonic time: make what is written durable and say so in the journal."""
@@ -109,6 +126,8 @@ class Recording:
 
     def stop(self, reason: str) -> None:
         """Close the open segment and say in the journal that recording stopped, and why."""
+        if self._held:
+            self._cut()
         self.end_segment()
         self._filing.journal.append("recording.stopped", detail={"reason": reason, "recording": self.recording_id})
 
@@ -117,6 +136,46 @@ class Recording:
         if self._writer is not None:
             self._writer.abandon()
         self._writer = self._facts = self._first = None
+        self._held = []
+
+    def _is_due(self, unit: EncodedUnit) -> bool:
+        """True when a new segment begins with `unit`."""
+        return unit.is_key and self._first is not None and unit.pts_us - self._first.pts_us >= self._form.segment_us
+
+    def _sound_is_behind(self, unit: EncodedUnit) -> bool:
+        """True while sound from before `unit` is still to come."""
+        return self._sound_end_us is not None and 0 < unit.pts_us - self._sound_end_us < SOUND_WAIT_US
+
+    def _cut(self) -> None:
+        """End the segment where the units held since then begin, and record them in the next one."""
+        self.end_segment()
+        held, self._held = self._held, []
+        for unit, marked in held:
+            self._put(unit, marked=marked)
+
+    def _put(self, unit: EncodedUnit, *, marked: bool) -> None:
+        if self._writer is None:
+            self._begin(unit, marked=marked)
+        assert self._writer is not None and self._facts is not None
+        if marked and not self._facts.marked:
+            self.mark()
+        self._writer.write(unit, self._line(unit))
+
+    def _line(self, unit: EncodedUnit) -> str:
+        """The stamp for the second of `unit`; pictures decoded later than they are shown do not turn it back."""
+        second = unit.utc_us // SECOND_US
+        if not 0 <= self._stamped[0] - second <= 1:
+            assert self._facts is not None
+            moment = self._form.surroundings.note(unit.utc_us)
+            place = Place(
+                device=self._filing.journal.device,
+                recording=self.recording_id,
+                sequence=self._facts.sequence,
+                zone=self._form.zone,
+            )
+            line = stamp(place, at_us=unit.utc_us, quality=moment.quality, position=moment.position)
+            self._stamped = (second, line)
+        return self._stamped[1]
 
     def _begin(self, unit: EncodedUnit, *, marked: bool) -> None:
         self._facts = facts_of(
@@ -136,5 +195,6 @@ class Recording:
             open_file=self._form.open_file,
         )
         self._first = unit
+        self._stamped = (-1, "")
         self.sequence += 1
         self._synced_us = self._clock.mono_us()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.camera.port import Camera, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import Camera, Given, StreamInfo
 from vedette.errors import VedetteError
 
 FIRST_WAIT_US = 1_000_000
@@ -26,7 +26,7 @@ class Source:
         self._wait_us = FIRST_WAIT_US
         self._again_us = 0
 
-    def read(self, timeout_s: float, now_us: int) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float, now_us: int) -> Sequence[Given]:
         """What the camera has; raises VedetteError once when it breaks, after which `info` is None."""
         if self.info is None:
             return ()

@@ -5,14 +5,14 @@ import io
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import pytest
 
 from edge.camera import open_camera
 from edge.camera.port import EncodedUnit, StreamInfo
-from edge.recorder.segments import Finished, PartFile, SegmentWriter, StreamFault
+from edge.recorder.fragments import StreamFault
+from edge.recorder.segments import Finished, PartFile, SegmentWriter
 from vedette.config import CameraSection
 from vedette.sealed import HybridIdentity, SealedReader, open_sealed, recover
 
@@ -160,16 +160,12 @@ def test_decoding_times_rise_when_the_camera_repeats_one(tmp_path: Path, coded):
     assert times == sorted(set(times))
 
 
-def test_segment_names_the_picture_when_the_mp4_writer_refuses_it(tmp_path: Path, coded, monkeypatch):
+def test_segment_names_the_picture_when_it_is_none(tmp_path: Path, coded):
     stream = units(coded(2))
     writer = SegmentWriter(tmp_path / "s", recipients=[IDENTITY.recipient], info=INFO, first=stream[0])
-
-    def refuse(packet: object) -> None:
-        raise av.error.InvalidDataError(1, "no picture")
-
-    monkeypatch.setattr(writer, "_container", SimpleNamespace(mux=refuse, close=lambda: None))
+    junk = EncodedUnit(data=b"no start code", pts_us=100_000, is_key=False, utc_us=0, mono_us=0)
     with pytest.raises(StreamFault, match="the picture at 100000 us does not go into an MP4"):
-        writer.write(stream[1])
+        writer.write(junk)
     writer.abandon()
 
 

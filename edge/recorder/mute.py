@@ -1,0 +1,38 @@
+"""Whether sound is recorded: by whose wish it is not, and which pieces of it fall into the muted time.
+
+Decided here: a piece of sound belongs to the muted time when it began in it by the monotonic clock, however late it
+comes. Pictures are never muted.
+"""
+
+from __future__ import annotations
+
+from edge.camera.port import SoundUnit
+
+MAX_NAME = 64
+
+
+class Mute:
+    """The newest muted stretch; `by` is who began it, None while sound is recorded."""
+
+    def __init__(self) -> None:
+        self.by: str | None = None
+        self.last_by = ""
+        self._began_us = self._ended_us = 0
+
+    def switch(self, on: bool, by: str, *, now_us: int) -> bool:
+        """Begin or end muting at `now_us` (monotonic); False when it is so already."""
+        if on == (self.by is not None):
+            return False
+        self.last_by = by[:MAX_NAME]
+        self.by = self.last_by if on else None
+        if on:
+            self._began_us = now_us
+        else:
+            self._ended_us = now_us
+        return True
+
+    def covers(self, unit: SoundUnit) -> bool:
+        """True when `unit` must not be recorded."""
+        if self.by is not None:
+            return True
+        return self._began_us <= unit.mono_us < self._ended_us

@@ -1,0 +1,77 @@
+"""The line that a segment carries over its pictures: date, time, zone, device, recording, position, time source.
+
+Decided here: its words and their order. It names the second in which a picture was taken, in the configured zone with
+its distance from UTC; what is not known is said to be unknown. It goes into the sealed video only, never into a
+journal, a manifest or a log. Nothing here reads a clock or asks for a position.
+"""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from dataclasses import dataclass
+
+from vedette.clock import TimeQuality
+from vedette.errors import Usage
+from vedette.hitfile import Position
+
+STALE_US = 2_000_000
+_DEGREE = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What stays the same over a segment: the device, the recording's id and the segment's number in it, the zone."""
+
+    device: str
+    recording: str
+    sequence: int
+    zone: datetime.tzinfo
+
+
+def stamp(place: Place, *, at_us: int, quality: TimeQuality, position: Position | None) -> str:
+    """The two lines for a picture taken at `at_us` (UTC microseconds)."""
+    where = "position unknown" if position is None else position_text(position, at_us=at_us)
+    return (
+        f"{time_text(at_us, place.zone)}  {place.device}  {where}\n"
+        f"{quality_text(quality)}  recording {place.recording}/{place.sequence}"
+    )
+
+
+def time_text(at_us: int, zone: datetime.tzinfo) -> str:
+    """`2026-11-25 23:06:42 UTC+01:00`: the second that `at_us` lies in."""
+    moment = datetime.datetime.fromtimestamp(at_us // 1_000_000, zone)
+    offset = moment.strftime("%z")
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC{offset[:3]}:{offset[3:5]}"
+
+
+def quality_text(quality: TimeQuality) -> str:
+    """`time from ntp ±20 ms`, or `error unknown` where no bound is known."""
+    error = "error unknown" if quality.error_us is None else f"±{-(-quality.error_us // 1000)} ms"
+    return f"time from {quality.source}, {error}"
+
+
+def position_text(position: Position, *, at_us: int) -> str:
+    """`33.57310 N 7.58980 W ±5 m`, and how far the fix is from `at_us` where that is more than two seconds."""
+    accuracy = "" if position.accuracy_cm is None else f" ±{-(-position.accuracy_cm // 100)} m"
+    apart_us = at_us - position.fixed_us
+    age = "" if abs(apart_us) <= STALE_US else f" ({abs(apart_us) // 1_000_000} s {'old' if apart_us > 0 else 'later'})"
+    return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{age}"
+
+
+def find_zone(name: str) -> datetime.tzinfo:
+    """The time zone of that name in the system's tz database; raises Usage where it has none."""
+    if name == "UTC":
+        return datetime.timezone.utc
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise Usage(
+            f"[recorder] stamp_zone: {name!r} is no time zone here, as Africa/Casablanca is"
+        ) from None
+
+
+def _degrees(value_e7: int, letters: str) -> str:
+    """Five decimals, about a metre, rounded without floats."""
+    rounded = (abs(value_e7) + 50) // 100
+    return f"{rounded // 100_000}.{rounded % 100_000:05d} {letters[value_e7 < 0]}"

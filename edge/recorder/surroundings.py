@@ -1,0 +1,51 @@
+"""What the device knew about time and place in each of the last seconds, so that a picture from before an activation
+gets the stamp of its own second and not of the one in which it is written.
+
+Decided here: one look a second, kept in memory only and no longer than the longest pre-event buffer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vedette.clock import Clock, TimeQuality
+from vedette.hitfile import Position
+
+MAX_SECONDS = 330
+SECOND_US = 1_000_000
+
+FindPosition = Callable[[int], Position | None]
+
+
+def nowhere(_at_us: int) -> Position | None:
+    """The position of a device that knows none."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """The wall clock's quality and the position in one second."""
+
+    quality: TimeQuality
+    position: Position | None
+
+
+class Surroundings:
+    """The moments of the last `MAX_SECONDS`; `find_position` is asked once a second with the time (UTC)."""
+
+    def __init__(self, clock: Clock, find_position: FindPosition) -> None:
+        self._clock, self._find_position = clock, find_position
+        self._moments: OrderedDict[int, Moment] = OrderedDict()
+
+    def note(self, at_us: int) -> Moment:
+        """The moment of a picture taken at `at_us` (UTC): looked at now where its second is new."""
+        second = at_us // SECOND_US
+        moment = self._moments.get(second)
+        if moment is None:
+            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us))
+            self._moments[second] = moment
+            if len(self._moments) > MAX_SECONDS:
+                self._moments.popitem(last=False)
+        return moment
