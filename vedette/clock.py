@@ -17,6 +17,7 @@ from typing import Protocol
 from vedette.errors import Integrity
 
 UUID7 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
@@ -40,6 +41,9 @@ class Clock(Protocol):
     def quality(self) -> TimeQuality:
         """The quality of `utc_us` now."""
 
+    def machine(self) -> str | None:
+        """Which boot of the machine this is, as 16 hex digits; None where that is not known."""
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -53,9 +57,17 @@ class SystemClock:
     def quality(self) -> TimeQuality:
         return TimeQuality(source="ntp" if _SYNCHRONISED.exists() else "rtc", error_us=None)
 
+    def machine(self) -> str | None:
+        try:
+            return _BOOT_ID.read_text().replace("-", "")[:16]
+        except OSError:
+            return None
+
 
 class FakeClock:
     """A clock for tests and the simulator that moves only when it is told to."""
+
+    boot: str | None = None
 
     def __init__(self, utc_us: int = 1_795_420_800_000_000, mono_us: int = 1_000_000) -> None:
         self._utc_us = utc_us
@@ -69,6 +81,9 @@ class FakeClock:
 
     def quality(self) -> TimeQuality:
         return TimeQuality(source="simulated", error_us=0)
+
+    def machine(self) -> str | None:
+        return self.boot
 
     def advance(self, duration_us: int) -> None:
         """Move both clocks forward by `duration_us`."""

@@ -149,7 +149,7 @@ class Journal:
         if tail.damage:
             self.note_damage(tail.file, tail.damage)
         gap_us = self.clock.utc_us() - tail.last.utc_us if tail.last else None
-        self.append("service.started", detail={"gap_us": gap_us})
+        self.append("service.started", detail={"gap_us": gap_us, "machine": self.clock.machine()})
 
     def _write(self, entry: Entry) -> None:
         try:

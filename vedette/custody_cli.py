@@ -1,4 +1,4 @@
-"""`vedette custody verify|show`: check a custody journal line by line, or print it.
+"""`vedette custody verify|show|timeline`: check a custody journal line by line, print it, or draw what it says.
 
 Decided here: a journal is a folder of one service, or its files in any order; holes between files are found by the
 chain itself.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vedette import cli, files
+from vedette import cli, files, timeline_cli
 from vedette.bundle import MAX_JOURNAL_BYTES, MAX_KEYS_BYTES, Keys
 from vedette.clock import iso
 from vedette.custody_entry import Entry, parse_line
@@ -40,6 +40,7 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     show.add_argument("--item", help="only lines that name this item")
     cli.add_json(show)
     show.set_defaults(run=_show)
+    timeline_cli.register(verbs)
 
 
 def _verify(args: argparse.Namespace) -> int:

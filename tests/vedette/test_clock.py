@@ -1,5 +1,7 @@
 """Clocks and UUIDv7."""
 
+import re
+
 import pytest
 
 from vedette.clock import FakeClock, SystemClock, check_uuid7, iso, uuid7
@@ -52,6 +54,14 @@ def test_fake_clock_jump_moves_only_the_wall_clock() -> None:
     clock = FakeClock(utc_us=10, mono_us=5)
     clock.jump(-3)
     assert (clock.utc_us(), clock.mono_us()) == (7, 5)
+
+
+def test_system_clock_names_the_boot_of_the_machine() -> None:
+    """TI-10: what the kernel says, the same for every process until the machine is started anew."""
+    named = SystemClock().machine()
+    assert named is not None
+    assert re.fullmatch("[0-9a-f]{16}", named)
+    assert SystemClock().machine() == named
 
 
 def test_system_clock_names_its_source() -> None:

@@ -1,0 +1,257 @@
+"""What the lines of a recorder's journal claim about time: recorded here, not there and why, muted, faulty, suspect.
+
+Decided here: which line makes which claim and how strong it is. A segment's marks prove what was recorded; a gap line
+names what was not; between two runs of the service it is the journal's own shape that says whether it was stopped in
+order, died, or went with the machine. Implements TI-12 to TI-20 of docs/spec/timeline.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vedette.custody_entry import Entry
+from vedette.errors import Integrity
+from vedette.timeline import SECOND_US, Layer, Note, Overlay, State, Stretch, Timeline, lay_out
+from vedette.timeline_axis import SURE, Axis
+from vedette.timeline_marks import Segment, recorded, runs_of
+
+STALL_US = 1_250_000
+STARTING_US = 60 * SECOND_US
+STALLED, RECORDED, MISSING, DOWN, GAP, TROUBLE, STARTING, IDLE = 90, 80, 70, 60, 50, 40, 30, 20
+_GAPS = {
+    "camera": State.CAMERA, "ended": State.CAMERA, "disk_full": State.FULL, "full": State.FULL, "disk": State.DISK,
+    "stream": State.DISK, "thermal": State.THERMAL, "hot": State.THERMAL, "sleep": State.ASLEEP, "asleep": State.ASLEEP,
+    "standby": State.STANDBY, "policy": State.STANDBY, "stopped": State.STANDBY,
+}  # fmt: skip
+_DEATHS = ("killed", "service_stopped")
+_PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}
+
+
+def read_timeline(entries: Sequence[Entry]) -> Timeline:
+    """The shift that a recorder's verified lines tell of, from the first line to the last; lines may be missing.
+
+    `entries` are of one device and service and in the order of their seq. Raises Integrity when there is none.
+    """
+    if not entries:
+        raise Integrity("there is no line from which a timeline could be drawn")
+    axis = Axis(entries)
+    reading = _Reading(entries, axis)
+    layers = [*reading.segments(), *reading.breaks(), *reading.gaps(), *reading.runs()]
+    proven = [one.stretch for one in layers if one.rank == RECORDED]
+    from_us = min([axis.at(0), *(one.from_us for one in proven)])
+    to_us = axis.at(len(entries) - 1)
+    proven_us = max((one.to_us for one in proven), default=0)
+    if entries[-1].event == "segment.checkpoint" and to_us - proven_us < SECOND_US:
+        to_us = proven_us  # The recording goes on; the next checkpoint would prove what follows.
+    return Timeline(
+        device=entries[0].device,
+        from_us=from_us,
+        to_us=to_us,
+        is_stopped=entries[-1].event == "service.stopped",
+        stretches=lay_out(layers, from_us, to_us),
+        overlays=tuple(sorted(reading.overlays(), key=lambda one: (one.row, one.from_us))),
+        notes=tuple(sorted([*reading.notes, *_clock_notes(axis)], key=lambda one: one.at_us)),
+    )
+
+
+class _Reading:
+    """One pass over the lines for each kind of claim."""
+
+    def __init__(self, entries: Sequence[Entry], axis: Axis) -> None:
+        self.entries, self.axis = entries, axis
+        self.notes: list[Note] = []
+        self._recorded = recorded(entries, axis)
+        self._down: dict[str, tuple[State, str]] = {}
+
+    def segments(self) -> Iterator[Layer]:
+        """What is proven to be recorded, and the moments between two segments of one recording."""
+        before: Segment | None = None
+        for one in self._recorded:
+            if before and before.recording == one.recording and 0 < one.from_us - before.to_us <= STALL_US:
+                yield _layer(STARTING, before.to_us, one.from_us, State.CAMERA, "short_stall")
+            yield Layer(
+                rank=RECORDED,
+                stretch=Stretch(
+                    from_us=one.from_us,
+                    to_us=one.to_us,
+                    state=State.RECORDED,
+                    recording=one.recording,
+                    marked=one.marked,
+                ),
+            )
+            if not one.is_closed:
+                self.notes.append(Note(at_us=one.to_us, kind="proven_to", value=one.recording or ""))
+            before = one
+
+    def breaks(self) -> Iterator[Layer]:
+        """The time between two runs of the service, and lines that are not here."""
+        for index in range(1, len(self.entries)):
+            before, after = self.entries[index - 1], self.entries[index]
+            from_us, to_us = self.axis.at(index - 1), self.axis.at(index)
+            if after.seq != before.seq + 1:
+                value = f"{before.seq + 1}–{after.seq - 1}"
+                self.notes.append(Note(at_us=from_us, kind="lines_missing", value=value))
+                yield _layer(MISSING, from_us, to_us, State.UNKNOWN, "lines_missing")
+            elif after.boot != before.boot:
+                is_reboot = self.axis.boot(index) != self.axis.boot(index - 1)
+                state, why = _break(before, is_reboot)
+                self._down[after.boot] = state, why
+                if is_reboot:
+                    self._doubt_length(index, from_us)
+                yield _layer(DOWN, from_us, to_us, state, why)
+
+    def gaps(self) -> Iterator[Layer]:
+        """What the recorder itself named as not recorded."""
+        for index, entry in enumerate(self.entries):
+            if entry.event != "gap":
+                continue
+            from_us, to_us, why = (entry.detail.get(name) for name in ("from_us", "to_us", "why"))
+            if not isinstance(from_us, int) or not isinstance(to_us, int):
+                continue
+            start_us, end_us = self.axis.moment(index, from_us), self.axis.moment(index, to_us)
+            rank = STALLED if why == "camera_stalled" else GAP
+            state, said = self._reason(str(why), entry)
+            yield _layer(rank, start_us, end_us, state, said)
+
+    def runs(self) -> Iterator[Layer]:
+        """What the service did while it ran and did not record."""
+        for first, last in runs_of(self.entries):
+            yield from self._troubles(first, last)
+            yield from self._idle(first, last)
+
+    def overlays(self) -> Iterator[Overlay]:
+        """Muted, stealth, camera faults, and what is to be known of the clock."""
+        for first, last in runs_of(self.entries):
+            for word, row in _PAIRS.items():
+                if row != "sleep":
+                    for start_us, end_us, label in self._pairs(first, last, f"{word}.began", f"{word}.ended"):
+                        yield Overlay(row=row, from_us=start_us, to_us=end_us, label=label)
+            for start_us, end_us, label in self._faults(first, last):
+                yield Overlay(row="camera", from_us=start_us, to_us=end_us, label=label)
+        yield from self._clock()
+
+    def _reason(self, why: str, entry: Entry) -> tuple[State, str]:
+        """A gap's state and word; of a death the journal's shape knows more than the recorder that came after it."""
+        if why in _DEATHS:
+            return self._down.get(entry.boot, (State.RESTARTED, why))
+        return next((state for word, state in _GAPS.items() if why.startswith(word)), State.OTHER), why
+
+    def _troubles(self, first: int, last: int) -> Iterator[Layer]:
+        """Asleep; and a recording that stopped for a trouble, until the next one."""
+        for start_us, end_us, _label in self._pairs(first, last, "sleep.began", "sleep.ended"):
+            yield _layer(TROUBLE, start_us, end_us, State.ASLEEP, "asleep")
+        for start_us, end_us, label in self._faults(first, last):
+            yield _layer(STARTING, start_us, end_us, State.CAMERA, label)
+        for index in range(first, last + 1):
+            why = str(self.entries[index].detail.get("reason"))
+            if self.entries[index].event == "recording.stopped":
+                state = next((state for word, state in _GAPS.items() if why.startswith(word)), None)
+                if state not in (None, State.STANDBY):
+                    end = self._next(index, last, "recording.started")
+                    yield _layer(TROUBLE, self._stopped_us(index), self.axis.at(end), state, why)
+
+    def _idle(self, first: int, last: int) -> Iterator[Layer]:
+        """Standby until a recording starts; starting until its first picture, a minute at most."""
+        idle_from, why = first, "no_activation"
+        for index in range(first, last + 1):
+            entry = self.entries[index]
+            if entry.event == "recording.started":
+                start_us, at_us = self._stopped_us(idle_from), self.axis.at(index)
+                is_first = idle_from == first and entry.detail.get("activation") == "continuous"
+                if is_first:
+                    until_us = min(at_us, start_us + STARTING_US)
+                    yield _layer(STARTING, start_us, until_us, State.STARTING, "until_first_picture")
+                else:
+                    yield _layer(IDLE, start_us, at_us, State.STANDBY, why)
+                yield _layer(IDLE, at_us, self._first_picture(index, last), State.STARTING, "until_first_picture")
+                idle_from = -1
+            elif entry.event == "recording.stopped":
+                idle_from, why = index, str(entry.detail.get("reason"))
+            elif entry.event in ("segment.checkpoint", "segment.closed", "segment.opened"):
+                idle_from = -1
+        if idle_from >= 0:
+            yield _layer(IDLE, self._stopped_us(idle_from), self.axis.at(last), State.STANDBY, why)
+
+    def _first_picture(self, index: int, last: int) -> int:
+        """Where the first segment after line `index` begins, if it does so in a few seconds; else the line itself."""
+        at_us = self.axis.at(index)
+        after = [one.from_us for one in self._recorded if at_us <= one.from_us <= at_us + 5 * SECOND_US]
+        return min(after, default=min(self.axis.at(last), at_us + 5 * SECOND_US))
+
+    def _stopped_us(self, index: int) -> int:
+        """Where what line `index` ended did end: the last proven picture up to two seconds before it, else the line."""
+        at_us = self.axis.at(index)
+        ends = [one.to_us for one in self._recorded if at_us - 2 * SECOND_US <= one.to_us <= at_us]
+        return max(ends, default=at_us)
+
+    def _next(self, index: int, last: int, event: str) -> int:
+        """The next line of this event up to `last`, else `last`."""
+        return next((one for one in range(index + 1, last + 1) if self.entries[one].event == event), last)
+
+    def _pairs(self, first: int, last: int, began: str, ended: str) -> Iterator[tuple[int, int, str]]:
+        """(from, to, by whom) of each interval that these two events frame within a run."""
+        for index in range(first, last + 1):
+            if self.entries[index].event == began:
+                end = self._next(index, last, ended)
+                yield self.axis.at(index), self.axis.at(end), str(self.entries[index].detail.get("by", ""))
+
+    def _faults(self, first: int, last: int) -> Iterator[tuple[int, int, str]]:
+        """(from, to, what) of each camera fault of a run: until it is said to be over, or pictures are recorded."""
+        for index in range(first, last + 1):
+            entry = self.entries[index]
+            if entry.event != "camera.fault":
+                continue
+            kind, since_us = entry.detail.get("kind"), entry.detail.get("since_us")
+            start_us = self.axis.moment(index, since_us) if isinstance(since_us, int) else self.axis.at(index)
+            yield start_us, self.axis.at(self._recovery(index, last, kind)), str(kind or entry.detail.get("why") or "")
+
+    def _recovery(self, index: int, last: int, kind: object) -> int:
+        for one in range(index + 1, last + 1):
+            entry = self.entries[one]
+            if entry.event == "camera.recovered" and entry.detail.get("kind") == kind:
+                return one
+            if kind is None and entry.event in ("segment.opened", "camera.fault"):
+                return one
+        return last
+
+    def _clock(self) -> Iterator[Overlay]:
+        for step in self.axis.steps:
+            yield Overlay(row="clock", from_us=step.at_us, to_us=step.at_us, label=f"step:{_seconds(step.by_us)}")
+        for first, last in runs_of(self.entries):
+            for start_us, end_us, _by in self._pairs(first, last, "time.suspect", "time.trusted"):
+                yield Overlay(row="clock", from_us=start_us, to_us=end_us, label="suspect")
+        for boot in self.axis.boots:
+            for setting in boot.settings:
+                if setting.rank < SURE:
+                    start_us, end_us = setting.from_mono_us + boot.offset_us, setting.to_mono_us + boot.offset_us
+                    yield Overlay(row="clock", from_us=start_us, to_us=end_us, label=f"unset:{setting.source}")
+
+    def _doubt_length(self, index: int, at_us: int) -> None:
+        """Across a start of the machine only the wall clocks tell how long it was off."""
+        ranks = [self.axis.boots[self.axis.boot(one)].best.rank for one in (index - 1, index)]
+        if min(ranks) < SURE:
+            self.notes.append(Note(at_us=at_us, kind="off_length_unproven"))
+
+
+def _break(before: Entry, is_reboot: bool) -> tuple[State, str]:
+    """Why the service was not there between its last line and the next run's first."""
+    if before.event == "service.stopped":
+        return State.OFF, "stopped_machine_restarted" if is_reboot else "service_stopped"
+    return (State.POWER_LOST, "machine_went_down") if is_reboot else (State.RESTARTED, "process_died")
+
+
+def _clock_notes(axis: Axis) -> Iterator[Note]:
+    for step in axis.steps:
+        yield Note(at_us=step.at_us, kind="clock_step", value=_seconds(step.by_us))
+    for boot in axis.boots:
+        if boot.moved_us:
+            at_us = boot.settings[0].from_mono_us + boot.offset_us
+            yield Note(at_us=at_us, kind="boot_moved", value=_seconds(boot.moved_us))
+
+
+def _seconds(duration_us: int) -> str:
+    return f"{duration_us / SECOND_US:+.3f} s"
+
+
+def _layer(rank: int, from_us: int, to_us: int, state: State | None, why: str) -> Layer:
+    return Layer(rank=rank, stretch=Stretch(from_us=from_us, to_us=to_us, state=state or State.OTHER, why=why[:200]))

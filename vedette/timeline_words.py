@@ -1,0 +1,126 @@
+"""What a timeline says, in English and French: states, the journal's own words, overlays, notes."""
+
+from __future__ import annotations
+
+from vedette.errors import Usage
+from vedette.timeline import Note, State
+
+LANGUAGES = ("en", "fr")
+ROWS = ("muted", "stealth", "camera", "clock")
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
+    "device": ("Device", "Appareil"),
+    "from": ("From", "Du"),
+    "to": ("to", "au"),
+    "time": ("Time", "Heure"),
+    "state": ("State", "État"),
+    "length": ("Length", "Durée"),
+    "share": ("Share", "Part"),
+    "why": ("As the journal says", "Selon le journal"),
+    "total": ("In all", "Total"),
+    "notes": ("Notes", "Remarques"),
+    "legend": ("Legend", "Légende"),
+    "recorded_row": ("recorded", "enregistré"),
+    "not_recorded_row": ("not recorded", "non enregistré"),
+    "marked_row": ("marked", "marqué"),
+    "muted": ("muted", "son coupé"),
+    "stealth": ("stealth", "discret"),
+    "camera_row": ("camera", "caméra"),
+    "clock_row": ("clock", "horloge"),
+    "button": ("button", "bouton"),
+    "unplugged": ("unplugged", "débranchée"),
+    "frozen": ("frozen picture", "image figée"),
+    "black": ("black picture", "image noire"),
+    "blocked": ("blocked lens", "objectif masqué"),
+    "exposure": ("wrong exposure", "exposition mauvaise"),
+    "remote": ("remote", "à distance"),
+    "key_trusted": ("lines verified against key", "lignes vérifiées avec la clé"),
+    "unexplained": ("unexplained", "inexpliqué"),
+    "nothing_unexplained": ("Every second is accounted for.", "Chaque seconde est expliquée."),
+    "some_unexplained": ("NOT ACCOUNTED FOR: {}.", "NON EXPLIQUÉ : {}."),
+    "proven": (
+        "Recorded time is proven to its last checkpoint, one a second; state changes are known to a second.",
+        "Le temps enregistré est prouvé jusqu’au dernier point de contrôle, un par seconde ; un changement d’état est"
+        " connu à une seconde près.",
+    ),
+    "recorded": ("recorded", "enregistré"),
+    "standby": ("standby by policy", "veille selon la règle"),
+    "asleep": ("asleep", "en sommeil"),
+    "off": ("off", "éteint"),
+    "starting": ("starting", "démarrage"),
+    "restarted": ("service restarted", "service relancé"),
+    "power_lost": ("power lost", "coupure de courant"),
+    "camera": ("camera fault", "défaut de caméra"),
+    "full": ("disk full", "disque plein"),
+    "disk": ("disk fault", "défaut de disque"),
+    "thermal": ("too hot", "surchauffe"),
+    "other": ("other", "autre"),
+    "unknown": ("UNEXPLAINED", "INEXPLIQUÉ"),
+    "before_first_line": ("before the first line that is here", "avant la première ligne présente"),
+    "after_last_line": ("after the last line that is here", "après la dernière ligne présente"),
+    "lines_missing": ("lines of the journal are missing", "des lignes du journal manquent"),
+    "short_stall": ("no picture for less than a second", "aucune image pendant moins d’une seconde"),
+    "until_first_picture": ("until the first picture", "jusqu’à la première image"),
+    "no_activation": ("no activation yet", "pas encore d’activation"),
+    "stopped": ("the recording was stopped", "l’enregistrement a été arrêté"),
+    "stopped_machine_restarted": ("stopped in order, then the machine too", "arrêté normalement, la machine aussi"),
+    "machine_went_down": ("the machine went down without a word", "la machine s’est arrêtée sans un mot"),
+    "process_died": ("the process died and was started again", "le processus est mort et a été relancé"),
+    "killed": ("the process died", "le processus est mort"),
+    "service_stopped": ("stopped in order", "arrêté normalement"),
+    "camera_fault": ("the camera gave no pictures", "la caméra n’a pas donné d’images"),
+    "camera_stalled": ("the camera stalled", "la caméra s’est figée"),
+    "disk_full": ("no space was left", "plus d’espace"),
+    "ended": ("the camera's source ended", "la source de la caméra est finie"),
+    "suspect": ("satellite time is suspect", "l’heure satellite est suspecte"),
+    "unset": ("clock not set from outside ({})", "horloge non réglée de l’extérieur ({})"),
+    "step": ("clock set by {}", "horloge décalée de {}"),
+    "clock_step": ("the wall clock was set by {}", "l’horloge a été décalée de {}"),
+    "boot_moved": (
+        "times of this start of the machine are moved by {}: its clock contradicts the order of the lines",
+        "les heures de ce démarrage sont décalées de {} : son horloge contredit l’ordre des lignes",
+    ),
+    "off_length_unproven": (
+        "how long the machine was off is not proven: the clock was not set from outside on both sides",
+        "la durée d’arrêt n’est pas prouvée : l’horloge n’était pas réglée de l’extérieur des deux côtés",
+    ),
+    "proven_to": (
+        "recording {} was cut: proven up to here, a second more may be in its file",
+        "enregistrement {} coupé : prouvé jusqu’ici, une seconde de plus peut être dans son fichier",
+    ),
+    "lines_note": ("lines {} of the journal are missing", "les lignes {} du journal manquent"),
+}  # fmt: skip
+
+
+class Words:
+    """The words of one language; Usage where it is neither `en` nor `fr`."""
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise Usage(f"--lang {language!r} is not one of {', '.join(LANGUAGES)}")
+        self.language = language
+        self._column = LANGUAGES.index(language)
+
+    def __call__(self, key: str, value: str = "") -> str:
+        """The word or sentence for `key`, with `value` in it; the key itself where there is none."""
+        text = _WORDS[key][self._column] if key in _WORDS else key
+        return text.replace("{}", value)
+
+    def state(self, state: State) -> str:
+        """The name of a state."""
+        return self(state.value)
+
+    def why(self, state: State, why: str) -> str:
+        """The journal's word for why, or nothing where it says no more than the state does."""
+        said = self(why)
+        return "" if said == self.state(state) else said
+
+    def label(self, label: str) -> str:
+        """An overlay's label: a word, or a word and its value behind a colon."""
+        key, _colon, value = label.partition(":")
+        return self(key, value)
+
+    def note(self, note: Note) -> str:
+        """A note's sentence."""
+        return self("lines_note" if note.kind == "lines_missing" else note.kind, note.value)
