@@ -20,7 +20,7 @@ from vedette.merkle import HASH_BYTES
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 16
 MAX_TREE_SIZE = (1 << 53) - 1
-ED25519 = b"\x01"
+ED25519 = 1
 _DASH = "\u2014 "
 
 
@@ -31,15 +31,21 @@ class NoteKey:
     name: str
     public: PublicKey
 
+    @classmethod
+    def from_text(cls, text: str) -> NoteKey:
+        """Parse a verifier key of type 0x01; raises Integrity."""
+        name, public = parse_verifier_key(text, ED25519)
+        return cls(name=name, public=public)
+
     @property
     def key_id(self) -> bytes:
         """The first 4 bytes of SHA-256(name ‖ newline ‖ 0x01 ‖ key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public.raw).digest()[:4]
+        return key_id(self.name, ED25519, self.public)
 
     @property
     def text(self) -> str:
         """The verifier key as other tools take it: `<name>+<key id hex>+<base64(0x01 ‖ key)>`."""
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(ED25519 + self.public.raw).decode()}"
+        return verifier_key(self.name, ED25519, self.public)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,25 +61,52 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
+def key_id(name: str, algorithm: int, public: PublicKey) -> bytes:
+    """The first 4 bytes of SHA-256(name ‖ newline ‖ algorithm ‖ key)."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + public.raw).digest()[:4]
+
+
+def verifier_key(name: str, algorithm: int, public: PublicKey) -> str:
+    """A key's text form: `<name>+<key id hex>+<base64(algorithm ‖ key)>`."""
+    raw = base64.b64encode(bytes([algorithm]) + public.raw).decode()
+    return f"{name}+{key_id(name, algorithm, public).hex()}+{raw}"
+
+
+def parse_verifier_key(text: str, algorithm: int) -> tuple[str, PublicKey]:
+    """Name and key of a verifier key of this algorithm; raises Integrity for any other text."""
+    name, _, rest = text.partition("+")
+    raw = base64_bytes(rest.partition("+")[2], "verifier key")
+    if len(raw) != 33 or raw[0] != algorithm or not is_name(name):
+        raise Integrity(f"{text[:80]!r} is not a verifier key <name>+<id>+<base64> of signature type {algorithm}")
+    public = PublicKey(raw[1:])
+    if verifier_key(name, algorithm, public) != text:
+        raise Integrity(f"{text[:80]!r}: its key id is not that of its name and key")
+    return name, public
+
+
+def signature_line(name: str, blob: bytes) -> str:
+    """A note's signature line, newline included; `blob` is the key id and what the algorithm adds."""
+    return f"{_DASH}{name} {base64.b64encode(blob).decode()}\n"
+
+
 def sign_note(text: str, name: str, key: SigningKey) -> str:
     """The signed note over `text` (which ends in a newline) with one signature line by `name`; ValueError for other
     text.
     """
-    if not text.endswith("\n") or not _is_plain(text) or not _is_name(name):
+    if not text.endswith("\n") or not _is_plain(text) or not is_name(name):
         raise ValueError("a note's text ends in a newline and has no control characters; a name has no space and no +")
     signature = NoteKey(name=name, public=key.public).key_id + key.sign(text.encode())
-    return f"{text}\n{_DASH}{name} {base64.b64encode(signature).decode()}\n"
+    return f"{text}\n{signature_line(name, signature)}"
 
 
 def open_note(note: str, keys: Sequence[NoteKey]) -> str:
     """The text of a note that at least one of `keys` signed; raises Integrity for a bad form, NotTrusted for its
     signatures.
     """
-    text, lines = _split(note)
+    text, lines = split_note(note)
     known = {(key.name, key.key_id): key.public for key in keys}
     verified = 0
-    for line in lines:
-        name, blob = _signature_line(line)
+    for name, blob in lines:
         public = known.get((name, blob[:4]))
         if public is not None:
             public.verify(blob[4:], text.encode())
@@ -136,19 +169,20 @@ def base64_bytes(text: str, what: str) -> bytes:
     return raw
 
 
-def _split(note: str) -> tuple[str, list[str]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """A note's text, and each signature line's name and bytes (key id first); nothing is verified; raises Integrity."""
     if len(note) > MAX_NOTE_BYTES or not _is_plain(note):
         raise Integrity(f"note: over {MAX_NOTE_BYTES} bytes, or it holds a control character")
     text, separator, tail = note.rpartition("\n\n")
     lines = tail.split("\n")
     if not separator or lines.pop() != "" or not 1 <= len(lines) <= MAX_SIGNATURES:
         raise Integrity(f"note: not a text, an empty line and 1 to {MAX_SIGNATURES} signature lines")
-    return text + "\n", lines
+    return text + "\n", [_signature_line(line) for line in lines]
 
 
 def _signature_line(line: str) -> tuple[str, bytes]:
     fields = line.removeprefix(_DASH).split(" ")
-    if not line.startswith(_DASH) or len(fields) != 2 or not _is_name(fields[0]):
+    if not line.startswith(_DASH) or len(fields) != 2 or not is_name(fields[0]):
         raise Integrity(f"note: {line[:60]!r} is not a signature line")
     blob = base64_bytes(fields[1], "note signature")
     if len(blob) < 5:
@@ -160,5 +194,6 @@ def _is_plain(text: str) -> bool:
     return all(character >= " " or character == "\n" for character in text)
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether `name` may name a key: not empty, no white space, no +."""
     return bool(name) and "+" not in name and not any(character.isspace() for character in name)

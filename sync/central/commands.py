@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sync.central import case_commands, fleet
+from sync.central import case_commands, fleet, log_commands
 from sync.central.broker import broker_port
 from sync.central.children import is_running
 from sync.central.rows import ROLES
@@ -31,6 +31,7 @@ def register(nouns: cli.Nouns) -> None:
     _central_argument(status)
     cli.add_json(status)
     status.set_defaults(run=_status)
+    log_commands.register(verbs)
     case_commands.register(nouns)
 
 

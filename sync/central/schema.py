@@ -104,6 +104,21 @@ def append_only(db: Database) -> None:
             )
 
 
+@migrations()
+def witnesses(db: Database) -> None:
+    """What witnesses signed; it and the log's hashes are only ever added."""
+    db.execute(
+        "CREATE TABLE cosignatures (size INTEGER NOT NULL REFERENCES checkpoints(size), witness TEXT NOT NULL,"
+        " time_s INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY (size, witness)) WITHOUT ROWID"
+    )
+    for table in ("cosignatures", "subtrees"):
+        for verb in ("UPDATE", "DELETE"):
+            db.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
 def connect(path: Path) -> Database:
     """Open the store's database in WAL with synchronous=FULL: a commit that returned survives a power cut."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)

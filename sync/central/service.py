@@ -1,4 +1,4 @@
-"""`vedette central run`: one process tree of broker, ingest (this process) and pages (a child).
+"""`vedette central run`: one process tree of broker, ingest (this process), pages and the asking of witnesses.
 
 Decided here: one centre per folder (a lock), where its ports are told (`run/ports.json`, there only while they
 are served), that a dead child is started again, and that a stop ends the children before it returns. What
@@ -16,6 +16,7 @@ from pathlib import Path
 from sync.central import fleet
 from sync.central.broker import Broker, broker_port, check_port
 from sync.central.children import Child, take_lock
+from sync.central.cosigning import POLICY
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -58,6 +59,14 @@ class Central:
         check_port("web", config.web.host, config.web.port)
         self._broker = self._start_broker()
         self._web.start(clock.mono_us())
+        self._witnesses = Child(
+            "witnesses",
+            [sys.executable, "-m", "sync.central.cosigning", "--config", str(config.data / fleet.CONFIG)],
+            config.run,
+        )
+        self._witnesses.end_orphan()
+        if (config.data / POLICY).exists():
+            self._witnesses.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
 
@@ -74,6 +83,7 @@ class Central:
     def close(self) -> None:
         """End pages, ingest and broker, in this order; unfinished uploads rest on the disk."""
         (self._config.run / PORTS).unlink(missing_ok=True)
+        self._witnesses.stop()
         self._web.stop()
         self._ingest.close()
         if self._broker is not None:
@@ -95,6 +105,7 @@ class Central:
         if self._broker is not None:
             self._broker.tend(now_us)
         self._web.tend(now_us)
+        self._witnesses.tend(now_us)
         ports = {"broker": self._broker.port if self._broker is not None else self._config.broker.port}
         web = _web_port(self._config.run, self._web.pid)
         if web is not None:

@@ -223,6 +223,10 @@ def test_access_is_noted_with_the_persons_name_when_an_item_is_viewed_or_downloa
 
 def test_log_page_shows_the_signed_checkpoint_when_items_are_stored(investigator: TestClient, centre: Any) -> None:
     assert investigator.get("/log/checkpoint").text == centre.store.checkpoint()
+    size = centre.store.log_size()
+    assert len(investigator.get(f"/log/tile/0/000.p/{size}").content) == 32 * size
+    assert investigator.get(f"/log/tile/0/000.p/{size + 1}").status_code == 404
+    assert investigator.get("/log/tile/0/../000").status_code == 404
 
 
 @pytest.mark.parametrize(("language", "words"), [("fr", "Introuvable"), ("en", "Not found")])

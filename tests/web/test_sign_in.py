@@ -27,7 +27,7 @@ def _attempt(client: TestClient, token: Token, name: str, password: str, **heade
 def _pages(centre: Any) -> list[str]:
     item, hit = centre.segments[0], centre.hits[0]
     files = [f"/evidence/{item}/{name}" for name in ("sealed", "manifest", "receipt", "proof", "video")]
-    lists = ["/", "/live/hits", "/live/devices", "/evidence", "/devices", "/log", "/log/checkpoint"]
+    lists = ["/", "/live/hits", "/live/devices", "/evidence", "/devices", "/log", "/log/checkpoint", "/log/tile/0/000"]
     return [*lists, f"/hits/{hit}", f"/hits/{hit}/pictures/crop.jpg", f"/evidence/{item}", *files]
 
 
