@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.room import Ladder, Rung, free_bytes
-from vedette import __version__, daemon, files, records, spool
+from vedette import daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
 from vedette.config import DeviceConfig
 from vedette.custody import Journal, NoRoom, drop_sealed, seal_closed
 from vedette.errors import NotTrusted, Refused, VedetteError
+from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.records import KINDS, MAX_RECORD_BYTES, Receipt, keyring, open_manifest, open_receipt
 from vedette.trust import Trust, load_trust
@@ -203,7 +204,7 @@ class KeeperService:
                 self._journal.roll()
                 self._rolled_seq = self._journal.head[0]
             recipients = self._trust.lead_recipients()
-            seal_closed(self._journal, self._config.spool, recipients, software=f"vedette {__version__}")
+            seal_closed(self._journal, self._config.spool, recipients, identity=identity_of(self._config))
 
     def _write_status(self) -> None:
         counts = self.counts

@@ -22,6 +22,7 @@ from vedette import cli, daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig, load_device
 from vedette.errors import Refused, VedetteError
+from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.sealed import load_identities
@@ -72,7 +73,13 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
     spool.make_folders(config.spool)
     outbox = Outbox(config.data / "outbox.db", config.spool)
     holdings = Holdings(outbox, config.receipts, keyring(trust.centre))
-    report = UplinkReport(clock=clock, run_dir=config.run, spool_root=config.spool, recipients=trust.lead_recipients())
+    report = UplinkReport(
+        clock=clock,
+        run_dir=config.run,
+        spool_root=config.spool,
+        recipients=trust.lead_recipients(),
+        identity=identity_of(config),
+    )
     intake = _intake(config, trust, clock)
     link = PahoLink(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
     device, uplink = config.device.id, config.uplink

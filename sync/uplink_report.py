@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync.outbox import Outbox
-from vedette import __version__, daemon
+from vedette import daemon
 from vedette.clock import Clock, uuid7
 from vedette.custody import seal_closed
 from vedette.errors import VedetteError
+from vedette.identity import SOFTWARE, Identity
 from vedette.sealed import Recipient
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import MAX_COUNTERS, Birth, Status
@@ -24,7 +25,6 @@ FILE_EVERY_US = 1_000_000
 MESSAGE_EVERY_US = 10_000_000
 SEAL_EVERY_US = 30_000_000
 OTHER_SERVICES = ("recorder", "reader", "keeper")
-SOFTWARE = f"vedette {__version__}"
 _log = logging.getLogger("vedette.uplink")
 
 
@@ -36,6 +36,7 @@ class UplinkReport:
     run_dir: Path
     spool_root: Path
     recipients: Sequence[Recipient]
+    identity: Identity = field(default_factory=Identity)
     boot: str = ""
     bytes_sent: int = 0
     receipts: int = 0
@@ -118,7 +119,7 @@ class UplinkReport:
             if self.journalled:
                 opened.roll()
                 self.journalled = False
-            seal_closed(opened, self.spool_root, self.recipients, software=SOFTWARE)
+            seal_closed(opened, self.spool_root, self.recipients, identity=self.identity)
         except (VedetteError, OSError) as error:
             self.trouble(f"custody is not sealed yet: {error}")
 

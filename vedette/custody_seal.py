@@ -19,6 +19,7 @@ from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import MAX_FILE_BYTES, journal_files, keep_head
 from vedette.errors import Integrity, NotFound, Refused
 from vedette.fields import Fields
+from vedette.identity import Identity
 from vedette.records import MANIFEST, PRIORITY_CUSTODY, JournalHead, Manifest, sign_record
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_MARKER_BYTES = 512
 
 
 def seal_closed(
-    journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, software: str
+    journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, identity: Identity
 ) -> list[spool.Item]:
     """Copy every closed file that has no copy yet, sealed, into the spool as an item of kind `custody`; returns the
     new items.
@@ -40,7 +41,7 @@ def seal_closed(
     items = []
     for path in journal.closed_files():
         try:
-            item = _seal_once(journal, path, spool_root, recipients, software)
+            item = _seal_once(journal, path, spool_root, recipients, identity)
         except NotFound:
             continue  # The keeper deleted the file since it was listed: its copy is at the centre.
         except Integrity as error:
@@ -51,7 +52,7 @@ def seal_closed(
 
 
 def _seal_once(
-    journal: Journal, path: Path, root: Path, recipients: Sequence[sealed.Recipient], software: str
+    journal: Journal, path: Path, root: Path, recipients: Sequence[sealed.Recipient], identity: Identity
 ) -> spool.Item | None:
     marker = path.with_suffix(".item")
     try:
@@ -65,7 +66,7 @@ def _seal_once(
     if item_id is None:
         item_id = uuid7(journal.clock)
         files.write_new(marker, _marker(item_id, None))
-    item = _seal_file(journal, path, item_id, root, recipients, software)
+    item = _seal_file(journal, path, item_id, root, recipients, identity)
     files.replace(marker, _marker(item_id, item.manifest.sealed_sha256))
     return item
 
@@ -104,7 +105,7 @@ def _may_go(journal: Path) -> bool:
 
 
 def _seal_file(
-    journal: Journal, path: Path, item_id: str, root: Path, recipients: Sequence[sealed.Recipient], software: str
+    journal: Journal, path: Path, item_id: str, root: Path, recipients: Sequence[sealed.Recipient], identity: Identity
 ) -> spool.Item:
     committed = spool.manifest_path(root, "custody", item_id)
     if committed.exists():
@@ -113,11 +114,11 @@ def _seal_file(
     plain = _read_closed(path)
     ciphertext = sealed.seal(plain, recipients)
     files.replace(spool.part_path(root, "custody", item_id), ciphertext)
-    manifest = _manifest(journal, item_id, plain, ciphertext, software)
+    manifest = _manifest(journal, item_id, plain, ciphertext, identity)
     return spool.commit(root, "custody", item_id, sign_record(MANIFEST, manifest.to_body(), journal.key))
 
 
-def _manifest(journal: Journal, item_id: str, plain: bytes, ciphertext: bytes, software: str) -> Manifest:
+def _manifest(journal: Journal, item_id: str, plain: bytes, ciphertext: bytes, identity: Identity) -> Manifest:
     lines = plain.removesuffix(b"\n").split(b"\n")
     entries = [entry for entry in map(_entry_or_none, lines) if entry is not None]
     now_us, quality = journal.clock.utc_us(), journal.clock.quality()
@@ -142,8 +143,11 @@ def _manifest(journal: Journal, item_id: str, plain: bytes, ciphertext: bytes, s
         activation=None,
         media=None,
         journal=JournalHead(service=journal.service, seq=last.seq, head=last.sha256) if last else None,
-        software=software,
+        software=identity.software,
         models={},
+        hardware=identity.hardware,
+        firmware=identity.firmware,
+        policy_sha256=identity.policy_sha256,
     )
 
 

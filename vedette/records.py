@@ -18,7 +18,8 @@ from vedette.errors import Integrity, NotTrusted
 from vedette.fields import Fields
 from vedette.keys import PublicKey, SigningKey
 
-MANIFEST = "vedette/manifest/1"
+MANIFEST = "vedette/manifest/2"
+MANIFEST_1 = "vedette/manifest/1"
 RECEIPT = "vedette/receipt/1"
 ENROLMENT = "vedette/enrolment/1"
 WATCHLIST = "vedette/watchlist/1"
@@ -28,6 +29,7 @@ KINDS = ("hit", "custody", "segment")
 PRIORITY_HIT, PRIORITY_CUSTODY, PRIORITY_MANIFEST, PRIORITY_MARKED, PRIORITY_BULK = range(5)
 
 Body = dict[str, Any]
+_SINCE_2 = ("hardware", "firmware", "policy_sha256")
 
 
 def sign_record(kind: str, body: Body, key: SigningKey) -> bytes:
@@ -76,13 +78,23 @@ def _signature(text: object) -> bytes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Media:
-    """What a segment holds: codec name, picture size in pixels, duration in microseconds, number of pictures."""
+    """What a segment holds: codec name, picture size in pixels, duration in microseconds, number of pictures, and the
+    codec of its sound (None: no sound, or a manifest/1, which does not say).
+    """
 
     codec: str
     width: int
     height: int
     duration_us: int
     frames: int
+    sound: str | None = None
+
+    def to_body(self, version: int) -> Body:
+        """The object `media` of a manifest of this version."""
+        body = {name: getattr(self, name) for name in self.__slots__}
+        if version == 1:
+            del body["sound"]
+        return body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +108,10 @@ class JournalHead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """What an item is and which bytes it has; never a plate, a position or an officer (record.md RE-10)."""
+    """What an item is, which bytes it has and who made it; never a plate, a position or an officer (record.md RE-10).
+
+    `version` is the record's: 1 has no hardware, firmware, policy hash and sound codec.
+    """
 
     item: str
     kind: str
@@ -119,9 +134,18 @@ class Manifest:
     journal: JournalHead | None
     software: str
     models: Mapping[str, str]
+    hardware: str | None = None
+    firmware: str | None = None
+    policy_sha256: str | None = None
+    version: int = 2
+
+    @property
+    def record_kind(self) -> str:
+        """The kind of the record that this manifest is the body of."""
+        return MANIFEST if self.version == 2 else MANIFEST_1
 
     def to_body(self) -> Body:
-        """The body of a `vedette/manifest/1` record."""
+        """The body of a record of `record_kind`."""
         media = self.media
         journal = self.journal
         return {
@@ -141,26 +165,20 @@ class Manifest:
             "recording": self.recording,
             "sequence": self.sequence,
             "activation": self.activation,
-            "media": None
-            if media is None
-            else {
-                "codec": media.codec,
-                "width": media.width,
-                "height": media.height,
-                "duration_us": media.duration_us,
-                "frames": media.frames,
-            },
+            "media": None if media is None else media.to_body(self.version),
             "journal": None
             if journal is None
             else {"service": journal.service, "seq": journal.seq, "head": journal.head},
             "software": self.software,
             "models": dict(self.models),
+            **({name: getattr(self, name) for name in _SINCE_2} if self.version == 2 else {}),
         }
 
     @classmethod
-    def from_body(cls, body: Body) -> Manifest:
+    def from_body(cls, body: Body, version: int = 2) -> Manifest:
         """Parse a manifest's body; `Integrity` names the field that is missing, unknown or wrong."""
         fields = Fields(body, "manifest")
+        since_2 = fields if version == 2 else Fields(dict.fromkeys(_SINCE_2), "manifest")
         time = fields.object("time")
         manifest = cls(
             item=fields.uuid7("item"),
@@ -180,10 +198,14 @@ class Manifest:
             recording=fields.optional("recording", fields.uuid7),
             sequence=fields.integer("sequence"),
             activation=fields.optional("activation", fields.text),
-            media=fields.optional("media", lambda name: _media(fields.object(name))),
+            media=fields.optional("media", lambda name: _media(fields.object(name), version)),
             journal=fields.optional("journal", lambda name: _journal(fields.object(name))),
             software=fields.text("software"),
             models=fields.texts("models"),
+            hardware=since_2.optional("hardware", since_2.text),
+            firmware=since_2.optional("firmware", since_2.text),
+            policy_sha256=since_2.optional("policy_sha256", since_2.sha256),
+            version=version,
         )
         time.close()
         fields.close()
@@ -191,25 +213,31 @@ class Manifest:
 
 
 def open_manifest(data: bytes, keys: Mapping[str, PublicKey]) -> Manifest:
-    """The manifest in a signed record by one of `keys`."""
-    return Manifest.from_body(open_record(MANIFEST, data, keys))
+    """The manifest in a signed record by one of `keys`, of either version."""
+    record = canonical.loads(data, max_bytes=MAX_RECORD_BYTES)
+    is_first = isinstance(record, dict) and record.get("kind") == MANIFEST_1
+    body = open_record(MANIFEST_1 if is_first else MANIFEST, data, keys)
+    return Manifest.from_body(body, 1 if is_first else 2)
 
 
 def peek_manifest(data: bytes) -> Manifest:
     """The manifest in a record whose signature is *not* checked: for a device that indexes its own spool."""
     record = canonical.loads(data, max_bytes=MAX_RECORD_BYTES)
-    if not isinstance(record, dict) or record.get("kind") != MANIFEST or not isinstance(record.get("body"), dict):
+    kinds = {MANIFEST_1: 1, MANIFEST: 2}
+    version = kinds.get(str(record.get("kind"))) if isinstance(record, dict) else None
+    if version is None or not isinstance(record.get("body"), dict):
         raise Integrity("the file is not a manifest record")
-    return Manifest.from_body(record["body"])
+    return Manifest.from_body(record["body"], version)
 
 
-def _media(fields: Fields) -> Media:
+def _media(fields: Fields, version: int) -> Media:
     media = Media(
         codec=fields.text("codec"),
         width=fields.integer("width"),
         height=fields.integer("height"),
         duration_us=fields.integer("duration_us"),
         frames=fields.integer("frames"),
+        sound=fields.optional("sound", fields.text) if version == 2 else None,
     )
     fields.close()
     return media

@@ -22,6 +22,7 @@ from edge.reader.vote import Consensus
 from vedette import files, hitfile, sealed, spool
 from vedette.clock import UUID7, Clock, TimeQuality
 from vedette.errors import Refused, VedetteError
+from vedette.identity import Identity
 from vedette.records import MANIFEST, PRIORITY_HIT, JournalHead, Manifest, sign_record
 from vedette.waiting_journal import WaitingJournal
 from vedette.watchlist import WatchEntry, WatchList
@@ -135,13 +136,13 @@ class HitSpool:
         recipients: Sequence[sealed.Recipient],
         journal: WaitingJournal,
         clock: Clock,
-        software: str,
+        identity: Identity,
     ) -> None:
         self._root = root
         self._recipients = recipients
         self._journal = journal
         self._clock = clock
-        self._software = software
+        self.identity = identity
         self._waiting: deque[_Waiting] = deque()
         self.failures = 0
         self.recovered = False
@@ -248,8 +249,11 @@ class HitSpool:
             activation=None,
             media=None,
             journal=None,
-            software=self._software,
+            software=self.identity.software,
             models={},
+            hardware=self.identity.hardware,
+            firmware=self.identity.firmware,
+            policy_sha256=self.identity.policy_sha256,
         )
 
 

@@ -26,12 +26,13 @@ from edge.reader.reads import Reads
 from edge.reader.repeats import Repeats
 from edge.reader.vote import Rules
 from edge.recorder.framebus import FrameBusReader
-from vedette import __version__, sealed, spool
+from vedette import sealed, spool
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
 from vedette.custody import seal_closed
 from vedette.daemon import write_status
 from vedette.errors import VedetteError
+from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.trust import load_trust
@@ -165,7 +166,7 @@ class ReaderService:
         with self._counting_errors():
             journal = self._parts.journal.opened()
             journal.roll()
-            seal_closed(journal, self._config.spool, self._parts.recipients, software=__version__)
+            seal_closed(journal, self._config.spool, self._parts.recipients, identity=self._parts.hits.identity)
             self._rolled_seq = journal.head[0]
 
     def _watch_list_state(self) -> None:
@@ -238,7 +239,8 @@ def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) ->
     board = open_board(config, clock)
     journal = WaitingJournal(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
     recipients, signers = trust.lead_recipients(), keyring(trust.list_signer)
-    hits = HitSpool(config.spool, recipients=recipients, journal=journal, clock=clock, software=__version__)
+    identity = identity_of(config)
+    hits = HitSpool(config.spool, recipients=recipients, journal=journal, clock=clock, identity=identity)
     with contextlib.suppress(OSError, VedetteError):
         hits.recover()
     raising = Raising(

@@ -14,23 +14,31 @@ from pathlib import Path
 from edge.recorder.facts import Ending, SegmentFacts
 from edge.recorder.history import STATE, read_history
 from edge.recorder.segments import Finished, Progress
-from vedette import __version__, spool
+from vedette import spool
 from vedette.custody import Journal, seal_closed
+from vedette.identity import Identity
 from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_MARKED, JournalHead, Manifest, Media, sign_record
 from vedette.sealed import Recipient
 
 KIND = "segment"
-SOFTWARE = f"vedette {__version__}"
 ROLL_ENTRIES = 48
 
 
 class Filing:
     """Writes custody of segments and commits them."""
 
-    def __init__(self, spool_root: Path, journal: Journal, *, custody_recipients: Sequence[Recipient]) -> None:
+    def __init__(
+        self,
+        spool_root: Path,
+        journal: Journal,
+        *,
+        custody_recipients: Sequence[Recipient],
+        identity: Identity,
+    ) -> None:
         self.spool_root = spool_root
         self.journal = journal
         self._custody_recipients = custody_recipients
+        self._identity = identity
         self._rolled_seq = journal.head[0]
 
     def opened(self, facts: SegmentFacts) -> Path:
@@ -60,13 +68,13 @@ class Filing:
             self.journal.roll()
             self.journal.append(STATE, detail=state)
             self._rolled_seq = self.journal.head[0]
-        seal_closed(self.journal, self.spool_root, self._custody_recipients, software=SOFTWARE)
+        seal_closed(self.journal, self.spool_root, self._custody_recipients, identity=self._identity)
 
     def signed_off(self) -> None:
         """Say in the journal that the service stopped, and seal all of it."""
         self.journal.append("service.stopped", detail=read_history(self.journal.folder).to_detail())
         self.journal.roll()
-        seal_closed(self.journal, self.spool_root, self._custody_recipients, software=SOFTWARE)
+        seal_closed(self.journal, self.spool_root, self._custody_recipients, identity=self._identity)
 
     def commit(self, facts: SegmentFacts, ending: Ending) -> spool.Item:
         """Sign the manifest and commit the item; the journal must have the ending already."""
@@ -107,8 +115,12 @@ class Filing:
                 height=facts.height,
                 duration_us=ending.media_us,
                 frames=ending.frames,
+                sound=facts.sound,
             ),
             journal=JournalHead(service=self.journal.service, seq=seq, head=head),
-            software=SOFTWARE,
-            models={},
+            software=self._identity.software,
+            models={},  # no model has touched the video
+            hardware=self._identity.hardware,
+            firmware=self._identity.firmware,
+            policy_sha256=self._identity.policy_sha256,
         )

@@ -30,6 +30,7 @@ from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig
 from vedette.custody import Journal
 from vedette.errors import VedetteError
+from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.trust import load_trust
 
@@ -137,7 +138,7 @@ class RecorderService:
                 key=key,
                 clock=self._clock,
             )
-            return Filing(config.spool, journal, custody_recipients=custody_recipients)
+            return Filing(config.spool, journal, custody_recipients=custody_recipients, identity=identity_of(config))
 
         buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us)
         return Keeping(open_filing, config.spool, self._clock, buffer, terms)

@@ -21,6 +21,7 @@ from vedette.custody import Journal, seal_closed
 from vedette.custody_entry import Entry, parse_line
 from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
+from vedette.identity import Identity
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, RECEIPT, Manifest, Receipt, sign_record
 from vedette.sealed import HybridIdentity
@@ -294,7 +295,7 @@ def test_plain_journal_is_deleted_when_its_sealed_copy_has_its_receipt(bench: Be
     closed = journal.roll()
     journal.append("recording.started")
     recipients = load_trust(bench.folder / "trust.json").lead_recipients()
-    (item,) = seal_closed(journal, bench.folder / "spool", recipients, software="test")
+    (item,) = seal_closed(journal, bench.folder / "spool", recipients, identity=Identity())
     bench.step()
     assert closed.exists()
     bench.receipt(item)

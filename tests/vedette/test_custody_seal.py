@@ -10,6 +10,7 @@ import pytest
 from vedette import custody, files, sealed, spool
 from vedette.clock import FakeClock
 from vedette.custody import Journal
+from vedette.identity import Identity
 from vedette.keys import SigningKey
 from vedette.records import PRIORITY_CUSTODY, keyring, open_manifest
 
@@ -47,7 +48,7 @@ def journal(folder: Path) -> Iterator[Journal]:
 
 
 def seal(journal: Journal, root: Path) -> list[spool.Item]:
-    return custody.seal_closed(journal, root, [IDENTITY.recipient], software="test 1")
+    return custody.seal_closed(journal, root, [IDENTITY.recipient], identity=Identity(software="test 1"))
 
 
 def test_item_holds_the_closed_file_when_it_is_opened(journal: Journal, folder: Path, root: Path) -> None:

@@ -110,6 +110,57 @@ def test_manifest_is_refused_when_it_holds_what_it_must_not(field: str) -> None:
         records.Manifest.from_body({**manifest().to_body(), field: "x"})
 
 
+def first_version() -> records.Manifest:
+    """What a device with software of before manifest/2 signed."""
+    return manifest(version=1)
+
+
+@pytest.mark.parametrize("media", [None, manifest().media])
+def test_manifest_of_the_first_version_is_opened_when_an_older_device_signed_it(media: records.Media | None) -> None:
+    """RE-17: and comes out as it was, so that its bytes can be made again."""
+    old = dataclasses.replace(first_version(), media=media)
+    record = records.sign_record("vedette/manifest/1", old.to_body(), KEY)
+    assert b"policy" not in record and b"sound" not in record
+    assert records.open_manifest(record, KEYS) == records.peek_manifest(record) == old
+    assert records.sign_record(old.record_kind, records.open_manifest(record, KEYS).to_body(), KEY) == record
+
+
+@pytest.mark.parametrize(
+    "kind", ["vedette/manifest/1", "vedette/manifest/2", "vedette/manifest/3", "vedette/receipt/1"]
+)
+@pytest.mark.parametrize("made", [first_version(), manifest()], ids=["first", "second"])
+def test_manifest_is_refused_when_its_kind_is_not_that_of_its_fields(made: records.Manifest, kind: str) -> None:
+    """RE-7. RE-17."""
+    record = records.sign_record(kind, made.to_body(), KEY)
+    if kind == made.record_kind:
+        assert records.open_manifest(record, KEYS) == made
+    else:
+        for opened in (lambda: records.open_manifest(record, KEYS), lambda: records.peek_manifest(record)):
+            with pytest.raises(Integrity):
+                opened()
+
+
+def test_manifest_says_who_made_the_item_when_it_is_of_the_second_version() -> None:
+    """RE-14. RE-15. RE-16."""
+    media = records.Media(codec="h264", width=1, height=1, duration_us=1, frames=1, sound="aac")
+    made = manifest(
+        hardware="Raspberry Pi 5 Model B", firmware="image vedette 7; debian 12", policy_sha256="e" * 64, media=media
+    )
+    opened = records.open_manifest(records.sign_record(records.MANIFEST, made.to_body(), KEY), KEYS)
+    assert (opened.hardware, opened.firmware) == ("Raspberry Pi 5 Model B", "image vedette 7; debian 12")
+    assert opened.policy_sha256 == "e" * 64
+    assert opened.media is not None and opened.media.sound == "aac"
+
+
+@pytest.mark.parametrize(
+    "change", [{"policy_sha256": "E" * 64}, {"policy_sha256": ""}, {"hardware": "x" * 513}, {"firmware": 7}]
+)
+def test_manifest_is_refused_when_what_made_it_is_of_another_form(change: dict[str, Any]) -> None:
+    """RE-14. RE-15."""
+    with pytest.raises(Integrity, match=next(iter(change))):
+        records.Manifest.from_body({**manifest().to_body(), **change})
+
+
 def test_manifest_priority_is_refused_when_it_is_over_the_last() -> None:
     """RE-13."""
     assert records.Manifest.from_body(manifest(priority=4).to_body()).priority == 4

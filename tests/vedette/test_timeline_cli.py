@@ -18,6 +18,7 @@ import pytest
 from vedette import custody_cli
 from vedette.custody import Journal, seal_closed
 from vedette.errors import Integrity, NotFound, NotTrusted, Refused, Usage
+from vedette.identity import Identity
 from vedette.keys import SigningKey
 from vedette.sealed import HybridIdentity, save_identity
 from vedette.timeline import State
@@ -139,7 +140,7 @@ def test_a_device_s_folder_is_read_with_its_own_key_and_its_sealed_copies(
     short(shift)
     identity = HybridIdentity.generate()
     journal = Journal.open(shift.folder, service="recorder", device="car-1", key=shift.key, clock=shift.clock)
-    seal_closed(journal, device / "spool", [identity.recipient], software="test")
+    seal_closed(journal, device / "spool", [identity.recipient], identity=Identity())
     journal.close()
     sorted(shift.folder.glob("*.jsonl"))[0].unlink()
     save_identity(tmp_path / "key.txt", identity)

@@ -27,6 +27,7 @@ from vedette.config import WebSection
 from vedette.custody import Journal
 from vedette.custody_seal import seal_closed
 from vedette.hitfile import Hit, MatchedEntry, Position, ReadAlternative
+from vedette.identity import Identity
 from vedette.keys import SigningKey
 from vedette.records import (
     MANIFEST,
@@ -191,7 +192,7 @@ class Centre:
         seq, head = journal.head
         journal.roll()
         recipients = centre_trust(self.folder).lead_recipients()
-        for item in seal_closed(journal, self.device_folder / "spool", recipients, software="vedette 0.1"):
+        for item in seal_closed(journal, self.device_folder / "spool", recipients, identity=Identity()):
             self.take(item.manifest, item.path.read_bytes())
         journal.close()
         return JournalHead(service="recorder", seq=seq, head=head)

@@ -14,6 +14,7 @@ from edge.reader.vote import Ballot, Rules
 from vedette import files, spool
 from vedette.clock import uuid7
 from vedette.hitfile import Position
+from vedette.identity import Identity
 from vedette.records import keyring
 from vedette.trust import load_trust
 from vedette.watchlist import open_list
@@ -53,7 +54,7 @@ def open_spool(device, journal=None) -> HitSpool:
         recipients=load_trust(device.config.trust).lead_recipients(),
         journal=journal or device.open_journal(),
         clock=device.clock,
-        software="0",
+        identity=Identity(software="0"),
     )
 
 

@@ -14,6 +14,7 @@ from edge.reader.repeats import Repeats
 from edge.reader.vote import Rules
 from vedette import commands, files
 from vedette.errors import Integrity
+from vedette.identity import Identity
 from vedette.records import keyring
 from vedette.trust import load_trust
 from vedette.watchlist import open_list
@@ -31,7 +32,7 @@ class Raiser:
             recipients=trust.lead_recipients(),
             journal=device.open_journal(),
             clock=device.clock,
-            software="0",
+            identity=Identity(software="0"),
         )
         self.raising = Raising(
             device="car-1",
