@@ -1,0 +1,349 @@
+"""The checks that `verify.py` makes of a bundle, in the order and with the words of `vedette.bundle_verify`.
+
+A part of verify.py (see `vedette.verifier`): standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vedette.verifier.chains import (
+    chain_of,
+    checkpoint,
+    marks_of,
+    proof_of,
+    when,
+)
+from vedette.verifier.container import Folder, Zip
+from vedette.verifier.records import (
+    DEVICE,
+    EXTRA,
+    HASH,
+    KINDS,
+    MAX_JOURNAL,
+    MAX_RECORD,
+    PARTS,
+    UUID7,
+    Bad,
+    Untrusted,
+    key_id,
+    like,
+    listing_of,
+    loads,
+    manifest_of,
+    number,
+    public_key,
+    raw64,
+    record,
+    sha,
+    shaped,
+    text,
+)
+
+
+# ---- from here on in verify.py ----
+class Bundle:
+    """One verification; `findings` are (what, where, code or None where nothing was there to check, message)."""
+
+    def __init__(self, source: Folder | Zip, name: str, key: bytes | None, origin: str | None) -> None:
+        self.source, self.name, self.trusted, self.origin = source, name, key, origin
+        self.findings: list[tuple[str, str, int | None, str]] = []
+        self.hashes: dict[str, tuple[int, str]] = {}
+
+    def run(self, what: str, where: str, check: Callable[[], Any], said: str | Callable[[Any], str] = "") -> Any:
+        """The check's value, or None where it failed; `said` says what holds, a mere step says nothing."""
+        try:
+            value = check()
+        except Bad as error:
+            self.findings.append((what, where, error.code, str(error)))
+            return None
+        if said:
+            self.findings.append((what, where, 0, said if isinstance(said, str) else said(value)))
+        return value
+
+    def read(self, name: str, most: int = MAX_RECORD) -> bytes:
+        content = b""
+        for piece in self.source.pieces(name):
+            content += piece
+            if len(content) > most:
+                raise Bad(f"larger than {most} bytes")
+        return content
+
+    def check(self) -> None:
+        whole = self.source.listing
+        listing = self.run(
+            "listing", "bundle.json", lambda: listing_of(whole), lambda one: f"{one['kind']} {one['item']}"
+        )
+        if listing is None:
+            return
+        self.item, self.kind = listing["item"], listing["kind"]
+        self.listed = {one["name"]: one for one in listing["files"]}
+        if (
+            self.run("container", self.name, lambda: self.container(listing), "every byte between the files holds")
+            is None
+        ):
+            pass
+        for one in listing["files"]:
+            self.run("file", one["name"], functools.partial(self.file, one), f"{one['size']} bytes, as listed")
+        keys = self.run("keys", "keys.json", self.keys)
+        centre = self.run("centre's key", "keys.json", lambda: self.centre(keys), lambda key: self.centre_said(key))
+        centre = self.trusted or centre
+        self.origin = self.origin or (keys and keys["log_origin"])
+        self.run(
+            "listing's signature",
+            "bundle.json",
+            lambda: record(whole, "vedette/bundle/1", centre),
+            "signed by the centre",
+        )
+        device = self.run(
+            "device's key", "keys.json", lambda: self.device(keys, centre, listing["device"]), "vouched for"
+        )
+        self.evidence(centre, device)
+
+    def container(self, listing: Any) -> bool:
+        self.source.plan(listing)
+        self.source.check(listing)
+        ending = KINDS[self.kind]
+        needed, extra = ({one.format(self.item, self.kind, ending) for one in names} for names in (PARTS, EXTRA))
+        for name in sorted(needed - set(self.listed)):
+            raise Bad(f"the listing lacks {name}")
+        for name in sorted(set(self.listed) - needed - extra):
+            raise Bad(f"the listing has a file that is no part of a bundle: {name}")
+        if not {f"{self.item}.{self.kind}.age", f"{self.item}.{ending}"} & set(self.listed):
+            raise Bad("neither the sealed file nor the opened one is in the bundle")
+        return True
+
+    def file(self, one: Any) -> None:
+        digest, size = hashlib.sha256(), 0
+        for piece in self.source.pieces(one["name"]):
+            digest.update(piece)
+            size += len(piece)
+        self.hashes[one["name"]] = (size, digest.hexdigest())
+        if size != one["size"]:
+            raise Bad(f"{size} bytes where {one['size']} are listed")
+        if digest.hexdigest() != one["sha256"]:
+            raise Bad(f"its SHA-256 is not the listed one: one or more of its {size} bytes were changed")
+
+    def keys(self) -> Any:
+        keys = shaped(
+            loads(self.read("keys.json", 16384), 16384),
+            "keys.json",
+            centre=text(),
+            log_origin=text(),
+            enrolment=text(16384),
+        )
+        return {**keys, "centre": public_key(keys["centre"]), "enrolment": raw64(keys["enrolment"], "enrolment")}
+
+    def centre(self, keys: Any) -> bytes:
+        if not keys:
+            raise Untrusted("keys.json cannot be read, so nobody's key is known")
+        if self.trusted not in (None, keys["centre"]):
+            raise Untrusted("the bundle is of another centre: the key in it is not the one you trust")
+        if self.origin not in (None, keys["log_origin"]):
+            raise Untrusted(f"the bundle is of another log: {keys['log_origin']!r}, yours is {self.origin!r}")
+        return bytes(keys["centre"])
+
+    def centre_said(self, key: bytes) -> str:
+        if self.trusted:
+            return "the one that you trust"
+        return f"taken from the bundle (fingerprint {key_id(key)}): compare with the one published by the force"
+
+    def device(self, keys: Any, centre: bytes | None, device: str) -> bytes:
+        if not keys:
+            raise Untrusted("keys.json cannot be read, so nobody's key is known")
+        body = record(keys["enrolment"], "vedette/enrolment/1", centre)
+        serial = {"certificate_serial": text(64), "enrolled_us": number()}
+        shaped(body, "enrolment", device=like(DEVICE), public_key=text(), **serial)
+        if body["device"] != device:
+            raise Untrusted(f"it is of device {body['device']}, the bundle of {device}")
+        return public_key(body["public_key"])
+
+    def evidence(self, centre: bytes | None, device: bytes | None) -> None:
+        name = f"{self.item}.manifest"
+        raw = self.run("manifest", name, lambda: self.read(name))
+        if raw is None:
+            return
+        said = f"signed by the device, {len(raw)} bytes"
+        manifest = self.run("manifest", name, lambda: manifest_of(raw, device), said)
+        if manifest is None:
+            manifest = self.run("manifest's form", name, lambda: manifest_of(raw, None, True), "readable, unsigned")
+        if manifest is None:
+            return
+        self.manifest, self.manifest_sha256 = manifest, sha(raw)
+        sealed, opened = f"{self.item}.{self.kind}.age", f"{self.item}.{KINDS[self.kind]}"
+        if sealed in self.listed:
+            self.run(
+                "sealed file", sealed, lambda: self.sealed(sealed), "size and SHA-256 are those that the device signed"
+            )
+        else:
+            self.findings.append(("sealed file", sealed, None, "not here; only the opened item is"))
+        receipt = self.run("receipt", f"{self.item}.receipt", lambda: self.receipt(centre), "the centre signed for it")
+        self.run("log inclusion", f"{self.item}.proof", lambda: self.proof(centre, receipt), lambda said: str(said))
+        entries = self.journal(device)
+        if manifest["kind"] == "segment" and entries and sealed in self.listed:
+            self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
+        if opened in self.listed:
+            self.opened(opened)
+
+    def sealed(self, name: str) -> None:
+        size, digest = self.hashes.get(name, (-1, ""))
+        if size != self.manifest["sealed_size"]:
+            raise Bad(
+                f"{size} bytes where the manifest says {self.manifest['sealed_size']}: changed from byte {size} on"
+            )
+        if digest != self.manifest["sealed_sha256"]:
+            raise Bad("its SHA-256 is not the one in the manifest: the file was changed")
+
+    def known(self, centre: bytes | None) -> tuple[bytes, str]:
+        if centre is None or self.origin is None:
+            raise Untrusted("no key of the centre or its log is known here that somebody vouches for")
+        return centre, self.origin
+
+    def receipt(self, centre: bytes | None) -> Any:
+        key, origin = self.known(centre)
+        body = record(self.read(f"{self.item}.receipt"), "vedette/receipt/1", key)
+        shaped(
+            body, "receipt", item=like(UUID7), device=like(DEVICE), sealed_sha256=like(HASH), sealed_size=number(),
+            manifest_sha256=like(HASH), stored_us=number(), log_index=number(), log_checkpoint=text(4096),
+        )  # fmt: skip
+        expected = {**self.manifest, "manifest_sha256": self.manifest_sha256}
+        for name in ("item", "device", "sealed_sha256", "sealed_size", "manifest_sha256"):
+            if body[name] != expected[name]:
+                raise Untrusted(f"the receipt for item {self.manifest['item']} names another {name}")
+        size, _root = checkpoint(body["log_checkpoint"], origin, key)
+        if size <= body["log_index"]:
+            raise Bad(f"its log checkpoint of {size} leaves does not reach leaf {body['log_index']}")
+        return body
+
+    def proof(self, centre: bytes | None, receipt: Any) -> str:
+        key, origin = self.known(centre)
+        try:
+            content = self.read(f"{self.item}.proof", 128 << 10).decode()
+        except UnicodeDecodeError as error:
+            raise Bad(f"not UTF-8 at byte {error.start}") from None
+        leaf, index, size = proof_of(content, origin, key)
+        expected = {**self.manifest, "manifest_sha256": self.manifest_sha256, "received_us": leaf["received_us"]}
+        if leaf != {name: expected[name] for name in leaf}:
+            raise Bad(f"leaf {index} of the log is of item {leaf['item']} or of other bytes")
+        if receipt is not None and receipt["log_index"] != index:
+            raise Bad(f"it is of leaf {index}, the receipt of leaf {receipt['log_index']}")
+        return f"leaf {index} of {size} in log {origin}, received {when(leaf['received_us'])}"
+
+    def journal(self, device: bytes | None) -> Any:
+        lines = self.run("journal", "journal.jsonl", self.lines)
+        if not lines:
+            self.findings.append(("custody chain", "journal.jsonl", None, "no lines here: custody cannot be checked"))
+            return None
+
+        def check() -> list[Any]:
+            if device is None:
+                raise Untrusted("no key of the device is known here that somebody vouches for")
+            entries, head = chain_of(lines, device), self.manifest["journal"]
+            if entries[0]["device"] != self.manifest["device"]:
+                raise Untrusted(f"the chain is of device {entries[0]['device']}, not of the item's")
+            for entry, line in zip(entries, lines, strict=True):
+                named = head and (entry["service"], entry["seq"]) == (head["service"], head["seq"])
+                if named and sha(line) != head["head"]:
+                    raise Bad(f"seq {entry['seq']} is not the line that the manifest names: there are two chains")
+            return entries
+
+        return self.run(
+            "custody chain", "journal.jsonl", check, lambda found: f"{len(found)} lines, unbroken and signed"
+        )
+
+    def lines(self) -> list[bytes]:
+        content = self.read("journal.jsonl", MAX_JOURNAL)
+        if content and not content.endswith(b"\n"):
+            raise Bad("custody journal: the last line is cut off")
+        return content[:-1].split(b"\n") if content else []
+
+    def checkpoints(self, entries: list[Any], name: str) -> str:
+        marks, running, position, good = (
+            marks_of(entries, self.manifest["item"]),
+            hashlib.sha256(),
+            0,
+            (0, "", 0, False),
+        )
+        pieces, rest = self.source.pieces(name), b""
+        for mark in marks:
+            while position < mark[0]:
+                rest = rest or next(pieces, b"")
+                if not rest:
+                    break
+                taken, rest = rest[: mark[0] - position], rest[mark[0] - position :]
+                running.update(taken)
+                position += len(taken)
+            ends = f"the file ends at byte {position}" if position < mark[0] else ""
+            if ends or running.hexdigest() != mark[1]:
+                where = f"between byte {good[0]} and byte {mark[0]} ({good[2] / 1e6:.3f} s to {mark[2] / 1e6:.3f} s)"
+                raise Bad(f"{ends or 'the bytes are not those that were recorded'} {where}; what is before is whole")
+            good = mark
+        if any(mark[3] for mark in marks) and (rest or next(pieces, b"")):
+            raise Bad(f"bytes follow after the end that was recorded (byte {good[0]})")
+        if not marks and self.manifest["complete"]:
+            raise Bad("the custody chain has no checkpoint of this item")
+        return f"{len(marks)} hold: {good[0]} bytes, {good[2] / 1e6:.3f} s"
+
+    def opened(self, name: str) -> None:
+        manifest = self.manifest
+        if manifest["plain_sha256"] is None:
+            said = "the device did not state its hash (it was recovered after a cut)"
+            self.findings.append(("opened file", name, None, said))
+            return
+
+        def check() -> None:
+            if self.hashes.get(name) != (manifest["plain_size"], manifest["plain_sha256"]):
+                raise Bad("size or SHA-256 is not what the device recorded")
+
+        self.run("opened file", name, check, "it is what the device recorded, byte for byte")
+
+
+def verify(path: Path, key: bytes | None = None, origin: str | None = None) -> tuple[int, list[Any]]:
+    """Exit code and findings of the bundle at `path`."""
+    name = path.resolve().name
+    try:
+        source = Folder(path) if path.is_dir() else Zip(path)
+    except Bad as error:
+        return 10, [("bundle", name, error.code, str(error))]
+    bundle = Bundle(source, name, key, origin)
+    bundle.check()
+    codes = {one[2] for one in bundle.findings} - {0, None}
+    return (10 if codes - {11} else 11 if codes else 0), bundle.findings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Checks a Vedette evidence bundle; needs Python alone.")
+    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--trust", type=Path, metavar="TRUST.json", help="the force's public keys, from the force")
+    parser.add_argument("--key", metavar="ed25519:...", help="the centre's public key, where there is no such file")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    key, origin = public_key(args.key) if args.key else None, None
+    if args.trust:
+        trust = loads(args.trust.read_bytes())
+        key, origin = public_key(trust["centre"]), trust["log_origin"]
+    code, findings = verify(args.bundle, key, origin)
+    if args.json:
+        print(json.dumps({"exit_code": code, "findings": findings}))
+        return code
+    for what, where, state, said in findings:
+        print(f"{'absent' if state is None else 'FAILED' if state else 'ok    '}  {what:19}  {where}: {said}")
+    failed = sum(bool(one[2]) for one in findings)
+    print(f"{failed} of {len(findings)} checks FAILED" if failed else "every check holds")
+    if key is None:
+        print("The keys were taken from the bundle itself: compare the fingerprint, or use --trust or --key.")
+    return code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Bad, OSError) as problem:
+        sys.exit(f"verify.py: {problem}")
