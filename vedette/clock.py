@@ -1,7 +1,8 @@
 """The one place that reads a clock, and the identifiers that carry a time (UUIDv7, RFC 9562).
 
 Evidence times are integers in microseconds since the Unix epoch, each with its quality. Durations come from
-the monotonic clock. What is not decided here: which time source a device trusts (that is a later issue).
+the monotonic clock. The quality is what the position service measured (`vedette.timenote`), else what the kernel says
+(`vedette.kernel_time`). What is not decided here: whether time from satellites is believed (edge/board/gnss_time.py).
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ from pathlib import Path
 from typing import Protocol
 
 from vedette.errors import Integrity
+from vedette.kernel_time import TIMESYNCD, KernelTime, kernel_time
+from vedette.timenote import read_time
 
 UUID7 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_RTC = Path("/sys/class/rtc/rtc0")
+_ASK_US = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeQuality:
-    """Where the wall clock got its time (`ntp`, `rtc`, `simulated`) and how far off it may be, where that is known."""
+    """Where the wall clock got its time (`gnss`, `ntp`, `rtc`, `none`, `simulated`) and how far off it may be at most,
+    None where that is not known.
+    """
 
     source: str
     error_us: int | None
@@ -46,7 +52,12 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks; with the run folder of a device also what its position service says of them."""
+
+    def __init__(self, run_dir: Path | None = None) -> None:
+        self._run_dir = run_dir
+        self._quality = TimeQuality(source="none", error_us=None)
+        self._asked_us: int | None = None
 
     def utc_us(self) -> int:
         return time.time_ns() // 1000
@@ -55,13 +66,30 @@ class SystemClock:
         return time.monotonic_ns() // 1000
 
     def quality(self) -> TimeQuality:
-        return TimeQuality(source="ntp" if _SYNCHRONISED.exists() else "rtc", error_us=None)
+        now_us = self.mono_us()
+        if self._asked_us is None or now_us - self._asked_us >= _ASK_US:
+            self._asked_us = now_us
+            self._quality = self._ask(now_us)
+        return self._quality
+
+    def _ask(self, now_us: int) -> TimeQuality:
+        noted = read_time(self._run_dir, mono_us=now_us, machine=self.machine()) if self._run_dir else None
+        return TimeQuality(source=noted.source, error_us=noted.error_us) if noted else kernel_quality(kernel_time())
 
     def machine(self) -> str | None:
         try:
             return _BOOT_ID.read_text().replace("-", "")[:16]
         except OSError:
             return None
+
+
+def kernel_quality(kernel: KernelTime | None) -> TimeQuality:
+    """The quality by the kernel's word alone; where it may not be asked, by systemd-timesyncd's, without a bound."""
+    if kernel is not None and kernel.is_synchronised:
+        return TimeQuality(source="ntp", error_us=kernel.max_error_us)
+    if kernel is None and TIMESYNCD.exists():
+        return TimeQuality(source="ntp", error_us=None)
+    return TimeQuality(source="rtc" if _RTC.exists() else "none", error_us=None)
 
 
 class FakeClock:

@@ -139,6 +139,14 @@ class PeersSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PositionSection:
+    """Where gpsd listens (`host:port` or a socket's path; empty: no receiver), and when its time is suspect."""
+
+    gpsd: str = ""
+    suspect_ms: int = _number(2000, 100, 60_000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UplinkSection:
     """Where the broker is and how evidence goes there; empty paths mean the files in the device's `keys` folder."""
 
@@ -170,6 +178,7 @@ class DeviceConfig:
     recorder: RecorderSection = field(default_factory=RecorderSection)
     reader: ReaderSection = field(default_factory=ReaderSection)
     board: BoardSection = field(default_factory=BoardSection)
+    position: PositionSection = field(default_factory=PositionSection)
     panel: PanelSection = field(default_factory=PanelSection)
     peers: PeersSection = field(default_factory=PeersSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)

@@ -52,7 +52,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlay:
-    """What was so beside: row `muted`, `stealth`, `camera` or `clock`; a moment where both times are equal."""
+    """What was so beside: row `muted`, `stealth`, `camera`, `clock` or `place`; a moment where both times are equal."""
 
     row: str
     from_us: int

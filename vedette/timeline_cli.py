@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from zoneinfo import ZoneInfo
 
 from vedette import cli, files
 from vedette.bundle import MAX_KEYS_BYTES, Keys
+from vedette.custody_entry import Entry
 from vedette.enrolment import open_enrolment
 from vedette.errors import Integrity, NotFound, Usage
 from vedette.key_cli import given_key
 from vedette.keys import PublicKey, SigningKey
 from vedette.newfile import new_file
 from vedette.records import keyring
-from vedette.sealed import load_identities
+from vedette.sealed import Identity, load_identities
 from vedette.timeline import Timeline
 from vedette.timeline_layers import read_timeline
 from vedette.timeline_source import read_lines, verify_pieces
@@ -62,7 +64,7 @@ def _timeline(args: argparse.Namespace) -> int:
     key = _key(args)
     identities = load_identities(args.identity) if args.identity else []
     entries = verify_pieces(read_lines(args.paths, identities, service=args.service), key)
-    whole = read_timeline(entries)
+    whole = read_timeline(entries, _beside(args, key, identities))
     begin = _moment(args.begin, zone) if args.begin else whole.from_us
     end = _moment(args.end, zone) if args.end else whole.to_us
     if end <= begin:
@@ -77,6 +79,15 @@ def _timeline(args: argparse.Namespace) -> int:
     text = draw(shown, words, zone=zone, columns=max(columns, 80), colours=colours)
     cli.show(args, to_json(shown, key), text)
     return Integrity.exit_code if shown.unexplained_us else 0
+
+
+def _beside(args: argparse.Namespace, key: PublicKey, identities: Sequence[Identity]) -> list[Entry]:
+    """The position service's lines, where they are among what is named; a place is in none of them."""
+    try:
+        lines = read_lines(args.paths, identities, service="position")
+    except NotFound:
+        return []
+    return verify_pieces(lines, key)
 
 
 def to_json(timeline: Timeline, key: PublicKey) -> dict[str, Any]:

@@ -27,10 +27,11 @@ _DEATHS = ("killed", "service_stopped")
 _PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}
 
 
-def read_timeline(entries: Sequence[Entry]) -> Timeline:
+def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = ()) -> Timeline:
     """The shift that a recorder's verified lines tell of, from the first line to the last; lines may be missing.
 
-    `entries` are of one device and service and in the order of their seq. Raises Integrity when there is none.
+    `entries` are of one device and service and in the order of their seq; `beside` are those of its position service.
+    Raises Integrity when there is no line.
     """
     if not entries:
         raise Integrity("there is no line from which a timeline could be drawn")
@@ -49,7 +50,7 @@ def read_timeline(entries: Sequence[Entry]) -> Timeline:
         to_us=to_us,
         is_stopped=entries[-1].event == "service.stopped",
         stretches=lay_out(layers, from_us, to_us),
-        overlays=tuple(sorted(reading.overlays(), key=lambda one: (one.row, one.from_us))),
+        overlays=tuple(sorted([*reading.overlays(), *_beside(beside)], key=lambda one: (one.row, one.from_us))),
         notes=tuple(sorted([*reading.notes, *_clock_notes(axis)], key=lambda one: one.at_us)),
     )
 
@@ -124,7 +125,7 @@ class _Reading:
         for first, last in runs_of(self.entries):
             for word, row in _PAIRS.items():
                 if row != "sleep":
-                    for start_us, end_us, label in self._pairs(first, last, f"{word}.began", f"{word}.ended"):
+                    for start_us, end_us, label in self.pairs(first, last, f"{word}.began", f"{word}.ended"):
                         yield Overlay(row=row, from_us=start_us, to_us=end_us, label=label)
             for start_us, end_us, label in self._faults(first, last):
                 yield Overlay(row="camera", from_us=start_us, to_us=end_us, label=label)
@@ -138,7 +139,7 @@ class _Reading:
 
     def _troubles(self, first: int, last: int) -> Iterator[Layer]:
         """Asleep; and a recording that stopped for a trouble, until the next one."""
-        for start_us, end_us, _label in self._pairs(first, last, "sleep.began", "sleep.ended"):
+        for start_us, end_us, _label in self.pairs(first, last, "sleep.began", "sleep.ended"):
             yield _layer(TROUBLE, start_us, end_us, State.ASLEEP, "asleep")
         for start_us, end_us, label in self._faults(first, last):
             yield _layer(STARTING, start_us, end_us, State.CAMERA, label)
@@ -188,7 +189,7 @@ class _Reading:
         """The next line of this event up to `last`, else `last`."""
         return next((one for one in range(index + 1, last + 1) if self.entries[one].event == event), last)
 
-    def _pairs(self, first: int, last: int, began: str, ended: str) -> Iterator[tuple[int, int, str]]:
+    def pairs(self, first: int, last: int, began: str, ended: str) -> Iterator[tuple[int, int, str]]:
         """(from, to, by whom) of each interval that these two events frame within a run."""
         for index in range(first, last + 1):
             if self.entries[index].event == began:
@@ -218,7 +219,7 @@ class _Reading:
         for step in self.axis.steps:
             yield Overlay(row="clock", from_us=step.at_us, to_us=step.at_us, label=f"step:{_seconds(step.by_us)}")
         for first, last in runs_of(self.entries):
-            for start_us, end_us, _by in self._pairs(first, last, "time.suspect", "time.trusted"):
+            for start_us, end_us, _by in self.pairs(first, last, "time.suspect", "time.trusted"):
                 yield Overlay(row="clock", from_us=start_us, to_us=end_us, label="suspect")
         for boot in self.axis.boots:
             for setting in boot.settings:
@@ -238,6 +239,18 @@ def _break(before: Entry, is_reboot: bool) -> tuple[State, str]:
     if before.event == "service.stopped":
         return State.OFF, "stopped_machine_restarted" if is_reboot else "service_stopped"
     return (State.POWER_LOST, "machine_went_down") if is_reboot else (State.RESTARTED, "process_died")
+
+
+def _beside(entries: Sequence[Entry]) -> Iterator[Overlay]:
+    """What the position service knew: time from satellites that was suspect, and time without a fix."""
+    if not entries:
+        return
+    reading = _Reading(entries, Axis(entries))
+    for first, last in runs_of(entries):
+        for start_us, end_us, _by in reading.pairs(first, last, "time.suspect", "time.trusted"):
+            yield Overlay(row="clock", from_us=start_us, to_us=end_us, label="suspect")
+        for start_us, end_us, _by in reading.pairs(first, last, "gnss.lost", "gnss.found"):
+            yield Overlay(row="place", from_us=start_us, to_us=end_us, label="no_fix")
 
 
 def _clock_notes(axis: Axis) -> Iterator[Note]:

@@ -95,7 +95,7 @@ def _rows(timeline: Timeline, words: Words, zone: tzinfo, cells: int, colours: b
     for name in ROWS:
         found = [one for one in timeline.overlays if one.row == name]
         if found:
-            label = words(f"{name}_row") if name in ("camera", "clock") else words(name)
+            label = words(f"{name}_row") if name in ("camera", "clock", "place") else words(name)
             yield row(label, _overlay_cells(timeline, found, cells))
 
 
@@ -190,7 +190,7 @@ def _notes(timeline: Timeline, words: Words, zone: tzinfo) -> str:
 def _overlay_text(one: Overlay, words: Words, zone: tzinfo) -> str:
     label = words.label(one.label) if one.label else ""
     name: Callable[[str], str] = words
-    row = name(f"{one.row}_row") if one.row in ("camera", "clock") else name(one.row)
+    row = name(f"{one.row}_row") if one.row in ("camera", "clock", "place") else name(one.row)
     return (
         f"{row} {words('to')} {clock_time(one.to_us, zone)} ({length(one.to_us - one.from_us)}){label and ': ' + label}"
     )

@@ -6,7 +6,7 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
-ROWS = ("muted", "stealth", "camera", "clock")
+ROWS = ("muted", "stealth", "camera", "clock", "place")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
@@ -28,6 +28,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "stealth": ("stealth", "discret"),
     "camera_row": ("camera", "caméra"),
     "clock_row": ("clock", "horloge"),
+    "place_row": ("no position", "sans position"),
+    "no_fix": ("no fix from satellites", "pas de position par satellite"),
     "button": ("button", "bouton"),
     "unplugged": ("unplugged", "débranchée"),
     "frozen": ("frozen picture", "image figée"),

@@ -152,6 +152,37 @@ def test_a_device_s_folder_is_read_with_its_own_key_and_its_sealed_copies(
         run(copies[0], "--key", shift.key.public.text)
 
 
+def test_what_the_position_service_knew_is_beside_the_recorder_s_states(
+    tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TI-20, TI-24: both journals are verified."""
+    device = tmp_path / "device"
+    shift.folder = device / "journal" / "recorder"
+    (device / "keys").mkdir(parents=True)
+    shift.key.save(device / "keys" / "sign.pem")
+    place = Journal.open(device / "journal" / "position", service="position", device="car-1", key=shift.key,
+                         clock=shift.clock)  # fmt: skip
+    shift.start()
+    shift.begin()
+    shift.film(5)
+    place.append("time.suspect", detail={"source": "gnss", "why": "jumped", "off_us": 1})
+    place.append("gnss.lost", detail={"since_us": 1, "connected": True})
+    shift.film(9)
+    place.append("time.trusted", detail={"source": "gnss", "off_us": 1})
+    place.append("gnss.found", detail={"mode": "3d", "satellites": 8})
+    shift.end()
+    place.close()
+    assert run(device, "--json") == 0
+    overlays = json.loads(capsys.readouterr().out)["overlays"]
+    assert [(one["row"], one["label"], (one["to_us"] - one["from_us"]) // SECOND) for one in overlays] == [
+        ("clock", "suspect", 9), ("place", "no_fix", 9),
+    ]  # fmt: skip
+    path = next((device / "journal" / "position").glob("*.jsonl"))
+    path.write_bytes(path.read_bytes().replace(b"jumped", b"pumped"))
+    with pytest.raises(NotTrusted):
+        run(device)
+
+
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_a_bundle_is_read_with_the_centre_s_word_for_its_key(tmp_path: Path, as_folder: bool) -> None:
     """TI-24."""
