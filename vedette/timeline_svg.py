@@ -146,10 +146,10 @@ def _totals(timeline: Timeline, words: Words, y: int) -> Iterator[str]:
             look = _LOOKS[state][0] if _LOOKS[state][1] is None else f"url(#{state.value})"
             yield f'<rect x="24" y="{y - 13}" width="28" height="16" fill="{look}" stroke="#8b8f96"/>'
             yield f'<text x="62" y="{y}"{bad}>{escape(words.state(state))}</text>'
-            yield f'<text class="r" x="330" y="{y}">{length(us)}</text>'
+            yield f'<text class="r" x="330" y="{y}">{escape(length(us))}</text>'
             yield f'<text class="r" x="420" y="{y}">{share(us, whole_us)}</text>'
     yield f'<text class="b" x="62" y="{y + 26}">{escape(words("total"))}</text>'
-    yield f'<text class="b r" x="330" y="{y + 26}">{length(whole_us)}</text>'
+    yield f'<text class="b r" x="330" y="{y + 26}">{escape(length(whole_us))}</text>'
 
 
 def _notes(timeline: Timeline, words: Words, zone: tzinfo, y: int) -> Iterator[str]:

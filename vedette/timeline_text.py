@@ -6,6 +6,7 @@ it, so that nothing unexplained is too short to be seen; colours only help and a
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 
@@ -101,7 +102,9 @@ def _rows(timeline: Timeline, words: Words, zone: tzinfo, cells: int, colours: b
 
 def _axis(timeline: Timeline, zone: tzinfo, cells: int) -> tuple[str, str]:
     names, marks = [" "] * (cells + 5), [" "] * cells
-    for at_us in ticks(timeline, zone, most=cells // 6):
+    for at_us in ticks(timeline, zone, most=cells // 3):
+        marks[min(_place(timeline, at_us, cells), cells - 1)] = "'"
+    for at_us in ticks(timeline, zone, most=cells // 7):
         place = min(_place(timeline, at_us, cells), cells - 1)
         marks[place] = "|"
         name = clock_time(at_us, zone)[:5]
@@ -184,7 +187,8 @@ def _notes(timeline: Timeline, words: Words, zone: tzinfo) -> str:
     said: list[tuple[int, str]] = [(one.at_us, words.note(one)) for one in timeline.notes]
     said += [(one.from_us, _overlay_text(one, words, zone)) for one in timeline.overlays if one.to_us > one.from_us]
     lines = [f"  {clock_time(at_us, zone)}  {text}" for at_us, text in sorted(said)]
-    return "\n".join([f"{words('notes')}: {words('proven')}", *lines])
+    about = textwrap.fill(f"{words('notes')}: {words('proven')}", 80)
+    return "\n".join([about, *lines])
 
 
 def _overlay_text(one: Overlay, words: Words, zone: tzinfo) -> str:

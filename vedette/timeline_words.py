@@ -61,6 +61,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "unknown": ("UNEXPLAINED", "INEXPLIQUÉ"),
     "before_first_line": ("before the first line that is here", "avant la première ligne présente"),
     "after_last_line": ("after the last line that is here", "après la dernière ligne présente"),
+    "no_line": ("no line speaks of it", "aucune ligne n’en parle"),
     "lines_missing": ("lines of the journal are missing", "des lignes du journal manquent"),
     "short_stall": ("no picture for less than a second", "aucune image pendant moins d’une seconde"),
     "until_first_picture": ("until the first picture", "jusqu’à la première image"),
@@ -115,7 +116,7 @@ class Words:
 
     def why(self, state: State, why: str) -> str:
         """The journal's word for why, or nothing where it says no more than the state does."""
-        said = self(why)
+        said = self("no_line" if state is State.UNKNOWN and not why else why)
         return "" if said == self.state(state) else said
 
     def label(self, label: str) -> str:

@@ -262,6 +262,21 @@ def test_the_picture_stands_alone_and_says_each_bar_in_words(
         assert (words.state(state) in "".join(root.itertext())) or not timeline.totals[state]
 
 
+def test_the_picture_is_well_formed_when_a_length_or_a_word_is_not_for_xml(shift: Any) -> None:
+    """TI-23: less than a tenth of a second, and a reason with a tag in it."""
+    shift.start()
+    shift.begin()
+    shift.film(20)
+    shift.end("<script>&{x}")
+    shift.stop()
+    timeline = read_timeline(shift.entries())
+    assert timeline.totals[State.STANDBY] == 50_000
+    root = ET.fromstring(draw_svg(timeline, Words("en"), zone=timezone.utc))
+    said = "".join(root.itertext())
+    assert "< 0.1 s" in said
+    assert "<script>&{x}" in said
+
+
 def test_both_languages_have_a_sentence_for_everything(shift: Any, hard_day: Callable[[Any], None]) -> None:
     """TI-2."""
     hard_day(shift)
