@@ -99,6 +99,8 @@ class _Reading:
                 self._down[after.boot] = state, why
                 if is_reboot:
                     self._doubt_length(index, from_us)
+                if state is not State.OFF and not before.event.startswith("segment."):
+                    self.notes.append(Note(at_us=from_us, kind="died_between"))
                 yield _layer(DOWN, from_us, to_us, state, why)
 
     def gaps(self) -> Iterator[Layer]:

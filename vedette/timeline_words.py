@@ -88,6 +88,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "how long the machine was off is not proven: the clock was not set from outside on both sides",
         "la durée d’arrêt n’est pas prouvée : l’horloge n’était pas réglée de l’extérieur des deux côtés",
     ),
+    "died_between": (
+        "the run's last line; when it died before the next start is not known",
+        "dernière ligne de ce démarrage ; le moment de l’arrêt avant le suivant n’est pas connu",
+    ),
     "proven_to": (
         "recording {} was cut: proven up to here, a second more may be in its file",
         "enregistrement {} coupé : prouvé jusqu’ici, une seconde de plus peut être dans son fichier",

@@ -383,7 +383,7 @@ def test_the_length_of_a_power_cut_is_said_to_be_unproven_when_no_clock_knew_it(
     shift.reboot(100)
     shift.start()
     timeline = read(shift)
-    assert [one.kind for one in timeline.notes] == ["off_length_unproven"]
+    assert [one.kind for one in timeline.notes] == ["off_length_unproven", "died_between"]
     shift.kill()
     assert {one.label for one in timeline.overlays} == {"unset:rtc"}
 
@@ -397,6 +397,21 @@ def test_suspect_time_is_shown_until_it_is_trusted_again(shift: Any) -> None:
     shift.say("time.trusted")
     shown = [(one.row, one.label, one.to_us - one.from_us) for one in read(shift).overlays]
     assert shown == [("clock", "suspect", 30 * SECOND)]
+
+
+@pytest.mark.parametrize(("filming", "kinds"), [(True, ["proven_to"]), (False, ["died_between"])])
+def test_when_an_idle_run_died_is_said_to_be_unknown(shift: Any, filming: bool, kinds: list[str]) -> None:
+    """TI-15: a recording says so to a second, by its checkpoints."""
+    shift.start()
+    if filming:
+        shift.begin()
+        shift.film(5)
+    shift.kill()
+    shift.wait(100)
+    shift.start()
+    timeline = read(shift)
+    assert ("restarted", 100) in states(timeline)
+    assert [one.kind for one in timeline.notes] == kinds
 
 
 def test_no_line_is_no_timeline(tmp_path: Path) -> None:
