@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 WORKSTATION := firmware_scripts/workstation.sh
 
-.PHONY: demo test check bench models format clean help
+.PHONY: demo test check bench fuzz models format clean help
 
 help: ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -36,6 +36,11 @@ bench: ## the table of speed and memory, against named references in the same ru
 	@$(WORKSTATION) packages test
 	@$(MAKE) --no-print-directory $(READY)
 	@$(PYTHON) -m bench
+
+fuzz: ## an hour of damaged evidence and hostile input against verifiers and parsers (SECONDS=…)
+	@$(MAKE) --no-print-directory $(READY)
+	@$(VENV)/bin/vedette sim mutate --seconds $(or $(SECONDS),1800)
+	@HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -q -o timeout=0 tests/vedette/test_hostile_input.py
 
 models: ## train, quantise and measure the two models from the photographs in VEDETTE_DATA
 	@$(WORKSTATION) packages train

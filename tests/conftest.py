@@ -21,7 +21,8 @@ NPM_FOLDER = ROOT / "build" / "npm"
 
 # A loaded machine is slow and not wrong.
 settings.register_profile("vedette", deadline=None)
-settings.load_profile("vedette")
+settings.register_profile("long", deadline=None, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "20000")))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "vedette"))
 
 
 @pytest.fixture(scope="session")

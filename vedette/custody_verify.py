@@ -20,6 +20,7 @@ from vedette.fields import Fields
 from vedette.keys import PublicKey
 
 READ_BYTES = 1 << 20
+OPENED = "segment.opened"
 CHECKPOINT = "segment.checkpoint"
 CLOSED = "segment.closed"
 RECOVERED = "segment.recovered"

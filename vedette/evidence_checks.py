@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 from vedette import note, proof, records
 from vedette.clock import iso
 from vedette.custody_entry import Entry
-from vedette.custody_verify import READ_BYTES, SegmentCheck, check_segment, verify_chain
+from vedette.custody_verify import CLOSED, OPENED, READ_BYTES, RECOVERED, SegmentCheck, check_segment, verify_chain
 from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
 from vedette.keys import PublicKey
@@ -75,10 +75,17 @@ def digest_of(file: BinaryIO) -> tuple[int, str]:
 
 def _manifest(evidence: Evidence, checks: Checks) -> Manifest | None:
     name = evidence.names["manifest"]
+
+    def check() -> Manifest:
+        found = records.open_manifest(evidence.manifest, keyring(_known(evidence.device, "the device")))
+        if name != f"{found.item}.manifest":
+            raise Integrity(f"it is the manifest of item {found.item}, put under another name")
+        return found
+
     manifest = checks.run(
         "manifest",
         name,
-        lambda: records.open_manifest(evidence.manifest, keyring(_known(evidence.device, "the device"))),
+        check,
         lambda found: f"signed by {found.device}: {found.kind} of {iso(found.started_us)}, {found.sealed_size} bytes",
     )
     if manifest is not None:
@@ -165,9 +172,26 @@ def _journal(evidence: Evidence, manifest: Manifest, checks: Checks) -> list[Ent
         for entry in entries:
             if head and (entry.service, entry.seq) == (head.service, head.seq) and entry.sha256 != head.head:
                 raise Integrity(f"seq {entry.seq} is not the line that the manifest names: there are two chains")
+        _check_extent(entries, manifest)
         return entries
 
     return checks.run("custody chain", name, check, _chain_message)
+
+
+def _check_extent(entries: Sequence[Entry], manifest: Manifest) -> None:
+    """Integrity where lines are cut off before or behind what they must say of this item."""
+    events = [entry.event for entry in entries if entry.item == manifest.item]
+    head, first, last = manifest.journal, entries[0], entries[-1]
+    if head and head.service != last.service:
+        raise Integrity(f"it is the chain of {last.service}; the manifest was signed over that of {head.service}")
+    if head and not events and last.seq < head.seq:
+        raise Integrity(f"it ends at seq {last.seq}, the manifest was signed after seq {head.seq}: its tail is missing")
+    if manifest.kind != "segment":
+        return
+    if OPENED not in events:
+        raise Integrity(f"it begins at seq {first.seq}, after this item was opened: its beginning is missing")
+    if not {CLOSED, RECOVERED} & set(events):
+        raise Integrity(f"it ends at seq {last.seq}, before this item was closed: its tail is missing")
 
 
 def _chain_message(entries: Sequence[Entry]) -> str:

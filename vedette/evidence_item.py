@@ -17,8 +17,8 @@ from vedette import files
 from vedette.bundle import KEYS, MAX_JOURNAL_BYTES, MAX_KEYS_BYTES, Keys
 from vedette.custody_tail import journal_files
 from vedette.custody_verify import split_lines
-from vedette.enrolment import open_enrolment
-from vedette.errors import NotFound, Usage
+from vedette.enrolment import Enrolment, open_enrolment
+from vedette.errors import Integrity, NotFound, NotTrusted, Usage
 from vedette.evidence_checks import Evidence, check_evidence
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
@@ -63,7 +63,7 @@ def verify_item(path: Path, vouched: Vouched) -> Report:
         log_origin=trust.log_origin if trust else None,
         receipt=_beside(path.with_name(names["receipt"]), MAX_RECORD_BYTES),
         proof=_text(_beside(path.with_name(names["proof"]), MAX_PROOF_BYTES)),
-        journal=_lines(vouched.journal) if vouched.journal else None,
+        journal=_journal(vouched.journal, checks),
         sealed=functools.partial(_open, path),
         identities=vouched.identities,
     )
@@ -78,15 +78,30 @@ def _device_key(folder: Path, vouched: Vouched, checks: Checks) -> PublicKey | N
     trust, keys = vouched.trust, _beside(folder / KEYS, MAX_KEYS_BYTES)
     if trust is None or keys is None:
         return None
-    enrolment = checks.run(
-        "device's key", KEYS, lambda: open_enrolment(Keys.from_bytes(keys).enrolment, keyring(trust.centre)), "enrolled"
-    )
+
+    def check() -> Enrolment:
+        beside = Keys.from_bytes(keys)
+        if (beside.centre, beside.log_origin) != (trust.centre, trust.log_origin):
+            raise NotTrusted(f"{KEYS} is of another centre or log than your trust file")
+        return open_enrolment(beside.enrolment, keyring(trust.centre))
+
+    enrolment = checks.run("device's key", KEYS, check, "enrolled")
     return enrolment.key if enrolment else None
+
+
+def _journal(journal: Path | None, checks: Checks) -> list[bytes] | None:
+    """The lines of the journal that was given; damage to it is a finding, and so is one without lines."""
+    if journal is None:
+        return None
+    return checks.run("journal", journal.name, lambda: _lines(journal))
 
 
 def _lines(journal: Path) -> list[bytes]:
     paths = journal_files(journal) if journal.is_dir() else [journal]
-    return [line for path in paths for line in split_lines(files.read(path, max_bytes=MAX_JOURNAL_BYTES))]
+    lines = [line for path in paths for line in split_lines(files.read(path, max_bytes=MAX_JOURNAL_BYTES))]
+    if not lines:
+        raise Integrity("no line is in it, where there must be some on this item")
+    return lines
 
 
 def _beside(path: Path, max_bytes: int) -> bytes | None:
