@@ -14,12 +14,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vedette import bundle_zip, canonical, files
+from vedette import bundle_zip, canonical, files, verifier
 from vedette.bundle_readme import readme
 from vedette.bundle_zip import MAX_ARCHIVE_BYTES, Member
 from vedette.custody_entry import parse_line
@@ -39,19 +39,21 @@ MAX_KEYS_BYTES = 16 * 1024
 MAX_JOURNAL_BYTES = 64 << 20
 MAX_NOTE_CHARACTERS = 2000
 OPENED_ENDING = {"segment": "mp4", "hit": "hit", "custody": "custody.jsonl"}
+COMPANIONS = ("onvif", "report_html", "report_pdf", "verifier_py", "verifier_html")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _READ_BYTES = 1 << 20
 
-Content = bytes | Path
+Content = bytes | Path | Callable[[], Iterator[bytes]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleParts:
-    """What goes into a bundle: bytes, or paths for what is large.
+    """What goes into a bundle: bytes, or for what is large a path or what gives the bytes in pieces.
 
     `manifest`, `receipt`, `enrolment` are signed records, `proof` a tlog-proof, `journal` lines (without newlines)
     of the chain of the service that made the item, in order and without holes. `sealed` or `opened` (the MP4) or
-    both. `signer` is the centre's key.
+    both. `signer` is the centre's key. `companions` are the files for people by what they are (`COMPANIONS`;
+    `vedette.bundle_companions` makes them).
     """
 
     manifest: bytes
@@ -65,6 +67,7 @@ class BundleParts:
     sealed: Content | None = None
     opened: Content | None = None
     note: str = ""
+    companions: Mapping[str, Content] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +197,7 @@ def file_names(item: str, kind: str) -> dict[str, str]:
     """The names of the files of a bundle of this item, by what they are."""
     return {
         "opened": f"{item}.{OPENED_ENDING[kind]}",
+        "onvif": f"{item}.onvif.mp4",
         "sealed": f"{item}.{kind}.age",
         "manifest": f"{item}.manifest",
         "receipt": f"{item}.receipt",
@@ -201,6 +205,10 @@ def file_names(item: str, kind: str) -> dict[str, str]:
         "journal": JOURNAL,
         "keys": KEYS,
         "readme": README,
+        "report_html": "report.html",
+        "report_pdf": "report.pdf",
+        "verifier_py": verifier.SCRIPT,
+        "verifier_html": verifier.PAGE,
     }
 
 
@@ -217,6 +225,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
             parts.note,
             sealed_name=names["sealed"] if parts.sealed is not None else None,
             opened_name=names["opened"] if parts.opened is not None else None,
+            companions={names[what]: what for what in COMPANIONS if what in parts.companions},
         ),
         "keys": keys.to_bytes(),
         "manifest": parts.manifest,
@@ -225,6 +234,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
         "journal": b"".join(line + b"\n" for line in parts.journal),
         "sealed": parts.sealed,
         "opened": parts.opened,
+        **{what: parts.companions.get(what) for what in COMPANIONS},
     }
     return {names[what]: content for what, content in contents.items() if content is not None}
 
@@ -272,6 +282,9 @@ def _measure(name: str, content: Content) -> Listed:
 def _pieces(content: Content) -> Iterator[bytes]:
     if isinstance(content, bytes):
         yield content
+        return
+    if not isinstance(content, Path):
+        yield from content()
         return
     try:
         with content.open("rb") as file:

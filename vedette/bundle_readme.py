@@ -4,6 +4,8 @@ for byte the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vedette.clock import iso
 from vedette.keys import PublicKey
 from vedette.records import Manifest
@@ -17,13 +19,12 @@ This is a Vedette evidence bundle.
   whole     {whole}
   note      {note}
 
-TO CHECK IT, on any computer with Python 3.10 or newer and no network:
+TO CHECK IT, on any computer and with no network, by one of these:
 
-  pip install vedette            (or from the package the force gives you)
-  vedette evidence verify THIS_FOLDER_OR_ZIP
-
-That says of every file whether it is what the device recorded and the centre stored, and names what is not. It is
-checked against this key of the centre:
+{ways}
+Each says of every file whether it is what the device recorded and the centre stored, and names what is not. Who made
+this bundle could have changed a verifier in it: to be independent take it from the Vedette project instead, or
+compare its SHA-256 with a copy that you trust. The check is made against this key of the centre:
 
   {centre}
 
@@ -37,15 +38,39 @@ WHAT IS HERE
   {item}.receipt   the centre's signed receipt for it
   {item}.proof     proof that the centre's public log holds it (C2SP tlog-proof)
   journal.jsonl   the device's custody journal while it recorded; every line signed and chained
-{sealed}{opened}
+{sealed}{opened}{companions}
 A read of a number plate is a lead, not a certainty: look at the pictures.
 """
 
 
+_WAYS = {
+    "verifier_html": "open verify.html in a web browser and choose this folder or .zip",
+    "verifier_py": "python3 verify.py THIS_FOLDER_OR_ZIP    (Python 3.10 or newer, nothing else)",
+}
+_COMPANIONS = {
+    "onvif": "the same recording with the boxes of the ONVIF Export File Format",
+    "report_html": "a summary for people in French, English and Arabic, as a web page",
+    "report_pdf": "the same on paper",
+    "verifier_py": "verifier for Python",
+    "verifier_html": "verifier for a web browser",
+}
+
+
 def readme(
-    manifest: Manifest, centre: PublicKey, note: str, *, sealed_name: str | None, opened_name: str | None
+    manifest: Manifest,
+    centre: PublicKey,
+    note: str,
+    *,
+    sealed_name: str | None,
+    opened_name: str | None,
+    companions: Mapping[str, str] | None = None,
 ) -> bytes:
-    """README.txt of a bundle of this item; a name of None leaves that file's line out."""
+    """README.txt of a bundle of this item; a name of None leaves that file's line out. `companions`: what each file is
+    by its name.
+    """
+    there = dict(companions or {})
+    ways = [text for what, text in _WAYS.items() if what in there.values()]
+    ways.append("pip install vedette; vedette evidence verify THIS_FOLDER_OR_ZIP")
     sealed = f"  {sealed_name}  the item as the device sealed it; any tool for age files opens it\n"
     return _TEXT.format(
         item=manifest.item,
@@ -59,4 +84,6 @@ def readme(
         centre=centre.text,
         sealed=sealed if sealed_name else "",
         opened=f"  {opened_name}  the item, opened\n" if opened_name else "",
+        companions="".join(f"  {name:15} {_COMPANIONS[what]}\n" for name, what in there.items()),
+        ways="".join(f"  {way}\n" for way in ways),
     ).encode()

@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vedette import bundle
+from vedette import bundle, onvif_boxes
 from vedette.bundle import BUNDLE, KEYS, LISTING, Keys, Listed, Listing
 from vedette.bundle_source import Source, open_source
+from vedette.clock import iso
 from vedette.custody_verify import split_lines
 from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted
 from vedette.evidence_checks import Evidence, check_evidence, digest_of
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
+from vedette.onvif_boxes import Export
 from vedette.proof import MAX_PROOF_BYTES
 from vedette.records import MAX_RECORD_BYTES, keyring, open_record
 from vedette.sealed import Identity
@@ -88,6 +90,7 @@ class _Bundle:
             identities=identities,
         )
         check_evidence(evidence, self._checks)
+        self._onvif()
 
     def _container(self) -> None:
         self._source.check_container(self._listing)
@@ -106,6 +109,23 @@ class _Bundle:
             raise Integrity(f"{size} bytes where {one.size} are listed")
         if digest != one.sha256:
             raise Integrity(f"its SHA-256 is not the listed one: one or more of its {size} bytes were changed")
+
+    def _onvif(self) -> None:
+        """The copy with ONVIF boxes says nothing that the opened file and the listing do not."""
+        name, opened = self._names["onvif"], self._names["opened"]
+        if name not in self._listed:
+            return
+
+        def check() -> Export:
+            if opened not in self._listed:
+                raise Integrity(f"the recording that it is a copy of, {opened}, is not in the bundle")
+            with self._source.open(name) as copied, self._source.open(opened) as original:
+                export = onvif_boxes.check(copied, original)
+            if (export.source, export.exported_s) != (self._listing.device, self._listing.made_us // 1_000_000):
+                raise Integrity("its boxes name another device or time of export than the listing")
+            return export
+
+        self._checks.run("ONVIF copy", name, check, _export_message)
 
     def _keys(self) -> Keys:
         return Keys.from_bytes(self._read(KEYS, bundle.MAX_KEYS_BYTES))
@@ -166,6 +186,12 @@ class _Bundle:
     def _opener(self, what: str) -> functools.partial[BinaryIO] | None:
         name = self._names[what]
         return functools.partial(self._source.open, name) if name in self._listed else None
+
+
+def _export_message(export: Export) -> str:
+    return (
+        f"the opened file and the boxes suep, cstb{', loci' if export.place else ''}: begins {iso(export.started_us)}"
+    )
 
 
 def _listing_message(listing: Listing) -> str:

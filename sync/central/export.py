@@ -1,7 +1,8 @@
 """Makes bundles of stored items: what leaves the centre for a court, with everything needed to check it.
 
 Decided here: where each part of a bundle comes from at the centre, that an opened file is never written to a temporary
-file (it passes through memory), and that every export is recorded with its reason. The form is vedette.bundle.
+file (it passes through memory), and that every export is recorded with its reason. The form is vedette.bundle, the
+report and the verifiers beside the signed parts are vedette.bundle_companions.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from sync.central.rows import ItemRow
 from sync.central.store import Store
 from vedette import bundle, config
+from vedette.bundle_companions import with_companions
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
 from vedette.sealed import Identity, SealedReader, recover
@@ -50,7 +52,7 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
     try:
         for row, place in zip(rows, places, strict=True):
             store.note_access(user, "export", row.item, wanted.reason)
-            made.append((place, _export_one(store, row, place, wanted)))
+            made.append((place, _export_one(store, row, place, wanted, user)))
     finally:
         if not made and len(rows) > 1:
             output.rmdir()
@@ -68,7 +70,7 @@ def _items(store: Store, subject: str) -> list[ItemRow]:
         raise NotFound(f"the centre has no item and no recording {subject[:64]!r}") from None
 
 
-def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted) -> str:
+def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: str) -> str:
     central = config.load_central(store.folder / "central.toml")
     journal = _journal(store, row)
     with _opened(store, row, wanted.identities) as opened:
@@ -85,7 +87,7 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted) -> str:
             opened=opened,
             note=wanted.reason,
         )
-        bundle.make(place, parts)
+        bundle.make(place, with_companions(parts, exported_by=user))
     return "" if journal else "the device's custody journal of this item has not arrived yet; export again later"
 
 

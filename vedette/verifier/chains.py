@@ -156,6 +156,20 @@ def chain_of(lines: list[bytes], key: bytes) -> list[Any]:
     return entries
 
 
+def check_extent(entries: list[Any], manifest: Any) -> None:
+    """No line is cut off before or behind what the chain must say of this item."""
+    events = {entry["event"] for entry in entries if entry["item"] == manifest["item"]}
+    head, first, last = manifest["journal"], entries[0], entries[-1]
+    if head and head["service"] != last["service"]:
+        raise Bad(f"it is the chain of {last['service']}; the manifest was signed over that of {head['service']}")
+    if head and not events and last["seq"] < head["seq"]:
+        raise Bad(f"it ends at seq {last['seq']}, the manifest was signed after seq {head['seq']}: its tail is missing")
+    if manifest["kind"] == "segment" and "segment.opened" not in events:
+        raise Bad(f"it begins at seq {first['seq']}, after this item was opened: its beginning is missing")
+    if manifest["kind"] == "segment" and not {"segment.closed", "segment.recovered"} & events:
+        raise Bad(f"it ends at seq {last['seq']}, before this item was closed: its tail is missing")
+
+
 Mark = tuple[int, str, int, bool]
 
 

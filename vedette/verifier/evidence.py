@@ -16,6 +16,7 @@ from typing import Any
 
 from vedette.verifier.chains import (
     chain_of,
+    check_extent,
     checkpoint,
     marks_of,
     proof_of,
@@ -171,7 +172,7 @@ class Bundle:
         if raw is None:
             return
         said = f"signed by the device, {len(raw)} bytes"
-        manifest = self.run("manifest", name, lambda: manifest_of(raw, device), said)
+        manifest = self.run("manifest", name, lambda: self.own(manifest_of(raw, device)), said)
         if manifest is None:
             manifest = self.run("manifest's form", name, lambda: manifest_of(raw, None, True), "readable, unsigned")
         if manifest is None:
@@ -191,6 +192,11 @@ class Bundle:
             self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
         if opened in self.listed:
             self.opened(opened)
+
+    def own(self, manifest: Any) -> Any:
+        if manifest["item"] != self.item:
+            raise Bad(f"it is the manifest of item {manifest['item']}, put under another name")
+        return manifest
 
     def sealed(self, name: str) -> None:
         size, digest = self.hashes.get(name, (-1, ""))
@@ -252,6 +258,7 @@ class Bundle:
                 named = head and (entry["service"], entry["seq"]) == (head["service"], head["seq"])
                 if named and sha(line) != head["head"]:
                     raise Bad(f"seq {entry['seq']} is not the line that the manifest names: there are two chains")
+            check_extent(entries, self.manifest)
             return entries
 
         return self.run(

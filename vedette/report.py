@@ -1,0 +1,202 @@
+"""What the report in a bundle says, as sections of labelled values, in French, English and Arabic.
+
+Decided here: what a court is told and in which order, from the bundle's own parts; nothing that is not signed or
+hashed elsewhere in the bundle but who exported it. How it looks is `vedette.report_html` and `vedette.report_pdf`, the
+words are `vedette.report_words`. The same parts make the same report (BU-8).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vedette import note, proof, records
+from vedette.clock import iso
+from vedette.custody_entry import Entry, parse_line
+from vedette.enrolment import Enrolment
+from vedette.report_words import LANGUAGES, Language, Words, words
+
+MAX_EVENTS = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A labelled value; `is_code` values are written left to right in a fixed face."""
+
+    label: str
+    value: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A heading with sentences, rows and numbered steps under it."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The report in one language."""
+
+    language: Language
+    name: str
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What the report is made from: the item's signed parts as parsed, what is in the bundle, and who exported it."""
+
+    manifest: records.Manifest
+    manifest_sha256: str
+    receipt: records.Receipt
+    proof: proof.Proof
+    enrolment: Enrolment
+    centre_key: str
+    centre_key_id: str
+    log_origin: str
+    lines: Sequence[bytes]
+    files: Mapping[str, str]
+    made_us: int
+    exported_by: str
+    reason: str
+
+
+def reports(facts: Facts) -> tuple[Report, ...]:
+    """The report in each language, French first."""
+    return tuple(_report(facts, language) for language in LANGUAGES)
+
+
+def _report(facts: Facts, language: Language) -> Report:
+    said = words(language)
+    entries = [parse_line(line) for line in facts.lines]
+    sections = (
+        _item(facts, said),
+        _times(facts, said),
+        _hashes(facts, said),
+        _custody(facts, entries, said),
+        _centre(facts, said),
+        _export(facts, said),
+        _files(facts, said),
+        Section(title=said["how_title"], sentences=(said["how_intro"],), steps=said.list("how_steps")),
+        Section(title=said["limits_title"], sentences=said.list("limits")),
+    )
+    manifest = facts.manifest
+    return Report(
+        language=language,
+        name=said["language"],
+        title=said["title"],
+        subtitle=f"{said['kind_' + manifest.kind]} · {manifest.device} · {_minute(manifest.started_us)}",
+        sections=sections,
+    )
+
+
+def _item(facts: Facts, said: Words) -> Section:
+    manifest, media = facts.manifest, facts.manifest.media
+    rows = [
+        Row(label=said["item"], value=manifest.item, is_code=True),
+        Row(label=said["kind"], value=said["kind_" + manifest.kind]),
+        Row(label=said["device"], value=manifest.device, is_code=True),
+    ]
+    if manifest.recording:
+        rows.append(Row(label=said["recording"], value=f"{manifest.recording} / {manifest.sequence}", is_code=True))
+    if manifest.activation:
+        rows.append(Row(label=said["activation"], value=manifest.activation, is_code=True))
+    if media:
+        seconds, millis = divmod(media.duration_us // 1000, 1000)
+        text = f"{media.codec}, {media.width} × {media.height}, {seconds}.{millis:03d} s, {media.frames}"
+        rows.append(Row(label=said["media"], value=text, is_code=True))
+        rows.append(Row(label=said["sound"], value=media.sound or said["none"], is_code=bool(media.sound)))
+    rows.append(Row(label=said["complete"], value=said["yes" if manifest.complete else "cut"]))
+    made_by = (("software", manifest.software), ("hardware", manifest.hardware), ("firmware", manifest.firmware))
+    rows += [Row(label=said[name], value=value, is_code=True) for name, value in made_by if value]
+    return Section(title=said["item_title"], sentences=(said["item_intro"],), rows=tuple(rows))
+
+
+def _times(facts: Facts, said: Words) -> Section:
+    manifest = facts.manifest
+    error = said["unknown"] if manifest.time_error_us is None else f"± {_milliseconds(manifest.time_error_us)} ms"
+    return Section(
+        title=said["times_title"],
+        sentences=(said["times_intro"],),
+        rows=(
+            Row(label=said["started"], value=iso(manifest.started_us), is_code=True),
+            Row(label=said["ended"], value=iso(manifest.ended_us), is_code=True),
+            Row(label=said["time_source"], value=manifest.time_source, is_code=True),
+            Row(label=said["time_error"], value=error, is_code=manifest.time_error_us is not None),
+        ),
+    )
+
+
+def _hashes(facts: Facts, said: Words) -> Section:
+    manifest = facts.manifest
+    plain = f"{manifest.plain_sha256} ({manifest.plain_size})" if manifest.plain_sha256 else said["not_stated"]
+    rows = [
+        Row(label=said["sealed_hash"], value=f"{manifest.sealed_sha256} ({manifest.sealed_size})", is_code=True),
+        Row(label=said["plain_hash"], value=plain, is_code=manifest.plain_sha256 is not None),
+        Row(label=said["manifest_hash"], value=facts.manifest_sha256, is_code=True),
+        Row(label=said["device_key"], value=facts.enrolment.key.text, is_code=True),
+    ]
+    if manifest.policy_sha256:
+        rows.append(Row(label=said["policy_hash"], value=manifest.policy_sha256, is_code=True))
+    return Section(title=said["hashes_title"], sentences=(said["hashes_intro"],), rows=tuple(rows))
+
+
+def _custody(facts: Facts, entries: Sequence[Entry], said: Words) -> Section:
+    if not entries:
+        return Section(title=said["custody_title"], sentences=(said["custody_none"],))
+    first, last = entries[0], entries[-1]
+    rows = [
+        Row(label=said["chain"], value=f"{first.device}/{first.service}, {first.seq} – {last.seq}", is_code=True),
+        Row(label=said["chain_times"], value=f"{iso(first.utc_us)} – {iso(last.utc_us)}", is_code=True),
+        Row(label=said["chain_head"], value=last.sha256, is_code=True),
+    ]
+    counts = Counter(entry.event for entry in entries)
+    rows += [Row(label=event, value=f"{count} ×", is_code=True) for event, count in sorted(counts.items())[:MAX_EVENTS]]
+    gaps = [entry for entry in entries if entry.event == "gap"]
+    sentences = (said["custody_intro"], said["custody_gaps" if gaps else "custody_no_gaps"])
+    return Section(title=said["custody_title"], sentences=sentences, rows=tuple(rows))
+
+
+def _centre(facts: Facts, said: Words) -> Section:
+    leaf = proof.LogLeaf.from_bytes(facts.proof.leaf)
+    checkpoint = note.parse_checkpoint(note.split_note(facts.proof.checkpoint)[0])
+    rows = (
+        Row(label=said["stored"], value=iso(facts.receipt.stored_us), is_code=True),
+        Row(label=said["received"], value=iso(leaf.received_us), is_code=True),
+        Row(label=said["log"], value=facts.log_origin, is_code=True),
+        Row(label=said["log_index"], value=f"{facts.proof.index} / {checkpoint.size}", is_code=True),
+        Row(label=said["log_root"], value=checkpoint.root.hex(), is_code=True),
+        Row(label=said["centre_key"], value=facts.centre_key, is_code=True),
+        Row(label=said["centre_print"], value=facts.centre_key_id, is_code=True),
+    )
+    return Section(title=said["centre_title"], sentences=(said["centre_intro"],), rows=rows)
+
+
+def _export(facts: Facts, said: Words) -> Section:
+    rows = (
+        Row(label=said["exported_by"], value=facts.exported_by or said["unknown"]),
+        Row(label=said["exported_at"], value=iso(facts.made_us), is_code=True),
+        Row(label=said["reason"], value=" ".join(facts.reason.split()) or said["none"]),
+    )
+    return Section(title=said["export_title"], rows=rows)
+
+
+def _files(facts: Facts, said: Words) -> Section:
+    rows = tuple(Row(label=said["file_" + what], value=name, is_code=True) for what, name in facts.files.items())
+    return Section(title=said["files_title"], rows=rows)
+
+
+def _minute(utc_us: int) -> str:
+    return iso(utc_us)[:16].replace("T", " ") + " UTC"
+
+
+def _milliseconds(micros: int) -> str:
+    return str(-(-micros // 1000))
