@@ -1,4 +1,4 @@
-"""`vedette evidence verify|open`: check a bundle or an item, open a sealed file to an ordinary one.
+"""`vedette evidence verify|open|verifier`: check a bundle or an item, open a sealed file, write the verifiers.
 
 Decided here: what is asked of the caller and what is printed. The checks are `vedette.bundle_verify` and
 `vedette.evidence_item`, the opening is `vedette.evidence_open`.
@@ -7,11 +7,12 @@ Decided here: what is asked of the caller and what is printed. The checks are `v
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from vedette import bundle_verify, cli
+from vedette import bundle_verify, cli, verifier
 from vedette.errors import Usage
 from vedette.evidence_item import Vouched, verify_item
 from vedette.evidence_open import Opened, Range, open_range, open_whole
@@ -23,7 +24,7 @@ from vedette.trust import load_trust
 
 
 def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `evidence verify` and `evidence open`."""
+    """Add `evidence verify`, `evidence open` and `evidence verifier`."""
     verbs = cli.noun(nouns, "evidence", help="check, open and export evidence")
     verify = verbs.add_parser(
         "verify", help="check a bundle (folder or .zip), or a sealed file with its manifest beside it"
@@ -49,6 +50,14 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     opening.add_argument("--recover", action="store_true", help="of a file that was cut, write what is whole")
     cli.add_json(opening)
     opening.set_defaults(run=_open)
+    verifiers = verbs.add_parser(
+        "verifier", help="write verify.py and verify.html, which check a bundle without Vedette"
+    )
+    verifiers.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="the folder to write into"
+    )
+    cli.add_json(verifiers)
+    verifiers.set_defaults(run=_verifier)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -86,6 +95,17 @@ def _open(args: argparse.Namespace) -> int:
             else open_whole(args.path, identities, file, may_be_cut=args.recover)
         )
     cli.show(args, {"output": str(args.output), **asdict(opened)}, _opened_text(args.output, opened, wanted))
+    return 0
+
+
+def _verifier(args: argparse.Namespace) -> int:
+    made = {verifier.SCRIPT: verifier.script(), verifier.PAGE: verifier.page()}
+    for name, content in made.items():
+        with new_file(args.output / name) as file:
+            file.write(content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    lines = [f"{digest}  {args.output / name}" for name, digest in hashes.items()]
+    cli.show(args, {"folder": str(args.output), "sha256": hashes}, "\n".join(lines))
     return 0
 
 

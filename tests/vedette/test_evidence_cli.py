@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vedette import bundle, evidence_cli, evidence_open, sealed
+from vedette import bundle, evidence_cli, evidence_open, sealed, verifier
 from vedette.errors import Integrity, NotFound, NotTrusted, Refused, Usage
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
@@ -309,3 +309,14 @@ def test_open_finds_the_sealed_file_when_it_gets_a_bundle(tmp_path: Path, name: 
 def test_open_says_so_when_a_bundle_holds_no_sealed_file(tmp_path: Path, identity: Path) -> None:
     with pytest.raises(NotFound, match="holds no sealed file"):
         run("open", VECTORS / "zip" / "opened-only.zip", "--identity", identity, "-o", tmp_path / "film.mp4")
+
+
+def test_verifiers_are_written_as_they_lie_in_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """BU-26."""
+    assert run("verifier", "-o", tmp_path, "--json") == 0
+    hashes = json.loads(capsys.readouterr().out)["sha256"]
+    assert (tmp_path / "verify.py").read_bytes() == verifier.script()
+    assert (tmp_path / "verify.html").read_bytes() == verifier.page()
+    assert hashes["verify.py"] == hashlib.sha256(verifier.script()).hexdigest()
+    with pytest.raises(Refused, match="not overwritten"):
+        run("verifier", "-o", tmp_path)
