@@ -1,4 +1,4 @@
-"""`vedette device init|run|start|stop|status` and `vedette camera probe`.
+"""`vedette device init|run|start|stop|mode|status` and `vedette camera probe`.
 
 Decided here: what a new device folder holds before the centre enrols it, and how its services are started and asked.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from edge.camera import open_camera
-from edge.camera.port import EncodedUnit, SmallFrame
+from edge.camera.port import EncodedUnit, Recorded, SmallFrame
 from vedette import cli, commands, config, daemon, files, spool
 from vedette.clock import Clock, SystemClock, iso
 from vedette.config import CameraSection, DeviceConfig
@@ -19,8 +20,8 @@ from vedette.errors import Integrity, NotFound, Refused, Usage
 from vedette.fields import check_device_id
 from vedette.keys import SigningKey
 
-SERVICES = ("recorder", "reader", "keeper")
-STATUSES = ("recorder", "reader", "uplink", "keeper")
+SERVICES = ("recorder", "reader", "panel", "position", "keeper")
+STATUSES = ("recorder", "reader", "panel", "position", "uplink", "keeper")
 STALE_US = 10_000_000
 DEFAULT_CONFIG = Path("/var/lib/vedette/device.toml")
 MAX_PROBE_S = 60
@@ -54,6 +55,12 @@ def register(nouns: cli.Nouns) -> None:
         parser.add_argument("--activation", default="command", help="why, for custody (default: command)")
         _add_config(parser)
         parser.set_defaults(run=_command, command=verb)
+    mode = verbs.add_parser("mode", help="switch stealth, mute or sleep; custody says who did")
+    mode.add_argument("mode", choices=("stealth", "mute", "sleep"))
+    mode.add_argument("on", choices=("on", "off"))
+    mode.add_argument("--activation", default="command", help="by whom, for custody (default: command)")
+    _add_config(mode)
+    mode.set_defaults(run=_mode)
     status = verbs.add_parser("status", help="what the services say of themselves")
     _add_config(status)
     cli.add_json(status)
@@ -101,6 +108,14 @@ def open_service(name: str, device: DeviceConfig, clock: Clock) -> Step:
         from edge.reader.service import open_reader
 
         return open_reader(device, clock)
+    if name == "panel":
+        from edge.panel.service import open_panel
+
+        return open_panel(device, clock)
+    if name == "position":
+        from edge.board.position_service import open_position
+
+        return open_position(device, clock)
     if name == "keeper":
         from edge.keeper import open_keeper
 
@@ -133,13 +148,22 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    clock = SystemClock()
-    return daemon.run(open_service(args.service, config.load_device(args.config), clock), clock=clock)
+    device = config.load_device(args.config)
+    clock = SystemClock(device.run)
+    return daemon.run(open_service(args.service, device, clock), clock=clock)
 
 
 def _command(args: argparse.Namespace) -> int:
-    device, clock = config.load_device(args.config), SystemClock()
-    body = {"command": args.command, "activation": args.activation, "id": ""}
+    return _post(args.config, {"command": args.command, "activation": args.activation, "id": ""})
+
+
+def _mode(args: argparse.Namespace) -> int:
+    on = args.on == "on"
+    return _post(args.config, {"command": "mode", "mode": args.mode, "on": on, "activation": args.activation, "id": ""})
+
+
+def _post(path: Path, body: dict[str, Any]) -> int:
+    device, clock = config.load_device(path), SystemClock()
     if not device.run.is_dir():
         raise NotFound(f"{device.run} is not there: the recorder of {device.device.id} does not run")
     commands.post(device.run, "recorder", body, clock=clock)
@@ -187,7 +211,7 @@ def _probe(args: argparse.Namespace) -> int:
 
 
 def _look(
-    read: Callable[[float], Sequence[EncodedUnit | SmallFrame]],
+    read: Callable[[float], Sequence[Recorded | SmallFrame]],
     has_ended: Callable[[], bool],
     clock: Clock,
     seconds: int,
@@ -199,7 +223,7 @@ def _look(
         for one in read(0.1):
             if isinstance(one, EncodedUnit):
                 units.append(one)
-            else:
+            elif isinstance(one, SmallFrame):
                 frames.append(one)
     return units, frames
 

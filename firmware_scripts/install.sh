@@ -21,7 +21,7 @@ DEVICE=/var/lib/vedette/device
 CENTRE=/var/lib/vedette-central/centre
 MIN_PYTHON=10
 MAX_PYTHON=13
-DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-uplink.service vedette-keeper.service vedette.target"
+DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-panel.service vedette-position.service vedette-uplink.service vedette-keeper.service vedette.target"
 CENTRAL_UNITS="vedette-central.service"
 
 role="" board="" device_id="" camera="" source_text="" wheels="" dry="" uninstall="" with_packages=yes
@@ -222,6 +222,10 @@ units() {
     names=$DEVICE_UNITS
     [ "$role" = device ] || names=$CENTRAL_UNITS
     for unit in $names; do run install -m 0644 "$source_folder/systemd/$unit" "$UNITS/$unit"; done
+    if [ "$role" = device ]; then
+        clock=vedette-position.service.d/20-clock.conf
+        run install -D -m 0644 "$source_folder/systemd/$clock" "$UNITS/$clock"
+    fi
     if [ "$board" = jetson ] && [ "$role" = device ]; then
         jetson=vedette-recorder.service.d/20-jetson.conf
         run install -D -m 0644 "$source_folder/systemd/jetson/$jetson" "$UNITS/$jetson"
@@ -258,7 +262,7 @@ remove() {
         [ ! -e "$UNITS/$unit" ] || stop_unit "$unit"
         run rm -f "$UNITS/$unit"
     done
-    run rm -rf "$UNITS/vedette-recorder.service.d"
+    run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
     run rm -f "/etc/tmpfiles.d/vedette-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
     run rm -rf "$OPT/$role" "$OPT/releases/$role"-*
     if [ ! -e "$UNITS/vedette.target" ] && [ ! -e "$UNITS/vedette-central.service" ]; then

@@ -1,41 +1,48 @@
 """The drawn street's board: adapter `sim`, a full implementation of the board port.
 
 Decided here: there is one fix a second and none outside the drive; the record button is pressed at the seconds that the
-option `press_s` lists. Nothing lights up: the last patterns are kept for who asks.
+option `press_s` lists, and what `vedette sim press` and `vedette sim panel` leave in the run folder is pressed too.
+Nothing lights up: the last patterns are kept for who asks.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from edge.board.port import AlertPattern, ButtonEvent
+from edge.board.port import RECORD, AlertPattern, ButtonEvent
 from simulator.options import parse_options
 from simulator.world import plan
+from vedette import commands
 from vedette.clock import Clock
 from vedette.errors import Usage
 from vedette.hitfile import Position
 
 ACCURACY_CM = 250
 MAX_PATTERNS = 64
-BUTTON = "record"
+BUTTON = RECORD
+BUTTONS = (RECORD, "mute", "stealth", "sleep", "lights", "door")
+INBOX = "board"
+MAX_HOLD_MS = 60_000
 _HELD_US = 200_000
 _FIX_EVERY_US = 1_000_000
 
 
 def open_board(options: Mapping[str, str], *, run_dir: Path, clock: Clock) -> SimBoard:
-    """The board for `[board] options`; `Usage` for options it does not know. `run_dir` is not used."""
-    return SimBoard(options, clock)
+    """The board for `[board] options`; `Usage` for options it does not know."""
+    return SimBoard(options, clock, run_dir)
 
 
 class SimBoard:
     """Knows where the own car is; keeps what it was asked to signal in `patterns`, the newest last."""
 
-    def __init__(self, options: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, str], clock: Clock, run_dir: Path) -> None:
         street = parse_options(options, "board", others=("press_s",))
         self._drive = plan(street.seed, street.seconds)
-        self._clock = clock
+        self._clock, self._run_dir = clock, run_dir
+        self._edges: list[ButtonEvent] = []
         self._start_us = clock.utc_us() if street.start_utc_us is None else street.start_utc_us
         self._presses = _press_times(options.get("press_s", ""))
         self._asked_us = self._driven_us()
@@ -57,14 +64,29 @@ class SimBoard:
         from_us, self._asked_us = self._asked_us, self._driven_us()
         edges = [(at_us + shift, shift == 0) for at_us in self._presses for shift in (0, _HELD_US)]
         offset_us = self._clock.mono_us() - self._asked_us
-        return [
+        listed = [
             ButtonEvent(button=BUTTON, pressed=pressed, mono_us=offset_us + at_us)
             for at_us, pressed in sorted(edges)
             if from_us < at_us <= self._asked_us
         ]
+        return sorted([*listed, *self._pressed_by_hand()], key=lambda event: event.mono_us)
 
     def close(self) -> None:
-        self._presses = ()
+        self._presses, self._edges = (), []
+
+    def _pressed_by_hand(self) -> list[ButtonEvent]:
+        """The edges, due by now, of what a developer pressed; a button goes up again after its `hold_ms`."""
+        now_us = self._clock.mono_us()
+        with suppress(OSError):
+            for body in commands.take(self._run_dir, INBOX):
+                name, hold_ms = body.get("button"), body.get("hold_ms")
+                if name in BUTTONS and type(hold_ms) is int and 0 <= hold_ms <= MAX_HOLD_MS:
+                    down = ButtonEvent(button=str(name), pressed=True, mono_us=now_us)
+                    up = ButtonEvent(button=str(name), pressed=False, mono_us=now_us + hold_ms * 1000)
+                    self._edges += [down, up]
+        due = [edge for edge in self._edges if edge.mono_us <= now_us]
+        self._edges = [edge for edge in self._edges if edge.mono_us > now_us]
+        return due
 
     def _driven_us(self) -> int:
         return self._clock.utc_us() - self._start_us

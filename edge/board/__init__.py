@@ -12,6 +12,7 @@ from edge.board.jetson import JetsonBoard
 from edge.board.null import NullBoard
 from edge.board.pi import PiBoard
 from edge.board.port import Board
+from edge.board.relay import RelayBoard
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
 from vedette.errors import NotFound, Usage
@@ -34,3 +35,13 @@ def open_board(config: DeviceConfig, clock: Clock) -> Board:
         board: Board = entry.load()(options, run_dir=config.run, clock=clock)
         return board
     raise NotFound(f"[board] adapter {name!r} is not there; built in: null, pi, jetson")
+
+
+def open_alerts(config: DeviceConfig, clock: Clock) -> Board:
+    """The board as a service has it that owns no pins: where the device is, and signals by way of the panel.
+
+    A wired board is not opened here; a simulated one is, for its position. Raises what `open_board` raises.
+    """
+    wired = config.board.adapter in ("pi", "jetson")
+    board = NullBoard(config.run, clock) if wired else open_board(config, clock)
+    return RelayBoard(config.run, clock, position=board.position)

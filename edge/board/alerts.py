@@ -1,4 +1,5 @@
-"""What an officer sees, feels and hears because of a hit: a prompt to look and verify, weighted by urgency.
+"""What an officer sees, feels and hears: of a hit, a prompt to look and verify, weighted by urgency; of recording,
+that it began, goes on, or ended.
 
 Law 4: a hit is a lead. No pattern is a siren, no caption says "stolen" or "wanted", and a read whose country differs
 from the entry's says so.
@@ -18,6 +19,15 @@ LIST_EXPIRED = AlertPattern(
     off_ms=900,
     vibrates=False,
     sounds=False,
+)
+
+
+STARTED = AlertPattern(name="started", caption="Recording", pulses=2, on_ms=150, off_ms=150, vibrates=True, sounds=True)
+STOPPED = AlertPattern(
+    name="stopped", caption="Recording ended", pulses=1, on_ms=1000, off_ms=0, vibrates=True, sounds=True
+)
+REMINDER = AlertPattern(
+    name="reminder", caption="Still recording", pulses=1, on_ms=120, off_ms=0, vibrates=True, sounds=False
 )
 
 

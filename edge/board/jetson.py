@@ -1,4 +1,4 @@
-"""The Jetson's board: light, vibration, sound and the record button on the 40-pin header by Jetson.GPIO.
+"""The Jetson's board: light, vibration, sound, buttons and contacts on the 40-pin header by Jetson.GPIO.
 
 Jetson.GPIO has no background pulses, so one worker thread plays the newest pattern and stops at once for a newer one
 or for `close`. Edges come from the library's own thread into a bounded queue.
@@ -74,13 +74,13 @@ class JetsonBoard:
         self._gpio.setmode(self._gpio.BCM)
         for pin in self._outputs:
             self._gpio.setup(pin, self._gpio.OUT, initial=self._gpio.LOW)
-        if self._pins.button is not None:
-            self._gpio.setup(self._pins.button, self._gpio.IN)
-            self._gpio.add_event_detect(self._pins.button, self._gpio.BOTH, callback=self._note, bouncetime=BOUNCE_MS)
+        for pin in self._pins.inputs:
+            self._gpio.setup(pin, self._gpio.IN)
+            self._gpio.add_event_detect(pin, self._gpio.BOTH, callback=self._note, bouncetime=BOUNCE_MS)
 
     def _note(self, pin: int) -> None:
         pressed = self._gpio.input(pin) == self._gpio.LOW
-        self._events.append(ButtonEvent(button="record", pressed=pressed, mono_us=self._clock.mono_us()))
+        self._events.append(ButtonEvent(button=self._pins.inputs[pin], pressed=pressed, mono_us=self._clock.mono_us()))
 
     def _play(self) -> None:
         """Runs on the worker thread only; it alone writes the output pins."""

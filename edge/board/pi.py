@@ -1,4 +1,4 @@
-"""The Raspberry Pi's board: light, vibration, sound and the record button on GPIO pins by gpiozero.
+"""The Raspberry Pi's board: light, vibration, sound, buttons and contacts on GPIO pins by gpiozero.
 
 gpiozero runs pulses and edges on its own threads; edges come over in a bounded queue, and the oldest is dropped when
 nobody asks.
@@ -39,7 +39,8 @@ class PiBoard:
             self._light = self._output(gpiozero, pins.light)
             self._vibration = self._output(gpiozero, pins.vibration)
             self._sound = self._output(gpiozero, pins.sound)
-            self._watch(gpiozero, pins.button)
+            for pin, name in pins.inputs.items():
+                self._watch(gpiozero, pin, name)
         except gpiozero.GPIOZeroError as error:
             self._opened.close()
             raise Refused(f"[board] adapter 'pi': the pins cannot be used: {error}") from None
@@ -68,13 +69,11 @@ class PiBoard:
         self._opened.callback(output.close)
         return output
 
-    def _watch(self, gpiozero: Any, pin: int | None) -> None:
-        if pin is None:
-            return
+    def _watch(self, gpiozero: Any, pin: int, name: str) -> None:
         button = gpiozero.Button(pin, bounce_time=BOUNCE_S)
         self._opened.callback(button.close)
-        button.when_pressed = lambda: self._note(True)
-        button.when_released = lambda: self._note(False)
+        button.when_pressed = lambda: self._note(name, True)
+        button.when_released = lambda: self._note(name, False)
 
-    def _note(self, pressed: bool) -> None:
-        self._events.append(ButtonEvent(button="record", pressed=pressed, mono_us=self._clock.mono_us()))
+    def _note(self, name: str, pressed: bool) -> None:
+        self._events.append(ButtonEvent(button=name, pressed=pressed, mono_us=self._clock.mono_us()))

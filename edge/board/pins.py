@@ -1,10 +1,14 @@
-"""Which pins a wired board uses, from the `[board] options` of device.toml: BCM numbers, each optional."""
+"""Which pins a wired board uses, from the `[board] options` of device.toml: BCM numbers, each optional.
+
+Decided here: an input is on while its pin is connected to ground, a button and the relay contact of a light bar alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from edge.board.port import RECORD
 from vedette.errors import Usage
 
 MAX_PIN = 27
@@ -12,12 +16,25 @@ MAX_PIN = 27
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pins:
-    """BCM pin numbers of the light, vibration motor and active buzzer (outputs) and the record button (to ground)."""
+    """BCM pin numbers of the light, vibration motor and active buzzer (outputs), of the buttons and of the vehicle's
+    light bar and door contacts (inputs); `button` is the record button."""
 
     light: int | None = None
     vibration: int | None = None
     sound: int | None = None
     button: int | None = None
+    mute: int | None = None
+    stealth: int | None = None
+    sleep: int | None = None
+    lights: int | None = None
+    door: int | None = None
+
+    @property
+    def inputs(self) -> dict[int, str]:
+        """The pins that are read, with the name under which the port reports each."""
+        named = {RECORD: self.button, "mute": self.mute, "stealth": self.stealth, "sleep": self.sleep,
+                 "lights": self.lights, "door": self.door}  # fmt: skip
+        return {pin: name for name, pin in named.items() if pin is not None}
 
 
 def parse_pins(options: Mapping[str, str]) -> Pins:

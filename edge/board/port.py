@@ -1,7 +1,7 @@
 """The board port: what Vedette asks of the hardware around the camera, and the values that cross it.
 
 Decided here: a pattern is a few equal pulses, so that every board can give it, and its caption asks for a look, never
-claims a fact (law 4). Not decided here: when a pattern is given (edge/reader) and what a button means (the recorder).
+claims a fact (law 4). Not decided here: when a pattern is given and what a button means (edge/panel).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vedette.hitfile import Position
+
+RECORD = "record"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +30,10 @@ class AlertPattern:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ButtonEvent:
-    """A button named `button` went down or up at `mono_us` of the monotonic clock."""
+    """An input named `button` went on or off at `mono_us` of the monotonic clock.
+
+    The names are `record`, `mute`, `stealth` and `sleep` for buttons, `lights` and `door` for the vehicle's contacts.
+    """
 
     button: str
     pressed: bool

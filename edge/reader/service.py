@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.board import open_board
+from edge.board import open_alerts
 from edge.board.alerts import LIST_EXPIRED
 from edge.board.port import Board
 from edge.camera.port import SmallFrame
@@ -236,7 +236,7 @@ def open_reader(config: DeviceConfig, clock: Clock, eyes: Eyes | None = None) ->
     spool.make_folders(config.spool)
     folder = config.data / config.reader.models if config.reader.models else None
     eyes = eyes or ModelEyes(Looker.load(threads=config.reader.threads, folder=folder))
-    board = open_board(config, clock)
+    board = open_alerts(config, clock)
     journal = WaitingJournal(config.journals / SERVICE, service=SERVICE, device=config.device.id, key=key, clock=clock)
     recipients, signers = trust.lead_recipients(), keyring(trust.list_signer)
     identity = identity_of(config)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from edge.board.position import read_position
 from edge.camera import open_camera
-from edge.camera.port import Camera, EncodedUnit, SmallFrame
+from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
 from edge.recorder import activation
 from edge.recorder.activation import State, Window
 from edge.recorder.duty import Duty, Voices
@@ -25,6 +26,7 @@ from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.source import Source
+from edge.recorder.stamp import find_zone
 from vedette import daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig
@@ -49,13 +51,15 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
     Raises NotFound or Refused when the camera, the keys or the trust file are missing or cannot be used.
     """
     clock = clock or SystemClock()
-    camera = open_camera(config.camera, clock)
+    camera = open_camera(config.camera, clock, config.sound)
     exits = config.camera.options.get("exit_at_end") == "true"
     recorder = config.recorder
     terms = Terms(
         recipients=load_trust(config.trust).segment_recipients(),
         segment_us=recorder.segment_s * SECOND_US,
         min_free_bytes=recorder.min_free_mib << 20,
+        position=lambda at_us: read_position(config.run, now_us=at_us),
+        zone=find_zone(recorder.stamp_zone),
     )
     on_end = (lambda: signal.raise_signal(signal.SIGTERM)) if exits else (lambda: None)
     return RecorderService(config, clock, camera=camera, terms=terms, on_end=on_end)
@@ -140,7 +144,7 @@ class RecorderService:
             )
             return Filing(config.spool, journal, custody_recipients=custody_recipients, identity=identity_of(config))
 
-        buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us)
+        buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us, keeps_sound=config.sound.pre_event)
         return Keeping(open_filing, config.spool, self._clock, buffer, terms)
 
     def _go_on(self, history: History) -> None:
@@ -168,11 +172,7 @@ class RecorderService:
         self._keeping.note(event, detail)
 
     def _mute(self, on: bool, by: str) -> None:
-        mute = getattr(self._keeping, "mute", None)
-        if mute is None:
-            self._note(f"mute.{'began' if on else 'ended'}", {"by": by})
-        else:
-            mute(on, by)
+        self._keeping.mute(on, by)
 
     def _rest(self) -> None:
         """Asleep: end what is recorded, forget what is buffered, let go of the camera; once."""
@@ -212,9 +212,10 @@ class RecorderService:
             else:
                 self._take(one)
 
-    def _take(self, unit: EncodedUnit) -> None:
-        self._picture_us = max(self._picture_us, unit.utc_us)
-        self._decide()
+    def _take(self, unit: Recorded) -> None:
+        if isinstance(unit, EncodedUnit):
+            self._picture_us = max(self._picture_us, unit.utc_us)
+            self._decide()
         self._keeping.take(unit, marked=self._is_marked(unit.utc_us))
 
     def _is_marked(self, at_us: int) -> bool:

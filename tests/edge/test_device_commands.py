@@ -182,8 +182,25 @@ def test_recorder_fails_when_the_device_is_not_enrolled(device: Path, tmp_path: 
     assert "trust.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        (["start"], {"command": "start", "activation": "command", "id": ""}),
+        (["stop", "--activation", "supervisor"], {"command": "stop", "activation": "supervisor", "id": ""}),
+        (
+            ["mode", "stealth", "on"],
+            {"command": "mode", "mode": "stealth", "on": True, "activation": "command", "id": ""},
+        ),
+        (["mode", "mute", "off"], {"command": "mode", "mode": "mute", "on": False, "activation": "command", "id": ""}),
+    ],
+)
+def test_command_line_asks_the_recorder(device: Path, run_dir: Path, arguments: list[str], body: dict[str, object]):
+    assert cli.main(["device", *arguments, "--config", str(device)]) == 0
+    assert commands.take(run_dir, "recorder") == [body]
+
+
 def test_unknown_service_is_a_usage_error(device: Path):
-    with pytest.raises(Usage, match="recorder, reader, keeper"):
+    with pytest.raises(Usage, match="recorder, reader, panel, position, keeper"):
         open_service("uplink", config.load_device(device), FakeClock())
     with pytest.raises(NotFound):
         open_service("keeper", config.load_device(device), FakeClock())

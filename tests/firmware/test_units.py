@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "systemd"
 HARDENING = "vedette-.service.d/10-hardening.conf"
-DEVICE = ("recorder", "reader", "uplink", "keeper")
+DEVICE = ("recorder", "reader", "panel", "position", "uplink", "keeper")
 SERVICES = (*DEVICE, "central")
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
@@ -35,7 +35,8 @@ def copies(tmp_path: Path) -> Path:
     """The units as on a machine on which the programs are there."""
     folder = tmp_path / "units"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("jetson", "*.conf"))
-    shutil.copytree(FOLDER / "vedette-.service.d", folder / "vedette-.service.d", dirs_exist_ok=True)
+    for drop_in in ("vedette-.service.d", "vedette-position.service.d"):
+        shutil.copytree(FOLDER / drop_in, folder / drop_in, dirs_exist_ok=True)
     for path in folder.glob("*.service"):
         text = path.read_text()
         for role in ("device", "central"):
@@ -70,11 +71,22 @@ def test_jetson_addition_has_no_fault_when_systemd_verifies_it(copies: Path) -> 
     assert [line for line in _verify(copies).stderr.splitlines() if "jetson" in line] == []
 
 
-@pytest.mark.parametrize("service", ["recorder", "reader", "keeper"])
+@pytest.mark.parametrize("service", ["recorder", "reader", "panel", "keeper"])
 def test_service_has_no_network_when_it_needs_none(service: str) -> None:
     unit = _unit(service)
     assert (unit["PrivateNetwork"], unit["IPAddressDeny"]) == (["yes"], ["any"])
     assert "AF_INET" not in unit["RestrictAddressFamilies"][0]
+
+
+def test_position_reaches_this_machine_alone_and_may_ask_the_kernel_about_its_clock() -> None:
+    """PO-16."""
+    unit = _unit("position")
+    assert (unit["IPAddressDeny"], unit["IPAddressAllow"]) == (["any"], ["localhost"])
+    hidden = " ".join(unit["InaccessiblePaths"]).split()
+    assert {f"-/var/lib/vedette/device/{name}" for name in ("spool/segment", "spool/hit", "receipts")} <= set(hidden)
+    addition = _settings(FOLDER / "vedette-position.service.d" / "20-clock.conf")
+    assert addition == {"ProtectClock": ["no"], "SystemCallFilter": ["adjtimex clock_adjtime"]}
+    assert _settings(FOLDER / HARDENING)["CapabilityBoundingSet"] == [""]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -110,10 +122,18 @@ def test_only_the_uplink_and_the_keeper_reach_receipts_when_units_are_compared()
     assert [name for name, own in paths.items() if set(own) & set(covers)] == ["uplink", "keeper"]
 
 
-def test_target_wants_all_four_services_when_the_device_starts() -> None:
+def test_only_the_panel_reaches_the_pins_and_it_reaches_nothing_else_when_units_are_compared() -> None:
+    owners = [name for name in DEVICE if any("gpio" in one for one in _unit(name).get("DeviceAllow", []))]
+    assert owners == ["panel"]
+    hidden = " ".join(_unit("panel")["InaccessiblePaths"]).split()
+    assert hidden == [f"-/var/lib/vedette/device/{name}" for name in ("keys", "spool", "journal")]
+    assert _unit("panel")["ReadWritePaths"] == ["/run/vedette"]
+
+
+def test_target_wants_all_six_services_when_the_device_starts() -> None:
     wanted = _settings(FOLDER / "vedette.target")["Wants"][0].split()
     assert wanted == [f"vedette-{service}.service" for service in DEVICE]
-    assert [_unit(service)["PartOf"] for service in DEVICE] == [["vedette.target"]] * 4
+    assert [_unit(service)["PartOf"] for service in DEVICE] == [["vedette.target"]] * 6
 
 
 def test_every_folder_a_unit_writes_is_made_before_it_starts() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from edge.board import open_board as open_configured
 from edge.board.port import AlertPattern, Board
-from simulator.board import BUTTON, MAX_PATTERNS, SimBoard, open_board
+from simulator.board import BUTTON, INBOX, MAX_PATTERNS, SimBoard, open_board
 from simulator.world import plan
+from vedette import commands
 from vedette.clock import FakeClock
 from vedette.config import BoardSection, DeviceConfig, DeviceSection
 from vedette.errors import Usage
@@ -56,6 +57,25 @@ def test_sim_board_gives_each_press_once_when_its_second_has_come() -> None:
     assert (before, nothing) == ([], [])
     assert [(one.button, one.pressed, one.mono_us) for one in pressed] == [(BUTTON, True, 3_000_000)]
     assert [(one.pressed, one.mono_us) for one in rest] == [(False, 3_200_000), (True, 6_000_000), (False, 6_200_000)]
+
+
+def test_sim_board_gives_what_a_developer_presses_and_lets_go_in_time(tmp_path: Path) -> None:
+    clock = FakeClock(utc_us=START_US, mono_us=1_000_000)
+    sim = open_board({"seconds": "60"}, run_dir=tmp_path, clock=clock)
+    for name, hold_ms in (("record", 3500), ("stealth", 100), ("self-destruct", 100), ("record", -1), ("mute", True)):
+        commands.post(tmp_path, INBOX, {"button": name, "hold_ms": hold_ms}, clock=clock)
+        clock.advance(2000)
+
+    pressed = sim.buttons()
+    clock.advance(3_499_000)
+    early = sim.buttons()
+    clock.advance(1_000)
+    late = sim.buttons()
+
+    assert [(one.button, one.pressed) for one in pressed] == [("record", True), ("stealth", True)]
+    assert [(one.button, one.pressed) for one in early] == [("stealth", False)]
+    assert [(one.button, one.pressed) for one in late] == [("record", False)]
+    assert late[0].mono_us - pressed[0].mono_us == 3_500_000
 
 
 def test_sim_board_keeps_the_last_patterns_when_there_are_more_than_it_holds() -> None:
