@@ -3,7 +3,8 @@
 Decided here: H.264 is copied bit for bit (re-packed to Annex B, parameter sets in front of every key picture), any
 other codec is encoded again; pictures come at the clip's own pace or as fast as they can be read, in both cases with
 the times the drive would have had. With the option ``start_utc_us`` a restarted recorder goes on where the drive is
-by the wall clock, not at its beginning.
+by the wall clock, not at its beginning. The clip's own sound comes with it (`clipsound`). With the option ``stamp`` a
+clip that is encoded again carries that text and the time in its pictures; one that is copied is not encoded for that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,10 +24,22 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.burnin import burn_in, check_text
+from edge.camera.clipsound import ClipSound, sound_of
 from edge.camera.encode import X264Encoder
-from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import (
+    MAX_FRAME_HEIGHT,
+    MAX_FRAME_WIDTH,
+    CameraFault,
+    EncodedUnit,
+    Given,
+    SmallFrame,
+    SoundInfo,
+    SoundUnit,
+    StreamInfo,
+)
 from vedette.clock import Clock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import NotFound, Refused, Usage
 
 MAX_BATCH = 16
@@ -47,6 +61,7 @@ def open_clip(config: CameraSection, clock: Clock) -> ClipCamera:
     start = config.options.get("start_utc_us")
     if start is not None and not start.isdigit():
         raise Usage(f"[camera] options: start_utc_us is {start!r}, which is no time in microseconds")
+    check_text(config.options.get("stamp", ""))
     return ClipCamera(config, clock, start_utc_us=None if start is None else int(start))
 
 
@@ -58,12 +73,20 @@ class ClipCamera:
         self._clock = clock
         self._start_utc_us = start_utc_us
         self._path = Path(config.source)
-        self._waiting: deque[EncodedUnit | SmallFrame] = deque()
-        self._source: Iterator[EncodedUnit | SmallFrame] = iter(())
+        self._waiting: deque[Given] = deque()
+        self._source: Iterator[Given] = iter(())
         self._utc_us = self._mono_us = self._due_us = 0
         self._frames = 0
+        self._sound: SoundSection | None = None
+        self._burnt = config.options.get("stamp", "")
         self._fault: CameraFault | None = None
         self.ended = False
+
+    def hear(self, sound: SoundSection) -> None:
+        """Bring the clip's own sound; raises Usage for a microphone."""
+        if sound.adapter not in ("none", "camera"):
+            raise Usage(f"[sound] adapter: a clip brings its own sound, {sound.adapter!r} is for a camera")
+        self._sound = sound if sound.adapter == "camera" else None
 
     def open(self) -> StreamInfo:
         """Open the clip. Raises NotFound when it is missing and Refused when it holds no video."""
@@ -74,12 +97,15 @@ class ClipCamera:
             self._duration_us = _duration_us(container, stream)
             self._copies = stream.codec_context.name == "h264" and stream.codec_context.pix_fmt in _COPIED_FORMATS
             size = (stream.codec_context.width, stream.codec_context.height)
+            heard = self._listen(container, stream)
+            sound: SoundInfo | None = heard.info if heard else None
         self._utc_us, self._mono_us = self._clock.utc_us(), self._clock.mono_us()
         self._source = self._passes(self._position_us())
         width, height = size if self._copies else (self._width, self._height)
-        return StreamInfo(width=width, height=height, rate_num=self._rate.numerator, rate_den=self._rate.denominator)
+        rate = self._rate
+        return StreamInfo(width=width, height=height, rate_num=rate.numerator, rate_den=rate.denominator, sound=sound)
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float) -> Sequence[Given]:
         """What is due by now; waits for the next picture up to `timeout_s` when nothing is."""
         found = self._due()
         if not found and not self.ended and timeout_s > 0:
@@ -93,8 +119,8 @@ class ClipCamera:
         self._source = iter(())
         self._waiting.clear()
 
-    def _due(self) -> list[EncodedUnit | SmallFrame]:
-        found: list[EncodedUnit | SmallFrame] = []
+    def _due(self) -> list[Given]:
+        found: list[Given] = []
         if self._fault is not None:
             self.ended = True
             raise self._fault
@@ -117,7 +143,7 @@ class ClipCamera:
                 self.ended = True
                 return False
             self._waiting.append(item)
-            taken_us = item.pts_us if isinstance(item, EncodedUnit) else item.media_us
+            taken_us = item.media_us if isinstance(item, SmallFrame) else item.pts_us
             self._due_us = max(self._due_us, taken_us)
         return True
 
@@ -127,7 +153,7 @@ class ClipCamera:
         position_us = max(0, self._utc_us - self._start_utc_us)
         return position_us % self._duration_us if self._config.loop else position_us
 
-    def _passes(self, position_us: int) -> Iterator[EncodedUnit | SmallFrame]:
+    def _passes(self, position_us: int) -> Iterator[Given]:
         encoder = None if self._copies else self._encoder()
         shift_us = -position_us
         while True:
@@ -137,42 +163,43 @@ class ClipCamera:
                 return
             shift_us, position_us = shift_us + self._duration_us, 0
 
-    def _one_pass(
-        self, origin: _Origin, position_us: int, encoder: X264Encoder | None
-    ) -> Iterator[EncodedUnit | SmallFrame]:
+    def _one_pass(self, origin: _Origin, position_us: int, encoder: X264Encoder | None) -> Iterator[Given]:
         with _open(self._path) as container:
             stream = _video(container, self._path)
             stream.codec_context.thread_count = 1
             if position_us:
                 container.seek(_ticks(position_us, stream) + (stream.start_time or 0), stream=stream)
-            if encoder is None:
-                yield from self._copy(container, stream, origin, position_us)
-            else:
-                yield from self._encode(container, stream, origin, position_us, encoder)
+            heard = self._listen(container, stream)
+            copier = _Copier(stream, origin)
+            packets: Iterator[av.Packet[Any]] = container.demux(
+                [stream, *([sound] if heard and (sound := sound_of(container)) else [])]
+            )
+            for packet in packets:
+                if packet.stream_index != stream.index:
+                    yield from _heard(heard, packet, origin)
+                elif encoder is None:
+                    # A packet handed to the copier is emptied by it, so the decoder must see it first.
+                    frames = _decode(stream, packet)
+                    yield from copier.units(packet)
+                    yield from self._small(frames, stream, origin)
+                else:
+                    yield from self._encode(packet, stream, origin, encoder)
 
-    def _copy(
-        self, container: InputContainer, stream: VideoStream, origin: _Origin, position_us: int
-    ) -> Iterator[EncodedUnit | SmallFrame]:
-        to_annexb = av.BitStreamFilterContext("h264_mp4toannexb", stream)
-        sets = ParameterSets()
-        started = False
-        for packet in container.demux(stream):
-            # A packet handed to the filter is emptied by it, so the decoder must see it first.
-            frames = _decode(stream, packet)
-            for out in to_annexb.filter(packet if packet.size else None):
-                unit = _unit(out, stream, origin, sets)
-                started = started or (unit.is_key and unit.pts_us >= 0)
-                if started:
-                    yield unit
-            yield from self._small(frames, stream, origin)
+    def _listen(self, container: InputContainer, stream: VideoStream) -> ClipSound | None:
+        """The clip's sound, where it has some and it is wanted."""
+        sound = sound_of(container)
+        if sound is None or self._sound is None:
+            return None
+        zero_us = int((stream.start_time or 0) * (stream.time_base or Fraction(1, 90_000)) * 1_000_000)
+        return ClipSound(sound, self._sound, zero_us=zero_us)
 
     def _encode(
-        self, container: InputContainer, stream: VideoStream, origin: _Origin, position_us: int, encoder: X264Encoder
-    ) -> Iterator[EncodedUnit | SmallFrame]:
-        for packet in container.demux(stream):
-            for frame in self._small(_decode(stream, packet), stream, origin):
-                yield from encoder.encode(frame.i420, frame.media_us, utc_us=frame.utc_us, mono_us=frame.mono_us)
-                yield frame
+        self, packet: av.Packet[VideoStream], stream: VideoStream, origin: _Origin, encoder: X264Encoder
+    ) -> Iterator[Given]:
+        for frame in self._small(_decode(stream, packet), stream, origin):
+            picture = burn_in(frame.i420, self._burnt, frame.utc_us)
+            yield from encoder.encode(picture, frame.media_us, utc_us=frame.utc_us, mono_us=frame.mono_us)
+            yield frame
 
     def _small(self, frames: Sequence[av.VideoFrame], stream: VideoStream, origin: _Origin) -> Iterator[SmallFrame]:
         for frame in frames:
@@ -191,6 +218,34 @@ class ClipCamera:
     def _encoder(self) -> X264Encoder:
         bitrate = self._config.bitrate_kbps * 1000
         return X264Encoder(self._width, self._height, self._rate, bitrate=bitrate, preset=self._config.preset)
+
+
+class _Copier:
+    """Re-packs the pictures of one pass to Annex B, from the first key picture on that lies in it."""
+
+    def __init__(self, stream: VideoStream, origin: _Origin) -> None:
+        self._stream, self._origin = stream, origin
+        # Only H.264 can be re-packed; for another codec nothing is asked of this copier.
+        is_h264 = stream.codec_context.name == "h264"
+        self._to_annexb = av.BitStreamFilterContext("h264_mp4toannexb", stream) if is_h264 else None
+        self._sets = ParameterSets()
+        self._started = False
+
+    def units(self, packet: av.Packet[VideoStream]) -> Iterator[EncodedUnit]:
+        """The units in a packet; an empty packet ends the pass."""
+        assert self._to_annexb is not None
+        for out in self._to_annexb.filter(packet if packet.size else None):
+            unit = _unit(out, self._stream, self._origin, self._sets)
+            self._started = self._started or (unit.is_key and unit.pts_us >= 0)
+            if self._started:
+                yield unit
+
+
+def _heard(heard: ClipSound | None, packet: av.Packet[Any], origin: _Origin) -> list[SoundUnit]:
+    if heard is None:
+        return []
+    found = heard.units(packet, utc_us=origin.utc_us, mono_us=origin.mono_us, shift_us=origin.shift_us)
+    return [one for one in found if one.pts_us >= 0]
 
 
 def _unit(packet: av.Packet[VideoStream], stream: VideoStream, origin: _Origin, sets: ParameterSets) -> EncodedUnit:

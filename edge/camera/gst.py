@@ -1,7 +1,10 @@
 """Cameras behind GStreamer: Jetson sensors, USB cameras, and a test picture.
 
 Decided here: one `gst-launch-1.0` child with one pipeline and two ends, each a pipe in GDP: H.264 access units, which
-may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. When the recorder
+may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A microphone is a
+third end of the same pipeline, so that one clock times both; it comes raw and is encoded here (`sound`). Where it does
+not start the pictures come without it. With the option `stamp` date, time and that text are drawn into pictures that
+are encoded from memory. When the recorder
 dies the pipes break and the child ends by itself. `[camera] source` is `BOARD` or `BOARD:DEVICE`; the boards are in
 `BOARDS`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of L4T.
 """
@@ -22,10 +25,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.burnin import check_text
 from edge.camera.gdp import GdpBuffer, GdpReader
-from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import (
+    MAX_FRAME_HEIGHT,
+    MAX_FRAME_WIDTH,
+    CameraFault,
+    EncodedUnit,
+    Given,
+    SmallFrame,
+    SoundUnit,
+    StreamInfo,
+)
+from edge.camera.sound import RATE, SoundEncoder
 from vedette.clock import Clock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused, Usage
 
 LAUNCH = "gst-launch-1.0"
@@ -36,6 +50,14 @@ MAX_ERROR_BYTES = 4096
 MAX_READS = 64
 
 _DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
+
+
+MICROPHONES = {
+    "alsa": "alsasrc provide-clock=false device={device}",
+    "pipewire": "pipewiresrc do-timestamp=true target-object={device}",
+    "test": "audiotestsrc is-live=true wave=ticks",
+}
+_PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +131,7 @@ def pipeline(config: CameraSection) -> str:
         raise Usage(f"[camera] source: {device!r} is not the name of a device")
     if config.width % 8 or config.height % 2:
         raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
+    overlay = _overlay(check_text(config.options.get("stamp", "")), board)
     small_width, small_height = _small(config)
     values = {
         "device": device or board.device, "width": config.width, "height": config.height, "rate": config.rate,
@@ -118,12 +141,30 @@ def pipeline(config: CameraSection) -> str:
     source, encode, picture = (text.format(**values) for text in (board.source, board.encode, board.picture))
     return (
         f"{source} ! tee name=both"
-        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {encode}"
-        " ! video/x-h264,stream-format=byte-stream,alignment=au"
-        " ! gdppay crc-header=false crc-payload=false ! fdsink sync=false fd={units}"
-        f" both. ! queue leaky=downstream max-size-buffers=1 ! {picture}"
-        " ! gdppay crc-header=false crc-payload=false ! fdsink sync=false fd={pictures}"
+        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {overlay}{encode}"
+        f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_PAY} fd={{units}}"
+        f" both. ! queue leaky=downstream max-size-buffers=1 ! {picture} ! {_PAY} fd={{pictures}}"
     )
+
+
+def microphone(sound: SoundSection) -> str:
+    """The pipeline's part for a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
+    if not _DEVICE.match(sound.source):
+        raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
+    words = MICROPHONES[sound.adapter].format(device=sound.source).split()
+    # An element whose device is left open takes the system's default one.
+    source = " ".join(word for word in words if not word.endswith("="))
+    raw = f"audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels={sound.channels}"
+    queue = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
+    return f" {source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
+
+
+def _overlay(text: str, board: Board) -> str:
+    if not text:
+        return ""
+    if not board.encode.startswith("x264enc"):
+        raise Usage("[camera] options: stamp cannot be drawn on this board, whose pictures never reach the memory")
+    return f"clockoverlay shaded-background=true time-format=%Y-%m-%dT%H:%M:%S%z text={text} ! "
 
 
 class GstCamera:
@@ -135,21 +176,45 @@ class GstCamera:
         self._config, self._clock, self._pipeline = config, clock, pipeline
         self._child: subprocess.Popen[bytes] | None = None
         self._ends: dict[int, GdpReader] = {}
-        self._units = self._pictures = -1
+        self._units = self._pictures = self._sounds = -1
+        self._sound: SoundSection | None = None
+        self._encoder: SoundEncoder | None = None
         self._sets = ParameterSets()
-        self._first: list[EncodedUnit | SmallFrame] = []
+        self._first: list[Given] = []
         self._base_us: int | None = None
         self._index = 0
 
+    def hear(self, sound: SoundSection) -> None:
+        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
+        self._sound = sound if sound.adapter in MICROPHONES else None
+        if self._sound is not None:
+            microphone(self._sound)
+
     def open(self) -> StreamInfo:
-        """Start the pipeline and wait for its first picture.
+        """Start the pipeline and wait for its first picture; without its microphone where it does not start with it.
 
         Raises NotFound without GStreamer, Refused with its words when the pipeline does not start.
         """
         if shutil.which(LAUNCH) is None:
             raise NotFound(f"{LAUNCH} is not installed; install gstreamer1.0-tools and the plugins")
+        try:
+            self._begin(self._sound)
+        except Refused:
+            if self._sound is None:
+                raise
+            # A microphone that is missing must not cost the pictures.
+            self._begin(None)
+        return StreamInfo(
+            width=self._config.width,
+            height=self._config.height,
+            rate_num=self._config.rate,
+            rate_den=1,
+            sound=self._encoder.info if self._encoder else None,
+        )
+
+    def _begin(self, sound: SoundSection | None) -> None:
         self.close()
-        self._start()
+        self._start(sound)
         until_us = self._clock.mono_us() + int(START_S * 1e6)
         try:
             while not any(isinstance(one, EncodedUnit) for one in self._first):
@@ -159,9 +224,8 @@ class GstCamera:
         except CameraFault as error:
             self.close()
             raise Refused(f"the camera {self._config.source} does not start: {error}") from None
-        return StreamInfo(width=self._config.width, height=self._config.height, rate_num=self._config.rate, rate_den=1)
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float) -> Sequence[Given]:
         """What has arrived. Raises CameraFault when the pipeline ended, with GStreamer's own words."""
         found, self._first = self._first, []
         return found or self._take(timeout_s)
@@ -183,38 +247,43 @@ class GstCamera:
         if child.stderr is not None:
             child.stderr.close()
 
-    def _start(self) -> None:
+    def _start(self, sound: SoundSection | None) -> None:
         self._base_us, self._first, self._sets = None, [], ParameterSets()
-        self._units, units_end = os.pipe()
-        self._pictures, pictures_end = os.pipe()
-        self._ends = {self._units: GdpReader(), self._pictures: GdpReader()}
+        self._encoder = SoundEncoder(sound) if sound else None
+        pipes = [os.pipe() for _ in range(3 if sound else 2)]
+        self._units, self._pictures, self._sounds = [*(read for read, _ in pipes), -1][:3]
+        self._ends = {read: GdpReader() for read, _ in pipes}
         for end in self._ends:
             os.set_blocking(end, False)
             with suppress(OSError):
                 fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        words = self._pipeline.format(units=units_end, pictures=pictures_end).split()
+        numbers = dict(zip(("units", "pictures", "sounds"), (write for _, write in pipes), strict=False))
+        words = (self._pipeline + (microphone(sound) if sound else "")).format(**numbers).split()
         try:
             self._child = subprocess.Popen(
                 [LAUNCH, "-q", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=(units_end, pictures_end),
+                pass_fds=tuple(numbers.values()),
             )
         finally:
-            os.close(units_end)
-            os.close(pictures_end)
+            for write in numbers.values():
+                os.close(write)
         assert self._child.stderr is not None
         os.set_blocking(self._child.stderr.fileno(), False)
 
-    def _take(self, timeout_s: float) -> list[EncodedUnit | SmallFrame]:
+    def _take(self, timeout_s: float) -> list[Given]:
         if not self._ends:
             raise CameraFault("the camera is not open")
-        found: list[EncodedUnit | SmallFrame] = []
+        found: list[Given] = []
         ready, _, _ = select.select(list(self._ends), [], [], timeout_s)
         for end in ready:
             for buffer in self._buffers(end):
-                found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
+                if end == self._sounds:
+                    found += self._heard(buffer)
+                else:
+                    found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
         return found
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
@@ -250,6 +319,13 @@ class GstCamera:
         data, is_key = self._sets.complete(buffer.payload)
         media_us, utc_us, mono_us = self._times(buffer)
         return EncodedUnit(data=data, pts_us=media_us, is_key=is_key, utc_us=utc_us, mono_us=mono_us)
+
+    def _heard(self, buffer: GdpBuffer) -> list[SoundUnit]:
+        if self._encoder is None:
+            return []
+        pcm = np.frombuffer(buffer.payload, "<i2").reshape(-1, self._encoder.info.channels)
+        media_us, utc_us, mono_us = self._times(buffer)
+        return self._encoder.encode(pcm, media_us, utc_us=utc_us, mono_us=mono_us)
 
     def _frame(self, buffer: GdpBuffer) -> SmallFrame:
         width, height = _small(self._config)
