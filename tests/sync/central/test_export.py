@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +126,17 @@ def test_no_empty_folder_stays_when_no_segment_of_a_recording_could_be_exported(
 def test_export_is_not_found_when_nothing_has_that_id(centre: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         export(centre.store, uuid7(centre.clock), tmp_path / "out.zip", wanted(centre), user="chief")
+
+
+def test_bundle_says_who_exported_it_and_brings_its_verifiers(centre: Any, stored: Any, tmp_path: Path) -> None:
+    """BU-1, BU-23: and its own verifier, run as a court would, finds nothing wrong."""
+    ((path, _note),) = export(centre.store, stored.id, tmp_path / "out", wanted(centre), user="chief")
+
+    report = (path / "report.html").read_text()
+    assert "chief" in report and "court order 7" in report
+    assert (path / "report.pdf").read_bytes().startswith(b"%PDF")
+    trust = tmp_path / "trust.json"
+    trust.write_bytes(fleet.centre_trust(centre.folder).to_bytes())
+    command = [sys.executable, "-I", "-S", str(path / "verify.py"), "--trust", str(trust)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout

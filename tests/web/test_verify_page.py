@@ -1,0 +1,210 @@
+"""`verify.html` in a real Chromium, opened from a file without a server: the verdicts of `vedette evidence verify`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vedette import bundle, verifier
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
+CASES = json.loads((VECTORS / "cases.json").read_text())
+WHOLE = VECTORS / "zip" / "whole.zip"
+FLIPS = 150
+NO_ED25519 = """\
+SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("no", "NotSupportedError"));
+"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
+
+
+class Checker:
+    """A tab with the page; notes console errors and every address asked for."""
+
+    def __init__(self, browser: Any, page: Path, mode: str = "") -> None:
+        self.context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900}, offline=True)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        if mode == "no-ed25519":
+            self.page.add_init_script(NO_ED25519)
+        self.page.on("console", lambda one: self.errors.append(one.text) if one.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(page.as_uri() + ("#plain" if mode == "plain" else ""))
+
+    def trust(self) -> None:
+        self.page.set_input_files("#trustfile", str(VECTORS / "trust.json"))
+        self.page.wait_for_selector("#trusted:not([hidden])")
+
+    def check(self, path: Path, kind: str = "zip") -> dict[str, Any]:
+        """The page's verdict on a bundle."""
+        self.page.evaluate("globalThis.vedette = null")
+        self.page.set_input_files(f"#{kind}", str(path))
+        found = None
+        while found is None:
+            self.page.wait_for_timeout(5)
+            found = self.page.evaluate("globalThis.vedette")
+        assert isinstance(found, dict)
+        return found
+
+
+def failed(found: dict[str, Any]) -> str:
+    return "\n".join(f"{one['what']} | {one['where']} | {one['said']}" for one in found["findings"] if one["code"])
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as it lies in a bundle."""
+    path = tmp_path_factory.mktemp("page") / verifier.PAGE
+    path.write_bytes(verifier.page())
+    return path
+
+
+@pytest.fixture
+def checker(chromium: Any, file: Path) -> Iterator[Checker]:
+    """A tab; at the end it must have met no error and asked for nothing but itself and what it was given."""
+    made = Checker(chromium, file)
+    yield made
+    assert made.errors == []
+    assert {one.partition(":")[0] for one in made.asked} <= {"file", "blob"}
+    made.context.close()
+
+
+@pytest.mark.parametrize("mode", ["browser", "plain", "no-ed25519"])
+def test_page_judges_every_bundle_as_its_vector_says(chromium: Any, file: Path, mode: str) -> None:
+    """BU-24, BU-25: with the browser's SHA-256 and Ed25519, with its own, and where the browser has only one."""
+    tab = Checker(chromium, file, mode)
+    tab.trust()
+    wrong = []
+    for case in CASES:
+        found = tab.check(VECTORS / "zip" / f"{case['name']}.zip")
+        good = found["exit_code"] == case["exit_code"] and case["names"] in failed(found)
+        wrong += [] if good else [(case["name"], found["exit_code"], failed(found))]
+    assert wrong == []
+    assert tab.errors == []
+    tab.context.close()
+
+
+def test_page_finds_a_flipped_byte_anywhere(checker: Checker, tmp_path: Path) -> None:
+    """BU-25: in a file's content by the file, between files by its offset."""
+    whole, path = WHOLE.read_bytes(), tmp_path / "b.zip"
+    with zipfile.ZipFile(WHOLE) as archive:
+        starts = {one.filename: one.header_offset + 30 + len(one.filename) for one in archive.infolist()}
+        ranges = {name: range(start, start + archive.getinfo(name).file_size) for name, start in starts.items()}
+    checker.trust()
+    missed = []
+    for place in range(0, len(whole), len(whole) // FLIPS):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        found = checker.check(path)
+        owner = next((name for name, where in ranges.items() if place in where), None)
+        named = any(
+            one["where"] == owner or f"byte {place} " in one["said"] for one in found["findings"] if one["code"]
+        )
+        missed += [] if found["exit_code"] == 10 and named else [place]
+    assert missed == []
+
+
+@pytest.mark.parametrize("damage", ["none", "changed", "missing", "added", "deeper"])
+def test_page_checks_a_folder(checker: Checker, tmp_path: Path, damage: str) -> None:
+    """BU-18, BU-24."""
+    with zipfile.ZipFile(WHOLE) as archive:
+        archive.extractall(tmp_path / "case")
+    match damage:
+        case "changed":
+            (tmp_path / "case" / "README.txt").write_bytes(b"All is well.\n")
+        case "missing":
+            (tmp_path / "case" / "keys.json").unlink()
+        case "added":
+            (tmp_path / "case" / "notes.txt").write_text("hello")
+        case "deeper":
+            (tmp_path / "case" / "more").mkdir()
+            (tmp_path / "case" / "more" / "README.txt").write_text("hello")
+    found = checker.check(tmp_path / "case", "folder")
+    assert found["exit_code"] == (0 if damage == "none" else 10), failed(found)
+
+
+def test_page_says_whose_key_it_checked_against(checker: Checker) -> None:
+    """BU-20, BU-24."""
+    key = json.loads((VECTORS / "trust.json").read_text())["centre"]
+    assert checker.check(WHOLE)["exit_code"] == 0
+    assert "taken from the bundle itself" in checker.page.inner_text("#advice")
+    checker.page.fill("#key", "ed25519:" + "A" * 43 + "=")
+    checker.page.wait_for_selector("#verdict.warn")
+    assert checker.page.evaluate("globalThis.vedette.exit_code") == 11
+    checker.page.fill("#key", key)
+    checker.page.wait_for_selector("#verdict.good")
+    assert "the one that you gave" in checker.page.inner_text("#advice")
+    checker.page.fill("#key", "ed25519:x")
+    assert "not a key" in checker.page.inner_text("#trusted")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("fr", "Tous les contrôles"), ("ar", "كل الفحوص سليمة"), ("en", "Every")]
+)
+def test_page_speaks_three_languages(checker: Checker, language: str, said: str) -> None:
+    """BU-24."""
+    checker.check(WHOLE)
+    checker.page.click(f"[data-lang={language}]")
+    assert checker.page.inner_text("#verdict").startswith(said)
+    assert checker.page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
+    assert checker.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    names = "Object.values(WORDS).map((one) => Object.keys(one).filter((name) => name !== 'checks').sort().join())"
+    assert len(set(checker.page.evaluate(names))) == 1
+
+
+def test_page_plays_the_recording_that_holds(checker: Checker, films: list[bytes], tmp_path: Path) -> None:
+    """BU-24: the opened file, straight out of the zip."""
+    path = tmp_path / "film.zip"
+    made = _bundle_of(films[0], path)
+    assert checker.check(path)["exit_code"] == 0
+    while checker.page.evaluate("document.getElementById('video').readyState") < 2:  # The test's time limit ends it.
+        checker.page.wait_for_timeout(20)
+    assert checker.page.evaluate("document.getElementById('video').videoWidth") == 320
+    path.write_bytes(path.read_bytes().replace(made[-64:], made[-64:-1] + b"!", 1))
+    assert checker.check(path)["exit_code"] == 10
+    assert not checker.page.is_visible("#video")
+
+
+def _bundle_of(film: bytes, path: Path) -> bytes:
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make_page", VECTORS / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    maker.PLAIN = film
+    bundle.make(path, maker.parts())
+    return film
+
+
+def test_page_hashes_a_large_file_in_pieces(checker: Checker, tmp_path: Path) -> None:
+    """BU-17, BU-24: over the size that is hashed in one go, the file's bytes and its marks are still checked."""
+    _bundle_of(bytes(range(256)) * (40 << 12), tmp_path / "large.zip")
+    found = checker.check(tmp_path / "large.zip")
+    assert found["exit_code"] == 0, failed(found)
+    content = bytearray((tmp_path / "large.zip").read_bytes())
+    content[30_000_000] ^= 1
+    (tmp_path / "large.zip").write_bytes(content)
+    assert "between byte 1600 and byte" in failed(checker.check(tmp_path / "large.zip"))
