@@ -1,7 +1,7 @@
 """Commands of the centre to this device: checked, then handed to the recorder as a command file.
 
 Decided here: which command is carried out and what custody says of it. It may start and mark, never stop (AC-30).
-Implements docs/spec/activation.md, AC-28 to AC-32.
+Implements docs/spec/activation.md, AC-28 to AC-31.
 """
 
 from __future__ import annotations

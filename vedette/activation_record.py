@@ -2,7 +2,7 @@
 
 Decided here: the two signed records, and that a record counts only while it is fresh, once, and never from the device
 itself. A command may start and mark, never stop, mute, hide or put to sleep: that takes a hand on the device.
-Implements docs/spec/activation.md, AC-20 to AC-32.
+Implements docs/spec/activation.md, AC-20 to AC-31.
 """
 
 from __future__ import annotations

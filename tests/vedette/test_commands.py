@@ -36,6 +36,17 @@ def test_commands_take_a_bounded_number_when_flooded(tmp_path: Path) -> None:
     assert len(commands.take(tmp_path, "recorder")) == 1
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1, 5])
+def test_inbox_lets_the_oldest_go_when_nobody_takes_and_it_is_full(tmp_path: Path, more: int) -> None:
+    clock = FakeClock()
+    for number in range(commands.MAX_INBOX + more):
+        commands.post(tmp_path, "panel", {"number": number}, clock=clock)
+        clock.advance(1000)
+    inbox = commands.folder(tmp_path, "panel")
+    assert len(list(inbox.iterdir())) == min(commands.MAX_INBOX, commands.MAX_INBOX + more)
+    assert commands.take(tmp_path, "panel")[0]["number"] == max(0, more)
+
+
 @pytest.mark.parametrize("service", ["../recorder", "", "Recorder", "a/b"])
 def test_commands_refuse_a_service_when_its_name_is_a_path(tmp_path: Path, service: str) -> None:
     with pytest.raises(Integrity):

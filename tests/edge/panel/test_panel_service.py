@@ -114,7 +114,7 @@ def test_mode_buttons_ask_for_a_change(bench: Bench, pin: int, mode: str) -> Non
 def test_vehicle_contacts_start_when_they_close_and_do_not_stop_when_they_open(
     bench: Bench, pin: int, why: str
 ) -> None:
-    """AC-6, AC-7."""
+    """AC-7."""
     bench.press(pin)
     assert bench.asked() == [("start", why)]
 
