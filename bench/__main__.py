@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import endurance, evidence, plates, recorder, transfer
+from bench import endurance, evidence, plates, recorder, sync, transfer
 from bench.harness import Fact, Row
 from vedette.cli import table
 
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "segment": evidence.segment_writer,
     "recorder": recorder.recorder_cpu,
     "endurance": endurance.endurance,
+    "sync": sync.sync_over_an_hour,
     "transfer": transfer.transfer,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.encode import X264Encoder
-from edge.camera.port import EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import Camera, EncodedUnit, SmallFrame, StreamInfo
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
 from edge.recorder.service import RecorderService
@@ -127,7 +127,7 @@ def device_folder() -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(run)
 
 
-def recorder_of(folder: Path, camera: RawCamera | UnitCamera, clock: Clock, **recorder: object) -> RecorderService:
+def recorder_of(folder: Path, camera: Camera, clock: Clock, **recorder: object) -> RecorderService:
     """The service `recorder` of the device at `folder`, with keys of its section."""
     path = folder / "device.toml"
     keys = {"min_free_mib": 0, **recorder}
