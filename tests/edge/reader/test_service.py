@@ -208,7 +208,7 @@ def test_reader_alerts_when_it_started_on_a_full_disk_and_writes_when_there_is_r
         broken.setattr(files, "replace", full_disk)
         drive = Drive(device, eyes, frame_at)
         drive.show(0, 0, 1, 2)
-        assert drive.reader._parts.board.last_pattern.name == "hit-high"
+        assert [alert["name"] for alert in commands.take(device.config.run, "panel")] == ["hit-high"]
         assert [mark["command"] for mark in commands.take(device.config.run, "recorder")] == ["mark"]
     with monkeypatch.context() as broken:
         broken.setattr(Journal, "_begin_file", full_disk)
@@ -279,7 +279,7 @@ def test_journal_begins_without_a_hit_when_there_is_room_again(device, eyes, fra
 def test_no_alert_when_the_list_has_expired_but_reading_goes_on(drive, device) -> None:
     """WL-51."""
     drive.show(0, every_us=86_400 * SECOND)
-    assert drive.reader._parts.board.last_pattern.name == "list-expired"
+    assert [alert["name"] for alert in commands.take(device.config.run, "panel")] == ["list-expired"]
     drive.show(1, 2, 3)
     status = drive.status()
     assert (device.items(), status["list"], status["plates_read"]) == ([], "expired", 1)
