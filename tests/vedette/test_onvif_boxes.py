@@ -1,5 +1,6 @@
 """The copy with ONVIF boxes: FFmpeg plays the same pictures, the boxes read back, and no other byte may differ."""
 
+import datetime
 import io
 import shutil
 import struct
@@ -11,8 +12,11 @@ import av
 import numpy as np
 import pytest
 
+from edge.recorder import mp4, stamp
 from vedette import mp4_boxes, onvif_boxes, onvif_place
+from vedette.clock import TimeQuality
 from vedette.errors import Integrity, Refused
+from vedette.hitfile import Position
 from vedette.onvif_boxes import Export, Place
 
 FORMS = {
@@ -215,3 +219,24 @@ def with_text(line: str) -> bytes:
     moof = box(b"moof", box(b"traf", tfhd, box(b"trun", run)))
     assert len(moof) == size
     return box(b"ftyp", b"iso5", bytes(4)) + moov + moof + box(b"mdat", sample)
+
+
+def test_place_is_found_in_what_the_recorder_writes() -> None:
+    """BU-27: the recorder's own boxes and its own line; the copy of them carries the place."""
+    position = Position(
+        lat_e7=CASABLANCA.lat_e7, lon_e7=CASABLANCA.lon_e7, accuracy_cm=480, fixed_us=STARTED_US - 100_000
+    )
+    place = stamp.Place(device="car-1", recording="01a2076b", sequence=0, zone=datetime.timezone.utc)
+    quality = TimeQuality(source="gps", error_us=900)
+    track = mp4.text_track(2, width=64, height=48)
+    video = mp4.video_track(1, width=64, height=48, sps=b"\x67\x42\0\x1e", pps=b"\x68\xce")
+    written = mp4.beginning([video, track], utc_us=STARTED_US)
+    for number, known in enumerate([None, position], start=1):
+        line = stamp.stamp(place, at_us=STARTED_US, quality=quality, position=known)
+        shown = mp4.Sample(data=mp4.text_sample(line), at=90_000 * number, duration=90_000)
+        picture = mp4.Sample(data=mp4.picture_sample([b"\x65\x88"]), at=90_000 * number, duration=90_000)
+        written += mp4.fragment(number, [(video, [picture]), (track, [shown])])
+    found = onvif_place.place_of(io.BytesIO(written))
+    assert found == CASABLANCA
+    copied = made(written, export(found))
+    assert onvif_boxes.check(io.BytesIO(copied), io.BytesIO(written)).place is not None
