@@ -111,7 +111,7 @@ packages() {
     [ -n "$with_packages" ] || return 0
     wanted="python3 python3-venv"
     if [ "$role" = central ]; then
-        wanted="$wanted mosquitto"
+        wanted="$wanted mosquitto fonts-noto-core"
     else
         case $board in
             pi) wanted="$wanted python3-picamera2" ;;
