@@ -266,7 +266,8 @@ class CropSource:
                 luma, covers = covered(luma, covers, rng), []
         around = self.backgrounds[int(rng.integers(len(self.backgrounds)))] if self.backgrounds else None
         luma, quad = mounted(luma, rng, around)
-        covers = [tuple(v + float(quad[0, 0]) for v in cover) for cover in covers]  # the plate lies at a pad from 0, 0
+        pad = float(quad[0, 0])
+        covers = [(x0 + pad, y0 + pad, x1 + pad, y1 + pad) for x0, y0, x1, y1 in covers]
         if drawn.rows == 2:
             quad = jittered(row_of(quad, row, rng), rng, loose=0.5)
         else:
