@@ -1,0 +1,113 @@
+"""`vedette evidence redact`: propose a plan, carry one out, check a copy.
+
+Decided here: what is asked of the caller and what is printed. The verb joins those of `vedette.evidence_cli` under the
+noun `evidence`; it needs the device's extra (PyAV, OpenCV, the models), on whatever machine copies are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vedette import cli, files
+from vedette.errors import Refused, Usage
+from vedette.keys import PublicKey, SigningKey
+from vedette.sealed import load_identities
+
+THREADS = 2
+_ABOUT = """\
+make a redacted copy of an item in two steps (--propose PLAN, a person edits it, --apply PLAN -o COPY.mp4 --key KEY),
+or check one against its parent (--check COPY.mp4); the parent is an opened MP4, a sealed item or a bundle"""
+
+
+def register(nouns: cli.Nouns) -> None:
+    """Add `evidence redact`."""
+    verbs = cli.noun(nouns, "evidence", help="check, open and export evidence")
+    redact = verbs.add_parser("redact", help="cover plates and chosen regions, mute sound", description=_ABOUT)
+    redact.add_argument("parent", type=Path, metavar="PARENT")
+    what = redact.add_mutually_exclusive_group(required=True)
+    what.add_argument("--propose", type=Path, metavar="PLAN", help="find the plates and write a plan for a person")
+    what.add_argument("--apply", type=Path, metavar="PLAN", help="make the copy that the plan describes")
+    what.add_argument("--check", type=Path, metavar="COPY", help="check a copy, its record and plan beside it")
+    redact.add_argument("--identity", type=Path, help="the key file that opens a sealed parent")
+    redact.add_argument("--no-plates", action="store_true", help="propose without looking for plates")
+    redact.add_argument("-o", "--output", type=Path, metavar="COPY.mp4", help="the copy to make; it must not exist")
+    redact.add_argument("--key", type=Path, metavar="KEY.pem", help="the signing key of whoever redacts")
+    redact.add_argument("--signer", metavar="ed25519:…", help="with --check: whose signature counts")
+    cli.add_json(redact)
+    redact.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge.redact.parent import open_parent
+
+    _check_usage(args)
+    identities = load_identities(args.identity) if args.identity else []
+    with open_parent(args.parent, identities) as parent:
+        if args.propose is not None:
+            return _propose(args, parent)
+        return _apply(args, parent) if args.apply is not None else _check(args, parent)
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    if args.apply is not None and (args.output is None or args.key is None):
+        raise Usage("--apply wants -o COPY.mp4 and --key KEY.pem")
+    if args.apply is None and (args.output is not None or args.key is not None):
+        raise Usage("-o and --key belong to --apply")
+    if args.signer is not None and args.check is None:
+        raise Usage("--signer belongs to --check")
+
+
+def _propose(args: argparse.Namespace, parent: Any) -> int:
+    from edge.reader.look import Looker
+    from edge.redact.make import propose, write_plan
+
+    if args.propose.exists():
+        raise Refused(f"{args.propose} exists already and is not overwritten")
+    plan = propose(parent, None if args.no_plates else Looker.load(threads=THREADS))
+    write_plan(args.propose, plan)
+    value = {"plan": str(args.propose), "regions": len(plan.regions), "frames": plan.frames}
+    text = (
+        f"{args.propose}: {len(plan.regions)} plates found in {plan.frames} pictures\n"
+        "The detector misses plates. Look at the whole video, mend the plan, put your name and the reason into it."
+    )
+    cli.show(args, value, text)
+    return 0
+
+
+def _apply(args: argparse.Namespace, parent: Any) -> int:
+    from edge.redact.make import apply
+    from edge.redact.plan import MAX_PLAN_BYTES
+    from vedette.clock import SystemClock
+
+    content = files.read(args.apply, max_bytes=MAX_PLAN_BYTES)
+    made = apply(parent, content, args.output, SigningKey.load(args.key), SystemClock())
+    changed = sum(run.last - run.first + 1 for run in made.record.changed)
+    value = {
+        "copy": str(made.copy.path), "record": str(made.copy.record), "plan": str(made.copy.plan),
+        "item": made.record.item, "sha256": made.record.derived_sha256, "frames": made.record.frames,
+        "changed": changed, "open_psnr_mdb": made.compared.open_psnr_mdb, "cell_psnr_mdb": made.compared.cell_psnr_mdb,
+    }  # fmt: skip
+    text = (
+        f"{made.copy.path}: {changed} of {made.record.frames} pictures covered in places\n"
+        f"beside it the record {made.copy.record.name} and the plan {made.copy.plan.name}\n"
+        "Look at the copy from beginning to end before it leaves."
+    )
+    cli.show(args, value, text)
+    return 0
+
+
+def _check(args: argparse.Namespace, parent: Any) -> int:
+    from edge.redact.check import Copy, check
+    from vedette.errors import Integrity, NotFound
+
+    if not args.check.is_file():
+        raise NotFound(f"{args.check} is not there")
+    try:
+        signer = PublicKey.from_text(args.signer) if args.signer else None
+    except Integrity as error:
+        raise Usage(f"--signer: {error}") from None
+    report = check(Copy(path=args.check), parent, signer)
+    cli.show(args, report.to_json(), report.to_text())
+    return report.exit_code
