@@ -1,15 +1,15 @@
 """What is kept: begins and ends recordings on a disk that may fill up or fail, and names every gap.
 
 Decided here: trouble with the disk never stops the recorder. Below the configured free space the recording is closed
-whole; when the disk refuses a write it is let go as it lies and repaired once there is space again. Meanwhile the
-pre-event buffer goes on, so that the gap is as short as it can be. Custody gets the gap when recording begins again.
+whole, an unmarked one before a marked one (`edge.room` has the ladder); when the disk refuses a write it is let go as
+it lies and repaired once there is space again. Meanwhile the pre-event buffer goes on, so that the gap is as short as
+it can be. Custody gets the gap when recording begins again.
 """
 
 from __future__ import annotations
 
 import datetime
 import errno
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
 from edge.recorder.segments import OpenFile, PartFile
 from edge.recorder.surroundings import FindPosition, Surroundings, nowhere
+from edge.room import MOST_SPARE_BYTES, free_bytes
 from vedette.clock import Clock
 from vedette.errors import Refused
 from vedette.sealed import Recipient
@@ -39,22 +40,18 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LITTLE_BYTES = 1 << 20
 
 
-def free_bytes(folder: Path) -> int:
-    """The space that is free for this process on the disk under `folder`."""
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
     """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free.
 
-    `position` and `zone` are for the stamp over the pictures.
+    `marked_min_free_bytes` is that for marked and activated recordings, None where it is the same for all. `position`
+    and `zone` are for the stamp over the pictures.
     """
 
     recipients: Sequence[Recipient]
     segment_us: int
     min_free_bytes: int
+    marked_min_free_bytes: int | None = None
     position: FindPosition = nowhere
     zone: datetime.tzinfo = datetime.timezone.utc
     open_file: OpenFile = PartFile
@@ -80,6 +77,7 @@ class Keeping:
         self._surroundings = Surroundings(clock, terms.position)
         self._mute, self._mute_said = Mute(), True
         self.trouble: str | None = None
+        self._is_marked = False
         self.counts = Counts()
 
     def repair(self) -> History:
@@ -120,6 +118,18 @@ class Keeping:
         """Say something in the journal, where the disk takes it."""
         with self._on_disk():
             self._filing.journal.append(event, detail=detail)
+
+    def favour(self, is_marked: bool) -> None:
+        """Say whether what is recorded now is marked, or was asked for: it may use room that the rest may not."""
+        if is_marked and not self._is_marked and self.trouble == DISK_FULL:
+            self._retry_us = 0
+        self._is_marked = is_marked
+
+    @property
+    def bound_bytes(self) -> int:
+        """The free space below which what is recorded now has to stop."""
+        least, marked = self._terms.min_free_bytes, self._terms.marked_min_free_bytes
+        return least if marked is None or not self._is_marked else min(least, marked)
 
     def broke_off(self, from_us: int | None, why: str) -> None:
         """Remember that recording should have gone on from `from_us` (UTC) and did not; the earliest counts."""
@@ -212,6 +222,10 @@ class Keeping:
         self._opened.journal.close()
         self._opened = None
 
+    def usable_bytes(self) -> int:
+        """The free space that what is recorded now may still take."""
+        return max(0, self._free() - self.bound_bytes)
+
     def free_mib(self) -> int:
         """The free space in MiB."""
         return self._free() >> 20
@@ -221,13 +235,13 @@ class Keeping:
         if self.trouble is not None or now_us < self._look_us:
             return
         self._look_us = now_us + LOOK_US
-        if self._free() < self._terms.min_free_bytes:
+        if self._free() < self.bound_bytes:
             self.trouble, self._retry_us = DISK_FULL, now_us + RETRY_US
             self.interrupt(DISK_FULL)
 
     def _get_out(self, now_us: int) -> None:
         self._retry_us = now_us + RETRY_US
-        if self._free() < self._terms.min_free_bytes + min(self._terms.min_free_bytes // 8, 64 << 20):
+        if self._free() < self.bound_bytes + min(self.bound_bytes // 8, MOST_SPARE_BYTES):
             return
         why, self.trouble = self.trouble or DISK_FAULT, None
         history = self.repair()

@@ -241,3 +241,42 @@ def test_recorder_starts_on_a_real_disk_without_one_free_byte_and_waits(small_di
     assert one.status()["state"] == "recording"
     one.close()
     assert [entry.detail["why"] for entry in small_device.entries("gap")] == ["disk_full"]
+
+
+def test_unmarked_recording_stops_first_and_marked_recording_last(device, bench, post):
+    disk = Disk()
+    terms = {**disk.terms(), "marked_min_free_bytes": 10 << 20}
+    one = bench(segment_s=60, min_free_mib=100, pre_event_s=0, terms=terms)
+    one.steps(40)
+    disk.free = 50 << 20
+    one.steps(20)
+    assert one.status()["state"] == "disk_full"
+    post(one, "start")
+    one.steps(40)
+    assert one.status()["state"] == "recording"
+    disk.free = 9 << 20
+    one.steps(20)
+    assert one.status()["state"] == "disk_full"
+    disk.free = 50 << 20
+    one.steps(60)
+    assert one.status()["state"] == "recording"
+    post(one, "stop")
+    one.steps(20)
+    assert one.status()["state"] == "disk_full"
+    disk.free = 1 << 40
+    one.steps(60)
+    one.close()
+    assert covered(device)
+    assert [item.manifest.priority for item in device.items()] == [4, 3, 3, 4]
+    assert {entry.detail["why"] for entry in device.entries("gap")} == {"disk_full"}
+
+
+def test_status_says_how_long_the_room_lasts(device, bench):
+    disk = Disk()
+    disk.free = 300 << 20
+    one = bench(segment_s=60, min_free_mib=100, terms=disk.terms())
+    one.steps(10)
+    assert one.status()["room_left_s"] is None
+    one.steps(400)
+    written, lasts = one.status()["sealed_bytes"], one.status()["room_left_s"]
+    assert lasts == pytest.approx((200 << 20) / (written / 41), rel=0.1)
