@@ -2,7 +2,7 @@
 
 Decided here: it is bounded by time and by bytes, always begins at a key unit (whatever is kept can be opened), and
 lets go of whole groups of pictures from its old end. With a length of zero it keeps nothing at all. Sound is kept only
-where policy says so (ADR 16); it shares the bounds.
+where policy says so (ADR 20); it shares the bounds.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """A device folder with keys and trust, a camera that gives what it is told to, and the service around them."""
 
+import functools
 import shutil
 import subprocess
 import tempfile
@@ -9,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge.camera.encode import X264Encoder
-from edge.camera.port import CameraFault, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, SoundInfo, SoundUnit, StreamInfo
+from edge.camera.sound import SoundEncoder
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
 from edge.recorder.service import RecorderService
 from vedette import commands, config, spool
 from vedette.clock import FakeClock
-from vedette.config import CameraSection, DeviceConfig
+from vedette.config import CameraSection, DeviceConfig, SoundSection
 from vedette.custody_entry import Entry, parse_line
 from vedette.daemon import read_status
 from vedette.keys import SigningKey
@@ -75,6 +78,12 @@ def pictures(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[np
     return [np.roll(noise, n // 2, axis=1) for n in range(count)]
 
 
+@functools.cache
+def noise_pictures() -> list[NDArray[np.uint8]]:
+    """A hundred of them, made once."""
+    return pictures(100)
+
+
 _units: list[tuple[bytes, bool]] = []
 
 
@@ -87,13 +96,31 @@ def coded_pictures(count: int) -> list[tuple[bytes, bool]]:
     return _units[:count]
 
 
+_sound: list[tuple[SoundInfo, list[SoundUnit]]] = []
+
+
+def coded_sound() -> tuple[SoundInfo, list[SoundUnit]]:
+    """Ten seconds of a tone as AAC, coded once for all tests."""
+    if not _sound:
+        encoder = SoundEncoder(SoundSection())
+        tone = np.sin(np.arange(480_000) * 0.13)[:, None] * 20_000
+        _sound.append((encoder.info, encoder.encode(tone.astype(np.int16), 0, utc_us=0, mono_us=0)))
+    return _sound[0]
+
+
 @dataclass
 class ScriptedCamera:
-    """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told."""
+    """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told.
+
+    With `hears` it gives sound too, each piece `late_us` after its last moment.
+    """
 
     clock: FakeClock
     total: int = 10_000
     frames: bool = True
+    hears: bool = False
+    late_us: int = 60_000
+    pieces: int = 0
     breaks_at: int = -1
     index: int = 0
     opens: int = 0
@@ -101,16 +128,24 @@ class ScriptedCamera:
     ended: bool = False
     start: tuple[int, int] = (0, 0)
     jumps: dict[int, int] = field(default_factory=dict)
+    shows: Callable[[int], NDArray[np.uint8]] = lambda index: noise_pictures()[index % 100]
+    silent_reads: dict[int, int] = field(default_factory=dict)
 
     def open(self) -> StreamInfo:
         self.opens, self.is_open = self.opens + 1, True
         self.first, self.start = self.index, (self.clock.utc_us(), self.clock.mono_us())
-        return StreamInfo(width=WIDTH, height=HEIGHT, rate_num=RATE, rate_den=1)
+        self.pieces = 0
+        sound = coded_sound()[0] if self.hears else None
+        return StreamInfo(width=WIDTH, height=HEIGHT, rate_num=RATE, rate_den=1, sound=sound)
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
+    def read(self, timeout_s: float) -> Sequence[Given]:
         if self.index == self.breaks_at:
             self.breaks_at = -1
             raise CameraFault("the cable is out")
+        if self.silent_reads.get(self.index, 0):
+            self.silent_reads[self.index] -= 1
+            self.clock.advance(FRAME_US)
+            return []
         if self.index >= self.total:
             self.ended = True
             return []
@@ -119,10 +154,20 @@ class ScriptedCamera:
         media_us = self.clock.mono_us() - self.start[1] - FRAME_US
         times = {"utc_us": self.start[0] + media_us, "mono_us": self.start[1] + media_us}
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
-        grey = np.full((HEIGHT * 3 // 2, WIDTH), self.index % 256, np.uint8)
-        frame = SmallFrame(i420=grey, index=self.index, media_us=media_us, **times)
+        frame = SmallFrame(i420=self.shows(self.index), index=self.index, media_us=media_us, **times)
         self.index += 1
-        return [unit, frame] if self.frames else [unit]
+        heard = self.sound_until(media_us + FRAME_US) if self.hears else []
+        return [unit, *heard, frame] if self.frames else [unit, *heard]
+
+    def sound_until(self, now_us: int) -> list[SoundUnit]:
+        """The pieces that have come by `now_us` of media time."""
+        found, coded = [], coded_sound()[1]
+        while (at_us := self.pieces * 64_000 // 3) + 21_334 + self.late_us <= now_us:
+            times = {"utc_us": self.start[0] + at_us, "mono_us": self.start[1] + at_us}
+            data = coded[self.pieces % len(coded)].data
+            found.append(SoundUnit(codec="aac", data=data, pts_us=at_us, duration_us=21_333, **times))
+            self.pieces += 1
+        return found
 
     def close(self) -> None:
         self.is_open = False
@@ -131,6 +176,12 @@ class ScriptedCamera:
 @pytest.fixture
 def coded() -> Callable[[int], list[tuple[bytes, bool]]]:
     return coded_pictures
+
+
+@pytest.fixture
+def hearing(clock: FakeClock) -> Callable[..., ScriptedCamera]:
+    """A camera that gives sound too."""
+    return lambda **more: ScriptedCamera(clock, hears=True, **more)
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""The line over the pictures: what it says, and that it says so when something is not known."""
+
+import datetime
+import zoneinfo
+
+import pytest
+
+from edge.recorder.stamp import Place, find_zone, position_text, quality_text, stamp, time_text
+from edge.recorder.surroundings import MAX_SECONDS, Surroundings
+from vedette.clock import FakeClock, TimeQuality
+from vedette.errors import Usage
+from vedette.hitfile import Position
+
+NOON_US = 1_795_608_402_900_000  # 2026-11-25 12:06:42.9 UTC
+UTC = datetime.timezone.utc
+
+
+def position(**more: int | None) -> Position:
+    return Position(**{"lat_e7": 335_731_049, "lon_e7": -75_898_051, "accuracy_cm": 450, "fixed_us": NOON_US, **more})
+
+
+def test_stamp_says_time_device_place_clock_and_recording():
+    """SG-11."""
+    place = Place(device="car-1", recording="0192…", sequence=3, zone=UTC)
+    quality = TimeQuality(source="ntp", error_us=19_001)
+    assert stamp(place, at_us=NOON_US, quality=quality, position=position()) == (
+        "2026-11-25 12:06:42 UTC+00:00  car-1  33.57310 N 7.58981 W ±5 m\ntime from ntp, ±20 ms  recording 0192…/3"
+    )
+
+
+def test_stamp_says_unknown_when_there_is_no_position_and_no_bound():
+    place = Place(device="car-1", recording="0192…", sequence=0, zone=UTC)
+    line = stamp(place, at_us=NOON_US, quality=TimeQuality(source="rtc", error_us=None), position=None)
+    assert "position unknown" in line
+    assert "time from rtc, error unknown" in line
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        (UTC, "2026-11-25 12:06:42 UTC+00:00"),
+        (datetime.timezone(datetime.timedelta(hours=-3, minutes=-30)), "2026-11-25 08:36:42 UTC-03:30"),
+        (zoneinfo.ZoneInfo("Europe/Paris"), "2026-11-25 13:06:42 UTC+01:00"),
+    ],
+)
+def test_time_is_in_the_zone_and_says_its_distance_from_utc(zone: datetime.tzinfo, text: str):
+    assert time_text(NOON_US, zone) == text
+
+
+@pytest.mark.parametrize(("error_us", "text"), [(0, "±0 ms"), (1, "±1 ms"), (1000, "±1 ms"), (1001, "±2 ms")])
+def test_error_is_rounded_up(error_us: int, text: str):
+    assert quality_text(TimeQuality(source="gnss", error_us=error_us)) == f"time from gnss, {text}"
+
+
+@pytest.mark.parametrize(
+    ("more", "at_us", "text"),
+    [
+        ({"lat_e7": -9, "lon_e7": 1_799_999_960, "accuracy_cm": None}, NOON_US, "0.00000 S 180.00000 E"),
+        ({"accuracy_cm": 401}, NOON_US + 2_000_000, "33.57310 N 7.58981 W ±5 m"),
+        ({}, NOON_US + 2_000_001, "33.57310 N 7.58981 W ±5 m (2 s old)"),
+        ({}, NOON_US - 12_000_000, "33.57310 N 7.58981 W ±5 m (12 s later)"),
+    ],
+)
+def test_position_says_accuracy_and_age(more: dict[str, int | None], at_us: int, text: str):
+    assert position_text(position(**more), at_us=at_us) == text
+
+
+def test_zone_that_is_none_is_a_usage_error():
+    assert find_zone("UTC") is UTC
+    assert find_zone("Africa/Casablanca") == zoneinfo.ZoneInfo("Africa/Casablanca")
+    with pytest.raises(Usage, match="Africa/Atlantis"):
+        find_zone("Africa/Atlantis")
+
+
+def test_moment_is_that_of_its_own_second_when_asked_later():
+    asked: list[int] = []
+
+    def find(at_us: int) -> Position:
+        asked.append(at_us)
+        return position(fixed_us=at_us)
+
+    around = Surroundings(FakeClock(), find)
+    first = around.note(NOON_US)
+    around.note(NOON_US + 1_000_000)
+    assert around.note(NOON_US + 50_000) is first
+    assert asked == [NOON_US, NOON_US + 1_000_000]
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(MAX_SECONDS - 1, True), (MAX_SECONDS, False)])
+def test_surroundings_forget_the_oldest_second_at_their_limit(seconds: int, is_kept: bool):
+    around = Surroundings(FakeClock(), lambda at_us: position(fixed_us=at_us))
+    first = around.note(NOON_US)
+    for second in range(1, seconds + 1):
+        around.note(NOON_US + second * 1_000_000)
+    assert (around.note(NOON_US) is first) == is_kept
