@@ -16,6 +16,7 @@ from dataclasses import replace
 from edge.board.position import read_position
 from edge.camera import open_camera
 from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
+from edge.camera.watch import CameraWatch, Moment, Notice
 from edge.recorder import activation
 from edge.recorder.activation import State, Window
 from edge.recorder.duty import Duty, Voices
@@ -27,6 +28,7 @@ from edge.recorder.keeping import Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.source import Source
 from edge.recorder.stamp import find_zone
+from edge.room import Forecast
 from vedette import daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig
@@ -58,6 +60,7 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
         recipients=load_trust(config.trust).segment_recipients(),
         segment_us=recorder.segment_s * SECOND_US,
         min_free_bytes=recorder.min_free_mib << 20,
+        marked_min_free_bytes=recorder.marked_min_free_mib << 20,
         position=lambda at_us: read_position(config.run, now_us=at_us),
         zone=find_zone(recorder.stamp_zone),
     )
@@ -92,6 +95,7 @@ class RecorderService:
         self._ended = self._resting = False
         require_memory(config.run)
         self._source = Source(camera)
+        self._watch, self._forecast = CameraWatch(), Forecast()
         self._keeping = self._open_keeping(config, terms)
         history = self._keeping.repair()
         self._duty.resume()
@@ -203,17 +207,24 @@ class RecorderService:
         try:
             found = self._source.read(self._read_timeout_s, now_us)
         except VedetteError as error:
-            self._keeping.note("camera.fault", {"why": str(error)[:512]})
+            self._say(self._watch.unplugged(str(error), Moment(self._clock.utc_us(), now_us)))
             self._keeping.interrupt("camera_fault")
             return
         for one in found:
             if isinstance(one, SmallFrame):
+                self._say(self._watch.picture(one))
                 self._publish(one)
             else:
                 self._take(one)
 
+    def _say(self, notices: list[Notice]) -> None:
+        """Write into custody what began and ended to be wrong with the camera."""
+        for one in notices:
+            self._keeping.note(one.event, one.to_detail())
+
     def _take(self, unit: Recorded) -> None:
         if isinstance(unit, EncodedUnit):
+            self._say(self._watch.unit(unit))
             self._picture_us = max(self._picture_us, unit.utc_us)
             self._decide()
         self._keeping.take(unit, marked=self._is_marked(unit.utc_us))
@@ -226,6 +237,9 @@ class RecorderService:
         oldest_us = self._picture_us - MARKS_KEPT_US
         self._duty.tick(self._picture_us, oldest_us=oldest_us, mono_us=self._clock.mono_us())
         why = self._duty.wanted
+        self._keeping.favour(
+            self._duty.policy.always is None or self._duty.is_held or self._is_marked(self._picture_us)
+        )
         if self._ended or self._source.info is None:
             return
         if why is None:
@@ -246,6 +260,8 @@ class RecorderService:
     def _report(self) -> None:
         recording, counts, duty = self._keeping.recording, self._keeping.counts, self._duty
         open_us = recording.open_media_us if recording else 0
+        sealed_bytes = counts.sealed_bytes + (recording.open_size_bytes if recording else 0)
+        self._forecast.note(self._clock.mono_us(), sealed_bytes)
         with suppress(OSError):
             daemon.write_status(
                 self._run,
@@ -256,10 +272,12 @@ class RecorderService:
                     "state": self._state_name(),
                     "activation": recording.activation if recording else None,
                     "recording": recording.recording_id if recording else None,
-                    "camera_faults": self._source.faults,
+                    "camera": self._watch.condition,
+                    "camera_faults": self._watch.faults,
                     "free_mib": self._keeping.free_mib(),
                     "recorded_ms": (counts.media_us + open_us) // 1000,
-                    "sealed_bytes": counts.sealed_bytes + (recording.open_size_bytes if recording else 0),
+                    "room_left_s": self._forecast.left_s(self._keeping.usable_bytes()),
+                    "sealed_bytes": sealed_bytes,
                     "segments": counts.segments,
                     "units": counts.pictures,
                     "frames": self._published,

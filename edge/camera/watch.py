@@ -1,0 +1,252 @@
+"""Camera faults: unplugged, frozen, blocked, over- or underexposed, noticed within two seconds of media time.
+
+Decided here: what each fault is, when it begins and when it is over; pure rules over a few thousand points of a
+picture, five times a second. A rule says what is seen and not what caused it: a lens under tape and a garage without
+light are the same black picture.
+
+Frozen is the hard one. A live sensor has noise: of thousands of points read singly (never averaged) many differ from
+picture to picture, at night most of all. But where pictures were coded before they came here (a network camera, a
+clip), the coder skips what hardly moves, and a parked car gives equal pictures until the next key picture codes the
+scene, noise and all, afresh. So only a run of pictures that stays equal across a key picture is frozen. Measured with
+libx264 at 0.3 to 4 Mbit/s and noise of 0.3 levels and more: live scenes changed at 0 % of the points within a group and
+at 40 % or more across a key picture; the limit is 1 %. A network camera that codes one stuck picture again at a low
+bit rate stays above it and is not noticed: rather that than a parked car called frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.camera.port import EncodedUnit, SmallFrame
+
+LOOK_US = 200_000
+STILL_US = 1_500_000
+RAISE_US = 1_400_000
+CLEAR_US = 1_000_000
+MOST_CLEAR_US = 30_000_000
+CALM_US = 60_000_000
+ROWS, COLUMNS, CELL = 96, 160, 12
+WHITE_LEVEL = 233
+MAX_WHY = 512
+
+
+class Kind(Enum):
+    """What is wrong with a camera, worst first."""
+
+    UNPLUGGED = "unplugged"
+    FROZEN = "frozen"
+    BLOCKED = "blocked"
+    OVEREXPOSED = "overexposed"
+    UNDEREXPOSED = "underexposed"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment on the device's two clocks, in microseconds."""
+
+    utc_us: int
+    mono_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A fault that began (`lasted_us` is None) or ended; `since_us` is UTC, `lasted_us` monotonic time."""
+
+    kind: Kind
+    since_us: int
+    why: str = ""
+    lasted_us: int | None = None
+
+    @property
+    def event(self) -> str:
+        """The custody event (custody-journal.md) that says so."""
+        return "camera.fault" if self.lasted_us is None else "camera.recovered"
+
+    def to_detail(self) -> dict[str, int | str | bool | None]:
+        """The detail of that event."""
+        if self.lasted_us is None:
+            return {"kind": self.kind.value, "since_us": self.since_us, "why": self.why[:MAX_WHY]}
+        return {"kind": self.kind.value, "since_us": self.since_us, "lasted_us": self.lasted_us}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one picture shows: brightest point but 1 %, middle, share of white, spread of its parts' brightness."""
+
+    bright: int
+    middle: int
+    white_permille: int
+    spread: int
+
+
+def sample(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Single points of a grey picture, about 96 rows of 160, its middle where it does not divide."""
+    height, width = luma.shape
+    down, across = max(1, height // ROWS), max(1, width // COLUMNS)
+    return np.ascontiguousarray(luma[down // 2 :: down, across // 2 :: across][:ROWS, :COLUMNS])
+
+
+def measure(points: NDArray[np.uint8]) -> Seen:
+    """The figures the rules need of a sample."""
+    count = np.bincount(points.ravel(), minlength=256)
+    below = np.cumsum(count)
+    height, width = (size // CELL * CELL or size for size in points.shape)
+    rows, columns = min(CELL, height), min(CELL, width)
+    cells = points[:height, :width].reshape(height // rows, rows, width // columns, columns).mean(axis=(1, 3))
+    low, high = np.percentile(cells, (5, 95))
+    return Seen(
+        bright=int(np.searchsorted(below, below[-1] * 0.99)),
+        middle=int(np.searchsorted(below, below[-1] * 0.5)),
+        white_permille=int(count[WHITE_LEVEL:].sum() * 1000 // below[-1]),
+        spread=round(high - low),
+    )
+
+
+def find_faults(seen: Seen, raised: frozenset[Kind]) -> dict[Kind, str]:
+    """What is wrong with a picture by itself, and the words for it; a fault that is `raised` holds on a little longer.
+
+    Of 1,427 road photographs by day and night the least spread is 10, the most white 60 %, and three of the darkest
+    have less than 1 % of their points above level 40.
+    """
+    white = 500 if Kind.OVEREXPOSED in raised else 650
+    spread = 9 if Kind.BLOCKED in raised else 6
+    bright = 48 if Kind.UNDEREXPOSED in raised else 40
+    if seen.white_permille >= white:
+        return {Kind.OVEREXPOSED: f"{seen.white_permille // 10} % of the picture is white"}
+    if seen.spread < spread:
+        return {Kind.BLOCKED: f"nothing to be seen: the picture is even to {seen.spread} levels around {seen.middle}"}
+    if seen.bright < bright:
+        return {Kind.UNDEREXPOSED: f"too dark: 99 % of the picture is at or below level {seen.bright}"}
+    return {}
+
+
+class _Condition:
+    """One kind of fault with its hysteresis: raised when it has held for a while, over when it has been absent for one.
+
+    Each return within a minute doubles the second while, so that a lamp that flickers does not fill the journal.
+    """
+
+    def __init__(self, kind: Kind, raise_us: int) -> None:
+        self._kind, self._raise_us, self._clear_us = kind, raise_us, CLEAR_US
+        self._since: Moment | None = None
+        self._gone: Moment | None = None
+        self._cleared_us: int | None = None
+        self.raised = False
+
+    def update(self, why: str | None, now: Moment, since: Moment | None = None) -> Notice | None:
+        """`why` it holds now, None where it does not; `since` when it began where that is known better."""
+        if why is not None:
+            self._gone = None
+            if not self.raised:
+                self._since = since or self._since or now
+                if now.mono_us - self._since.mono_us >= self._raise_us:
+                    return self._raise(self._since, why, now)
+        elif not self.raised:
+            self._since = None
+        else:
+            self._gone = self._gone or now
+            if now.mono_us - self._gone.mono_us >= self._clear_us:
+                return self.clear(self._gone)
+        return None
+
+    def clear(self, now: Moment) -> Notice | None:
+        """Over since `now`."""
+        if not self.raised or self._since is None:
+            return None
+        lasted_us = max(0, now.mono_us - self._since.mono_us)
+        notice = Notice(self._kind, self._since.utc_us, lasted_us=lasted_us)
+        self.raised, self._since, self._gone, self._cleared_us = False, None, None, now.mono_us
+        return notice
+
+    def _raise(self, since: Moment, why: str, now: Moment) -> Notice:
+        returned = self._cleared_us is not None and now.mono_us - self._cleared_us < CALM_US
+        self._clear_us = min(self._clear_us * 2, MOST_CLEAR_US) if returned else CLEAR_US
+        self.raised = True
+        return Notice(self._kind, since.utc_us, why)
+
+
+class _Stillness:
+    """Whether the picture has been the same since before the last key picture; see the module's words."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: the pictures before are of another stream."""
+        self._first: NDArray[np.uint8] | None = None
+        self._since = Moment(0, 0)
+        self._key_us: int | None = None
+
+    def key(self, mono_us: int) -> None:
+        """A key picture was taken then."""
+        self._key_us = mono_us
+
+    def look(self, points: NDArray[np.uint8], now: Moment) -> Moment | None:
+        """Since when the picture is frozen, None when it is not."""
+        first = self._first
+        # 1 % of the points, or 150 of about 15,000.
+        if first is None or first.shape != points.shape or np.count_nonzero(points != first) * 100 > points.size:
+            self._first, self._since = points, now
+            return None
+        lasted = now.mono_us - self._since.mono_us >= STILL_US
+        crossed = self._key_us is not None and self._since.mono_us < self._key_us <= now.mono_us
+        return self._since if lasted and crossed else None
+
+
+class CameraWatch:
+    """One camera's faults. Told of every unit and picture in the order they came; says what began and what ended."""
+
+    def __init__(self) -> None:
+        self._conditions = {kind: _Condition(kind, RAISE_US) for kind in Kind}
+        self._conditions[Kind.FROZEN] = _Condition(Kind.FROZEN, 0)
+        self._conditions[Kind.UNPLUGGED] = _Condition(Kind.UNPLUGGED, 0)
+        self._still = _Stillness()
+        self._look_us: int | None = None
+        self._last: Moment | None = None
+        self.faults = 0
+
+    @property
+    def condition(self) -> str:
+        """`ok`, or the worst of what is wrong now."""
+        return next((kind.value for kind, one in self._conditions.items() if one.raised), "ok")
+
+    def unit(self, unit: EncodedUnit) -> list[Notice]:
+        """A coded picture came: the camera is there."""
+        self._last = now = Moment(unit.utc_us, unit.mono_us)
+        if unit.is_key:
+            self._still.key(unit.mono_us)
+        return self._said([self._conditions[Kind.UNPLUGGED].clear(now)])
+
+    def unplugged(self, why: str, now: Moment) -> list[Notice]:
+        """Pictures stopped coming, noticed `now`; the fault began with the last one that came."""
+        self._look_us = None
+        self._still.forget()
+        return self._said([self._conditions[Kind.UNPLUGGED].update(why, now, self._last)])
+
+    def picture(self, frame: SmallFrame) -> list[Notice]:
+        """A picture came; most are not looked at."""
+        if self._look_us is not None and 0 <= frame.mono_us - self._look_us < LOOK_US:
+            return []
+        self._look_us = frame.mono_us
+        return self._said(self._look(sample(frame.luma), Moment(frame.utc_us, frame.mono_us)))
+
+    def _look(self, points: NDArray[np.uint8], now: Moment) -> Iterator[Notice | None]:
+        raised = frozenset(kind for kind, one in self._conditions.items() if one.raised)
+        found = find_faults(measure(points), raised)
+        since = self._still.look(points, now)
+        # A picture without anything in it says nothing on whether it moves.
+        frozen = since is not None and not found
+        why = f"the same picture for {(now.mono_us - since.mono_us) // 1000} ms" if since and frozen else None
+        yield self._conditions[Kind.FROZEN].update(why, now, since)
+        for kind in (Kind.BLOCKED, Kind.OVEREXPOSED, Kind.UNDEREXPOSED):
+            yield self._conditions[kind].update(found.get(kind), now)
+
+    def _said(self, notices: list[Notice | None] | Iterator[Notice | None]) -> list[Notice]:
+        said = [one for one in notices if one is not None]
+        self.faults += sum(one.lasted_us is None for one in said)
+        return said
