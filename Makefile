@@ -10,7 +10,7 @@ WORKSTATION := firmware_scripts/workstation.sh
 help: ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml $(WORKSTATION)
 	@$(WORKSTATION) python $(VENV)
 	@touch $@
 

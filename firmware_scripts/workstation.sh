@@ -11,7 +11,7 @@ say() { printf 'vedette: %s\n' "$*" >&2; }
 
 # package:command-or-file that shows it is there
 demo="python3-venv:/usr/lib/python3*/ensurepip mosquitto:mosquitto fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansArabic-Bold.ttf fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
-test="$demo chromium:chromium ffmpeg:ffprobe shellcheck:shellcheck age:age libatomic1:/usr/lib/*/libatomic.so.1 vlc-bin:cvlc vlc-plugin-base:/usr/lib/*/vlc/plugins golang-go:go golang-golang-x-mod-dev:/usr/share/gocode/src/golang.org/x/mod/sumdb gstreamer1.0-tools:gst-launch-1.0 gstreamer1.0-plugins-base:/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so gstreamer1.0-plugins-bad:/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so gstreamer1.0-plugins-ugly:/usr/lib/*/gstreamer-1.0/libgstx264.so systemd:systemd-analyze gpsd:gpsd gpsd-clients:gpsfake"
+test="$demo chromium:chromium ffmpeg:ffprobe shellcheck:shellcheck age:age libatomic1:/usr/lib/*/libatomic.so.1 vlc-bin:cvlc vlc-plugin-base:/usr/lib/*/vlc/plugins golang-go:go golang-golang-x-mod-dev:/usr/share/gocode/src/golang.org/x/mod/sumdb gstreamer1.0-tools:gst-launch-1.0 gstreamer1.0-plugins-base:/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so gstreamer1.0-plugins-good:/usr/lib/*/gstreamer-1.0/libgstrtsp.so gir1.2-gst-rtsp-server-1.0:/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib python3-gi:/usr/lib/python3/dist-packages/gi gstreamer1.0-plugins-bad:/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so gstreamer1.0-plugins-ugly:/usr/lib/*/gstreamer-1.0/libgstx264.so systemd:systemd-analyze gpsd:gpsd gpsd-clients:gpsfake"
 train="$demo npm:npm"
 # The typefaces that plates are drawn in for training; each shows by its documentation folder. More come by npm
 # (models/synth/typefaces.py).
@@ -66,6 +66,10 @@ case "${1:-} ${2:-}" in
         say "preparing the Python environment $2 (once)"
         environment "$2"
         "$2/bin/python" -m pip install -qq --disable-pip-version-check -e '.[dev]'
+        # The Raspberry Pi's camera package, for the tests that hold its adapter to it. Without what it depends on: that
+        # needs compilers and a Raspberry Pi's libraries; on a device it comes from apt.
+        "$2/bin/python" -m pip install -qq --disable-pip-version-check --no-deps \
+            picamera2==0.3.38 videodev2==0.0.4 simplejpeg==1.9.0 piexif==1.1.3
         ;;
     "training "?*)
         environment "$2"

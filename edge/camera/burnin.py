@@ -32,13 +32,17 @@ def burn_in(i420: NDArray[np.uint8], text: str, utc_us: int) -> NDArray[np.uint8
     if not text:
         return i420
     picture = i420.copy()
-    height, width = picture.shape[0] * 2 // 3, picture.shape[1]
+    draw(picture[: picture.shape[0] * 2 // 3], text, utc_us)
+    return picture
+
+
+def draw(luma: NDArray[np.uint8], text: str, utc_us: int) -> None:
+    """Draw the line into a grey picture where it lies; `text` must not be empty."""
+    height, width = luma.shape
     scale = max(1.0, height / _ROWS_PER_LETTER / _FONT_ROWS)
     line = f"{iso(utc_us)[:19].replace('T', ' ')}Z {text}"
     (across, up), down = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, round(scale))
     scale *= min(1.0, (width - 8) / across)
     (across, up), down = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale)))
-    luma = picture[:height]
     luma[: up + down + 8, : across + 8] //= 2
     cv2.putText(luma, line, (4, up + 4), cv2.FONT_HERSHEY_SIMPLEX, scale, (235,), max(1, round(scale)), cv2.LINE_AA)
-    return picture

@@ -1,10 +1,12 @@
 """Raspberry Pi cameras through picamera2 (0.3.38, from apt; its libcamera must match the system's).
 
-Decided here: the main stream goes through picamera2's own H.264 encoder (hardware on a Pi 4, libx264 on a Pi 5), the
-lores stream is the I420 picture for the reader. picamera2 calls from its own threads: units wait in a bounded queue,
-of the pictures only the newest. A queue that runs over loses whole groups of pictures, never part of one.
+Decided here: one configuration with two streams. The main one goes through picamera2's own H.264 encoder, in hardware
+where the board has one (Pi 4), libx264 where not (Pi 5); the lores one is the I420 picture for the reader. picamera2
+calls from its own threads: units wait in a bounded queue, of the pictures only the newest. A queue that runs over loses
+whole groups of pictures, never part of one. Times are the sensor's. With the option `stamp` date, time and that text
+are drawn into the main picture before the encoder sees it.
 
-First form: this was written against picamera2's source and run with a stand-in only, never on a Pi.
+Held to the real package by tests/edge/camera/test_pi_real.py, over a stand-in for libcamera; never run on a Pi yet.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ import importlib
 import queue
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.burnin import check_text, draw
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, EncodedUnit, SmallFrame, StreamInfo
 from vedette.clock import Clock
 from vedette.config import CameraSection
@@ -25,6 +31,8 @@ from vedette.errors import NotFound, Refused, Usage
 
 MAX_WAITING_UNITS = 600
 ALIGNMENT_PX = 64
+# Where picamera2 looks for the encoder of boards that have one.
+HARDWARE_ENCODER = Path("/dev/video11")
 
 
 def open_pi(config: CameraSection, clock: Clock) -> PiCamera:
@@ -33,7 +41,7 @@ def open_pi(config: CameraSection, clock: Clock) -> PiCamera:
         raise Usage(f"[camera] source: {config.source!r} is not the number of a camera")
     if config.width % ALIGNMENT_PX or config.height % 2:
         raise Usage(f"[camera] width must be a multiple of {ALIGNMENT_PX} on a Raspberry Pi, {config.width} is not")
-    return PiCamera(config, clock, number=int(config.source or "0"))
+    return PiCamera(config, clock, number=int(config.source or "0"), stamp=check_text(config.options.get("stamp", "")))
 
 
 class PiCamera:
@@ -41,15 +49,24 @@ class PiCamera:
 
     ended = False
 
-    def __init__(self, config: CameraSection, clock: Clock, *, number: int) -> None:
-        self._config, self._clock, self._number = config, clock, number
+    def __init__(self, config: CameraSection, clock: Clock, *, number: int, stamp: str = "") -> None:
+        self._config, self._clock, self._number, self._stamp = config, clock, number, stamp
         self._camera: Any = None
+        self._mapped: Any = None
         self._units: queue.Queue[EncodedUnit] = queue.Queue(MAX_WAITING_UNITS)
+        self._lock = threading.Lock()
+        self._begin(small=(0, 0))
+
+    def _begin(self, *, small: tuple[int, int]) -> None:
+        """A new stream: nothing of the one before may come out any more."""
+        while not self._units.empty():
+            self._units.get_nowait()
+        self._small = small
         self._newest: SmallFrame | None = None
-        self._newest_lock = threading.Lock()
         self._sets = ParameterSets()
         self._waits_for_key = True
-        self._start_us: int | None = None
+        self._zero_us: int | None = None
+        self._base_us: int | None = None
         self._index = 0
 
     def open(self) -> StreamInfo:
@@ -62,13 +79,13 @@ class PiCamera:
             raise NotFound(f"picamera2 is not installed ({error}); apt install python3-picamera2") from None
         if self._number >= len(picamera2.Picamera2.global_camera_info()):
             raise NotFound(f"there is no camera {self._number}; `rpicam-hello --list-cameras` lists them")
+        self.close()
         try:
-            self._start(picamera2, encoders, outputs)
+            width, height = self._start(picamera2, encoders, outputs)
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise Refused(f"camera {self._number} does not start: {error}") from None
-        rate, width, height = self._config.rate, self._config.width, self._config.height
-        return StreamInfo(width=width, height=height, rate_num=rate, rate_den=1)
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1)
 
     def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
         """The units that wait, and the newest picture if there is a new one."""
@@ -79,21 +96,27 @@ class PiCamera:
                 found.append(self._units.get_nowait())
         except queue.Empty:
             pass
-        with self._newest_lock:
+        with self._lock:
             newest, self._newest = self._newest, None
         return [*found, newest] if newest is not None else found
 
     def close(self) -> None:
-        """Stop camera and encoder."""
+        """Stop camera and encoder; what cannot be stopped any more because it is gone is let go."""
         camera, self._camera = self._camera, None
-        if camera is not None:
-            camera.stop_recording()
-            camera.close()
+        if camera is None:
+            return
+        for stop in (camera.stop_recording, camera.close):
+            with suppress(RuntimeError, ValueError, OSError):
+                stop()
+        self._begin(small=(0, 0))
 
     def take_unit(self, data: bytes, timestamp_us: int | None) -> None:
-        """Called by picamera2's encoder thread for each access unit; never blocks."""
+        """Called by picamera2's encoder thread for each access unit; never blocks.
+
+        `timestamp_us` counts from the first encoded picture, which is the first that `take_request` saw.
+        """
         data, is_key = self._sets.complete(data)
-        utc_us, mono_us, media_us = self._now(timestamp_us)
+        media_us, utc_us, mono_us = self._times(timestamp_us)
         if self._waits_for_key and not is_key:
             return
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, utc_us=utc_us, mono_us=mono_us)
@@ -103,48 +126,86 @@ class PiCamera:
         except queue.Full:
             self._waits_for_key = True
 
-    def take_picture(self, request: Any) -> None:
-        """Called by picamera2's camera thread for each completed request; never blocks."""
-        picture = request.make_array("lores")
-        width, height = self._small()
-        if picture.shape != (height * 3 // 2, width):
-            return
-        utc_us, mono_us, media_us = self._now(None)
-        frame = SmallFrame(
-            i420=np.ascontiguousarray(picture), index=self._index, utc_us=utc_us, mono_us=mono_us, media_us=media_us
-        )
-        self._index += 1
-        with self._newest_lock:
-            self._newest = frame
+    def take_request(self, request: Any) -> None:
+        """Called by picamera2's camera thread for each picture, before the encoder sees it; never blocks or raises.
 
-    def _start(self, picamera2: Any, encoders: Any, outputs: Any) -> None:
+        An exception here would end that thread, and the recording with it.
+        """
+        with suppress(RuntimeError, ValueError, KeyError, TypeError):
+            sensor_ns = request.get_metadata().get("SensorTimestamp")
+            media_us, utc_us, mono_us = self._times(None if sensor_ns is None else self._since_first(sensor_ns // 1000))
+            if self._stamp:
+                with self._mapped(request, "main") as main:
+                    draw(main.array[: self._config.height, : self._config.width], self._stamp, utc_us)
+            picture = without_padding(request.make_array("lores"), *self._small)
+            frame = SmallFrame(i420=picture, index=self._index, utc_us=utc_us, mono_us=mono_us, media_us=media_us)
+            self._index += 1
+            with self._lock:
+                self._newest = frame
+
+    def _start(self, picamera2: Any, encoders: Any, outputs: Any) -> tuple[int, int]:
+        """Configure and start; the size that libcamera settled on."""
         config = self._config
-        self._sets, self._waits_for_key, self._start_us = ParameterSets(), True, None
+        self._mapped = picamera2.MappedArray
         self._camera = camera = picamera2.Picamera2(self._number)
         video = camera.create_video_configuration(
             main={"size": (config.width, config.height), "format": "YUV420"},
-            lores={"size": self._small(), "format": "YUV420"},
+            lores={"size": _small(config), "format": "YUV420"},
+            raw=None,
             controls={"FrameRate": float(config.rate)},
             encode="main",
         )
         camera.configure(video)
-        camera.post_callback = self.take_picture
-        encoder = encoders.H264Encoder(
-            bitrate=config.bitrate_kbps * 1000, repeat=True, iperiod=config.rate, framerate=config.rate
-        )
+        self._small = camera.stream_configuration("lores")["size"]
+        camera.pre_callback = self.take_request
+        has_hardware = picamera2.get_platform() == picamera2.Platform.VC4 and HARDWARE_ENCODER.exists()
+        encoder = _encoder(encoders, config, has_hardware=has_hardware)
         camera.start_recording(encoder, _output(outputs.Output, self), name="main")
+        width, height = camera.stream_configuration("main")["size"]
+        return width, height
 
-    def _now(self, timestamp_us: int | None) -> tuple[int, int, int]:
-        """(UTC, monotonic, media) now; media time follows the sensor where the encoder passes it on."""
-        utc_us, mono_us = self._clock.utc_us(), self._clock.mono_us()
-        if self._start_us is None:
-            self._start_us = mono_us
-        return utc_us, mono_us, mono_us - self._start_us if timestamp_us is None else timestamp_us
+    def _since_first(self, sensor_us: int) -> int:
+        if self._zero_us is None:
+            self._zero_us = sensor_us
+        return sensor_us - self._zero_us
 
-    def _small(self) -> tuple[int, int]:
-        scale = min(1.0, MAX_FRAME_WIDTH / self._config.width, MAX_FRAME_HEIGHT / self._config.height)
-        width = int(self._config.width * scale) // ALIGNMENT_PX * ALIGNMENT_PX
-        return width, int(self._config.height * scale) // 2 * 2
+    def _times(self, media_us: int | None) -> tuple[int, int, int]:
+        """(media, UTC, monotonic) of a picture in microseconds; without a time of its own it is of now.
+
+        The sensor's clock runs as the monotonic one does, from another zero; the least delayed picture tells where.
+        """
+        now_us = self._clock.mono_us()
+        with self._lock:
+            if media_us is None:
+                media_us = 0 if self._base_us is None else now_us - self._base_us
+            self._base_us = min(now_us - media_us, now_us if self._base_us is None else self._base_us)
+            mono_us = self._base_us + media_us
+        return media_us, self._clock.utc_us() - (now_us - mono_us), mono_us
+
+
+def without_padding(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """picamera2's array of a YUV420 buffer, (height * 3 / 2, stride), as I420 without the filling at the rows' ends."""
+    stride = picture.shape[1]
+    if picture.shape[0] != height * 3 // 2 or stride < width:
+        raise ValueError(f"a picture of shape {picture.shape} came where {width}x{height} was configured")
+    if stride == width:
+        return np.ascontiguousarray(picture)
+    chroma = picture[height:].reshape(height, stride // 2)[:, : width // 2]
+    return np.concatenate([picture[:height, :width], chroma.reshape(height // 2, width)])
+
+
+def _encoder(encoders: Any, config: CameraSection, *, has_hardware: bool) -> Any:
+    """The board's own encoder, or libx264; a key picture with its parameter sets every second in both."""
+    kind = encoders.H264Encoder if has_hardware else encoders.LibavH264Encoder
+    encoder = kind(bitrate=config.bitrate_kbps * 1000, repeat=True, iperiod=config.rate, framerate=config.rate)
+    if not has_hardware:
+        encoder.preset = config.preset
+    return encoder
+
+
+def _small(config: CameraSection) -> tuple[int, int]:
+    scale = min(1.0, MAX_FRAME_WIDTH / config.width, MAX_FRAME_HEIGHT / config.height)
+    return int(config.width * scale) // ALIGNMENT_PX * ALIGNMENT_PX, int(config.height * scale) // 2 * 2
 
 
 def _output(base: type[Any], camera: PiCamera) -> Any:

@@ -1,114 +1,52 @@
-"""The picamera2 adapter against a stand-in with the real names; a real Raspberry Pi has not run it yet."""
+"""What the picamera2 adapter does by itself with what picamera2's threads bring; the package: test_pi_real.py."""
 
 import sys
-from types import ModuleType, SimpleNamespace
-from typing import ClassVar
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge.camera import open_camera
-from edge.camera.pi import MAX_WAITING_UNITS, PiCamera
+from edge.camera.pi import MAX_WAITING_UNITS, PiCamera, without_padding
 from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import FakeClock
 from vedette.config import CameraSection
-from vedette.errors import NotFound, Refused, Usage
+from vedette.errors import NotFound, Usage
 
 KEY = b"\x00\x00\x00\x01\x67sps\x00\x00\x00\x01\x68pps\x00\x00\x00\x01\x65idr"
 DELTA = b"\x00\x00\x00\x01\x41p"
+WIDTH, HEIGHT = 128, 64
 
 
-class Output:
-    pass
-
-
-class H264Encoder:
-    def __init__(self, bitrate=None, repeat=True, iperiod=None, framerate=None):
-        self.settings = (bitrate, repeat, iperiod, framerate)
-
-
-class Picamera2:
-    """What `picamera2.Picamera2` 0.3.38 is asked for here."""
-
-    made: ClassVar[list["Picamera2"]] = []
-    fails = False
-
-    @staticmethod
-    def global_camera_info():
-        return [{"Num": 0}]
-
-    def __init__(self, camera_num=0):
-        self.post_callback = None
-        self.calls = []
-        Picamera2.made.append(self)
-
-    def create_video_configuration(self, main, lores, controls, encode):
-        return SimpleNamespace(main=main, lores=lores, controls=controls, encode=encode)
-
-    def configure(self, camera_config):
-        if Picamera2.fails:
-            raise RuntimeError("Device or resource busy")
-        self.configuration = camera_config
-
-    def start_recording(self, encoder, output, name=None):
-        self.encoder, self.output = encoder, output
-        self.calls.append("start")
-
-    def stop_recording(self):
-        self.calls.append("stop")
-
-    def close(self):
-        self.calls.append("close")
-
-
-@pytest.fixture
-def picamera2(monkeypatch):
-    package = ModuleType("picamera2")
-    package.Picamera2 = Picamera2
-    Picamera2.made, Picamera2.fails = [], False
-    monkeypatch.setitem(sys.modules, "picamera2", package)
-    for name, members in {"encoders": [H264Encoder], "outputs": [Output]}.items():
-        module = ModuleType(f"picamera2.{name}")
-        for member in members:
-            setattr(module, member.__name__, member)
-        monkeypatch.setitem(sys.modules, f"picamera2.{name}", module)
-    return Picamera2
-
-
-def camera(**more: object) -> PiCamera:
-    config = CameraSection(**{"adapter": "pi", "width": 1280, "height": 720, "rate": 30, **more})
-    one = open_camera(config, FakeClock())
+def camera(clock: FakeClock | None = None, **more: object) -> PiCamera:
+    config = CameraSection(**{"adapter": "pi", "width": WIDTH, "height": HEIGHT, "rate": 30, **more})
+    one = open_camera(config, clock or FakeClock())
     assert isinstance(one, PiCamera)
+    one._begin(small=(WIDTH, HEIGHT))
     return one
 
 
-def test_camera_is_configured_with_both_streams_when_it_is_opened(picamera2):
-    info = camera(width=2560, height=1440).open()
-    (made,) = picamera2.made
-    assert (info.width, info.height, info.rate_num) == (2560, 1440, 30)
-    assert made.configuration.main == {"size": (2560, 1440), "format": "YUV420"}
-    assert made.configuration.lores == {"size": (1920, 1080), "format": "YUV420"}
-    assert made.encoder.settings == (4_000_000, True, 30, 30)
+def request(level: int, sensor_us: int | None, stride: int = WIDTH) -> SimpleNamespace:
+    metadata = {} if sensor_us is None else {"SensorTimestamp": sensor_us * 1000}
+    picture = np.full((HEIGHT * 3 // 2, stride), level, np.uint8)
+    return SimpleNamespace(get_metadata=lambda: metadata, make_array=lambda name: picture)
 
 
-def test_units_wait_from_the_first_key_unit_and_only_the_newest_picture_does(picamera2):
+def test_units_wait_from_the_first_key_unit_and_only_the_newest_picture_does():
     one = camera()
-    one.open()
-    (made,) = picamera2.made
     for n, data in enumerate([DELTA, KEY, DELTA]):
-        made.output.outputframe(data, False, n * 33_333)
-        made.post_callback(SimpleNamespace(make_array=lambda name, n=n: np.full((1080, 1280), n, np.uint8)))
+        one.take_request(request(n, 1_000_000 + n * 33_333))
+        one.take_unit(data, n * 33_333)
     found = one.read(0)
     units = [x for x in found if isinstance(x, EncodedUnit)]
     frames = [x for x in found if isinstance(x, SmallFrame)]
     assert [(unit.is_key, unit.pts_us) for unit in units] == [(True, 33_333), (False, 66_666)]
-    assert [(int(frame.luma[0, 0]), frame.index) for frame in frames] == [(2, 2)]
+    assert [(int(frame.luma[0, 0]), frame.index, frame.media_us) for frame in frames] == [(2, 2, 66_666)]
     assert one.read(0) == []
 
 
-def test_whole_groups_are_lost_when_the_queue_runs_over(picamera2):
+def test_whole_groups_are_lost_when_the_queue_runs_over():
     one = camera()
-    one.open()
     for n in range(MAX_WAITING_UNITS + 10):
         one.take_unit(DELTA if n else KEY, n)
     assert len(one.read(0)) == MAX_WAITING_UNITS
@@ -118,23 +56,45 @@ def test_whole_groups_are_lost_when_the_queue_runs_over(picamera2):
     assert [unit.pts_us for unit in one.read(0)] == [1001]
 
 
-def test_camera_is_given_back_when_it_is_closed(picamera2):
+def test_time_is_of_the_least_delayed_picture_when_others_come_late():
+    clock = FakeClock()
+    one = camera(clock)
+    start_us, utc_us = clock.mono_us(), clock.utc_us()
+    for n, late_us in enumerate([50_000, 10_000, 90_000]):
+        clock.advance(start_us + n * 33_333 + late_us - clock.mono_us())
+        one.take_unit(KEY, n * 33_333)
+    units = one.read(0)
+    assert [unit.mono_us - start_us for unit in units] == [50_000, 43_333, 76_666]
+    assert [unit.utc_us - utc_us for unit in units] == [50_000, 43_333, 76_666]
+
+
+def test_picture_without_a_sensors_time_is_of_now():
+    clock = FakeClock()
+    one = camera(clock)
+    one.take_request(request(1, None))
+    clock.advance(40_000)
+    one.take_request(request(2, None))
+    (frame,) = one.read(0)
+    assert (frame.media_us, frame.mono_us) == (40_000, clock.mono_us())
+
+
+@pytest.mark.parametrize("stride", [WIDTH - 2, WIDTH * 2])
+def test_picture_that_cannot_be_does_not_end_picamera2s_thread(stride: int):
     one = camera()
-    one.open()
-    one.close()
-    one.close()
-    assert picamera2.made[0].calls == ["start", "stop", "close"]
+    strange = request(1, 0, stride)
+    strange.make_array = lambda name: np.zeros((7, stride), np.uint8)
+    one.take_request(strange)
+    assert one.read(0) == []
 
 
-def test_camera_that_is_busy_is_refused(picamera2):
-    picamera2.fails = True
-    with pytest.raises(Refused, match="resource busy"):
-        camera().open()
-
-
-def test_camera_that_is_not_there_is_not_found(picamera2):
-    with pytest.raises(NotFound, match="no camera 3"):
-        camera(source="3").open()
+def test_filling_at_the_ends_of_rows_is_taken_out_of_all_three_planes():
+    width, height, stride = 6, 4, 16
+    planes = [np.arange(n * m, dtype=np.uint8).reshape(n, m) + k for n, m, k in ((4, 6, 0), (2, 3, 50), (2, 3, 80))]
+    filled = b""
+    for plane, row in zip(planes, (stride, stride // 2, stride // 2), strict=True):
+        filled += np.pad(plane, ((0, 0), (0, row - plane.shape[1])), constant_values=255).tobytes()
+    array = np.frombuffer(filled, np.uint8).reshape(height * 3 // 2, stride)
+    assert without_padding(array, width, height).tobytes() == b"".join(plane.tobytes() for plane in planes)
 
 
 def test_missing_picamera2_is_not_found(monkeypatch):
@@ -143,7 +103,9 @@ def test_missing_picamera2_is_not_found(monkeypatch):
         camera().open()
 
 
-@pytest.mark.parametrize("more", [{"source": "front"}, {"width": 1270}, {"height": 719}])
-def test_source_or_size_that_cannot_be_is_a_usage_error(more: dict[str, object]):
+@pytest.mark.parametrize(
+    "more", [{"source": "front"}, {"width": 1270}, {"height": 719}, {"options": {"stamp": "two words"}}]
+)
+def test_option_that_cannot_be_is_a_usage_error(more: dict[str, object]):
     with pytest.raises(Usage):
         camera(**more)

@@ -1,0 +1,3 @@
+"""picamera2 imports this for raw photographs."""
+
+Picamera2Camera = object

@@ -1,0 +1,267 @@
+"""Sound from a clip and from a microphone: what is copied, what is encoded, and that it stays with its pictures."""
+
+import itertools
+import math
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from edge.camera import open_camera
+from edge.camera.gst import BOARDS, MICROPHONES, microphone, pipeline
+from edge.camera.port import Camera, EncodedUnit, Given, SoundUnit
+from edge.camera.sound import DRIFT_US, HOLE_US, RATE, SoundEncoder
+from vedette.clock import FakeClock, SystemClock
+from vedette.config import CameraSection, SoundSection
+from vedette.errors import Usage
+
+needs_gstreamer = pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="GStreamer is not installed")
+
+BEEP_S = 0.5
+TRACKS = {
+    "aac.mp4": ["-c:a", "aac", "-ar", "44100"],
+    "opus.mkv": ["-c:a", "libopus", "-ar", "48000"],
+    "mp3.mkv": ["-c:a", "libmp3lame", "-ar", "32000"],
+    "pcm.mkv": ["-c:a", "pcm_s16le", "-ar", "22050", "-ac", "2"],
+    "adts.ts": ["-c:a", "aac", "-ar", "48000", "-bf", "0"],
+}
+
+
+@pytest.fixture(scope="module")
+def beeping(tmp_path_factory: pytest.TempPathFactory):
+    """A clip of three seconds with a beep from each full second on, in any of `TRACKS`, or without sound."""
+    folder = tmp_path_factory.mktemp("beeping")
+
+    def make(name: str) -> Path:
+        path = folder / name
+        video = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=3"]
+        tone = ["-f", "lavfi", "-i", f"aevalsrc=exprs='0.8*sin(6283*t)*lt(mod(t,1),{BEEP_S})':s=48000:d=3"]
+        coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]
+        if not path.exists():
+            with_tone = [*tone, *TRACKS[name]] if name in TRACKS else []
+            subprocess.run(["ffmpeg", "-v", "error", *video, *with_tone, *coding, str(path)], check=True)
+        return path
+
+    return make
+
+
+def clip(path: Path, sound: SoundSection | None = None, **more: object) -> Camera:
+    section = CameraSection(**{"source": str(path), "pace": "fast", **more})
+    return open_camera(section, FakeClock(), sound or SoundSection())
+
+
+def everything(one: Camera, most: int = 2_000) -> list[Given]:
+    found: list[Given] = []
+    while not one.ended and len(found) < most:
+        found += one.read(0)
+    return found
+
+
+def sounds(given: list[Given]) -> list[SoundUnit]:
+    return [one for one in given if isinstance(one, SoundUnit)]
+
+
+def beeps(info, units: list[SoundUnit]) -> list[float]:
+    """When beeps begin, in seconds of media time, by decoding each piece on its own time."""
+    decoder = av.CodecContext.create(info.codec, "r")
+    decoder.extradata, decoder.sample_rate = info.config, info.rate
+    found, was_loud = [], 0.0
+    for unit in units:
+        packet = av.Packet(unit.data)
+        packet.pts, packet.time_base = (
+            round(unit.pts_us * info.rate / 1e6),
+            Fraction(1, info.rate),
+        )
+        for frame in decoder.decode(packet):
+            samples = np.abs(frame.to_ndarray()[0])
+            for n in np.flatnonzero(samples > 0.2):
+                at = frame.pts / info.rate + n / info.rate
+                if not found or at - was_loud > 0.2:
+                    found.append(at)
+                was_loud = at
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("aac.mp4", "aac", 44_100),
+        ("opus.mkv", "opus", 48_000),
+        ("mp3.mkv", "aac", 48_000),
+        ("pcm.mkv", "aac", 48_000),
+        ("adts.ts", "aac", 48_000),
+    ],
+)
+def test_clip_brings_its_sound_in_time_with_its_pictures(beeping, name: str, codec: str, rate: int):
+    one = clip(beeping(name))
+    info = one.open().sound
+    assert (info.codec, info.rate) == (codec, rate)
+    found = sounds(everything(one))
+    # The first beep begins with the clip, where a coder is still settling.
+    assert [round(at) for at in beeps(info, found)] == [0, 1, 2]
+    assert max(abs(at - round(at)) for at in beeps(info, found)[1:]) < 0.02
+    assert all(b.pts_us - a.end_us in range(-50, 51) for a, b in itertools.pairwise(found))
+
+
+@pytest.mark.parametrize("name", ["aac.mp4", "opus.mkv"])
+def test_sound_is_copied_bit_for_bit_when_an_mp4_can_carry_it(beeping, name: str):
+    one = clip(beeping(name))
+    one.open()
+    with av.open(str(beeping(name))) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size and packet.pts >= 0]
+    assert [unit.data for unit in sounds(everything(one))] == packets
+
+
+@pytest.mark.parametrize("sound", [SoundSection(adapter="none"), None], ids=["none wanted", "no track"])
+def test_clip_brings_no_sound_when_none_is_wanted_or_there(beeping, sound: SoundSection | None):
+    one = clip(beeping("aac.mp4" if sound else "silent.mp4"), sound)
+    assert one.open().sound is None
+    assert sounds(everything(one)) == []
+
+
+def test_sound_has_the_clocks_of_its_pictures_when_a_clip_goes_round(beeping):
+    one = clip(beeping("aac.mp4"), loop=True)
+    one.open()
+    given = everything(one, 1_500)
+    pictures = [unit for unit in given if isinstance(unit, EncodedUnit)]
+    for units in (pictures, sounds(given)):
+        assert {unit.utc_us - unit.pts_us for unit in units} == {pictures[0].utc_us}
+        assert units[-1].pts_us > 6_000_000
+
+
+@pytest.mark.parametrize("adapter", ["alsa", "pipewire", "test"])
+def test_microphone_is_refused_where_the_camera_takes_none(beeping, adapter: str):
+    with pytest.raises(Usage, match="sound"):
+        clip(beeping("aac.mp4"), SoundSection(adapter=adapter))
+    with pytest.raises(Usage, match="takes no microphone"):
+        open_camera(CameraSection(adapter="street"), FakeClock(), SoundSection(adapter=adapter))
+
+
+def tone(samples: int) -> np.ndarray:
+    return (np.sin(np.arange(samples) * 0.13)[:, None] * 20_000).astype(np.int16)
+
+
+@pytest.mark.parametrize("codec", ["aac", "opus"])
+@pytest.mark.parametrize("off_us", [0, DRIFT_US, DRIFT_US + 1, HOLE_US, 3_000_000, -DRIFT_US - 1])
+def test_pieces_follow_the_raw_sound_when_it_jumps(codec: str, off_us: int):
+    encoder = SoundEncoder(SoundSection(codec=codec))
+    found: list[SoundUnit] = []
+    for n in range(200):
+        at_us = n * 10_000 + (off_us if n >= 100 else 0)
+        found += encoder.encode(tone(RATE // 100), at_us, utc_us=at_us, mono_us=at_us)
+    jump = sum(b.pts_us - a.end_us for a, b in itertools.pairwise(found))
+    assert jump == pytest.approx(off_us if abs(off_us) > DRIFT_US else 0, abs=25_000 if off_us >= HOLE_US else 200)
+    assert all(unit.utc_us == unit.mono_us == unit.pts_us for unit in found)
+
+
+def test_pieces_stay_in_step_over_a_long_time(coded_s: int = 200):
+    encoder = SoundEncoder(SoundSection(codec="opus"))
+    block = tone(RATE)
+    found = [u for n in range(coded_s) for u in encoder.encode(block, n * 1_000_000, utc_us=0, mono_us=0)]
+    assert len(encoder._anchors) == 1
+    assert math.isclose(found[-1].end_us, coded_s * 1_000_000, abs_tol=40_000)
+
+
+@pytest.mark.parametrize("adapter", MICROPHONES)
+def test_microphones_part_of_the_pipeline_has_its_end_and_no_open_place(adapter: str):
+    text = microphone(SoundSection(adapter=adapter, source="hw:1,0" if adapter == "alsa" else "", channels=2))
+    text = text.format(sounds=11)
+    assert "fd=11" in text
+    assert "channels=2" in text
+    assert "= " not in text.replace(" !", "")
+    assert ("device=hw:1,0" in text) == (adapter == "alsa")
+
+
+def test_strange_microphone_is_a_usage_error():
+    with pytest.raises(Usage, match=r"\[sound\] source"):
+        microphone(SoundSection(adapter="alsa", source="hw:1 ! filesink location=/tmp/x"))
+
+
+@pytest.fixture
+def gst():
+    made: list[Camera] = []
+
+    def make(sound: SoundSection, **options: str) -> Camera:
+        section = CameraSection(adapter="gst", source="test", width=320, height=240, options=options)
+        made.append(open_camera(section, SystemClock(), sound))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def watched(one: Camera, seconds: float) -> list[Given]:
+    found, until_us = [], SystemClock().mono_us() + int(seconds * 1e6)
+    while SystemClock().mono_us() < until_us:
+        found += one.read(0.1)
+    return found
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("codec", ["aac", "opus"])
+def test_microphone_gives_its_beeps_on_the_cameras_clock(gst, codec: str):
+    """audiotestsrc ticks at each full second of the pipeline's time, which is the pictures' media time too."""
+    one = gst(SoundSection(adapter="test", codec=codec))
+    info = one.open().sound
+    given = watched(one, 4)
+    found = sounds(given)
+    pictures = [unit for unit in given if isinstance(unit, EncodedUnit)]
+    heard = [at for at in beeps(info, found) if at > 0.5]
+    assert len(heard) >= 2
+    assert max(abs(a - b - 1.0) for b, a in itertools.pairwise(heard)) < 0.02
+    assert abs(found[-1].pts_us - pictures[-1].pts_us) < 1_000_000
+    steps = {unit.mono_us - unit.pts_us for unit in [*found, *pictures]}
+    assert max(steps) - min(steps) < 500_000
+
+
+@needs_gstreamer
+def test_pictures_come_without_sound_when_the_microphone_is_missing(gst):
+    one = gst(SoundSection(adapter="alsa", source="hw:7,7"))
+    assert one.open().sound is None
+    assert any(isinstance(unit, EncodedUnit) for unit in watched(one, 1))
+
+
+@pytest.mark.parametrize("board", [name for name in BOARDS if name != "jetson"])
+def test_stamp_is_drawn_behind_the_tee_when_the_board_encodes_from_memory(board: str):
+    section = CameraSection(adapter="gst", source=board, options={"stamp": "car-1"})
+    text = pipeline(section)
+    assert text.count("clockoverlay") == 1
+    assert text.index("tee") < text.index("clockoverlay") < text.index("x264enc") < text.index("{pictures}")
+    assert "text=car-1 " in text
+
+
+@pytest.mark.parametrize(
+    ("board", "stamp"), [("jetson", "car-1"), ("test", "a b"), ("test", "x" * 33), ("test", "a!b")]
+)
+def test_stamp_that_cannot_be_drawn_is_a_usage_error(board: str, stamp: str):
+    with pytest.raises(Usage, match="stamp"):
+        pipeline(CameraSection(adapter="gst", source=board, options={"stamp": stamp}))
+
+
+def first_pictures(one: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """The first recorded picture and the first that the reader gets: luma."""
+    one.open()
+    given = everything(one)
+    context = av.CodecContext.create("h264", "r")
+    frames = [
+        frame for unit in given if isinstance(unit, EncodedUnit) for frame in context.decode(av.Packet(unit.data))
+    ]
+    small = next(frame for frame in given if not isinstance(frame, (EncodedUnit, SoundUnit)))
+    height = small.height
+    return frames[0].to_ndarray()[:height].astype(int), small.luma.astype(int)
+
+
+@pytest.mark.parametrize(("coding", "is_drawn"), [("mpeg4", True), ("h264", False)])
+def test_stamp_is_in_the_recorded_picture_alone_and_only_where_it_is_encoded(make_clip, coding: str, is_drawn: bool):
+    path = make_clip(coding, size="640x480")
+    plain, _ = first_pictures(clip(path))
+    stamped, seen = first_pictures(clip(path, options={"stamp": "car-1"}))
+    differs = np.abs(plain - stamped) > 60
+    assert differs[:32].any() == is_drawn
+    assert not differs[64:].any()
+    assert np.abs(seen[:32] - plain[:32]).mean() < 12
