@@ -15,11 +15,12 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from edge.camera.port import AAC, OPUS, SoundInfo, SoundUnit
-from edge.camera.sound import RATE, SoundEncoder
+from edge.camera.sound import RATE, SoundEncoder, silence
 from vedette.config import SoundSection
 
 _FORMATS = {1: "mono", 2: "stereo"}
 _OPUS_FAMILY_BYTE = 18
+_AAC_LC, _SHORT_BLOCKS = 2, 0b100
 
 
 def sound_of(container: InputContainer) -> AudioStream | None:
@@ -30,12 +31,15 @@ def sound_of(container: InputContainer) -> AudioStream | None:
 def copied_info(stream: AudioStream) -> SoundInfo | None:
     """What a track that can be copied looks like, None where it must be encoded again."""
     context = stream.codec_context
-    config = bytes(context.extradata or b"")
-    is_plain_opus = context.name in (OPUS, "libopus") and config[_OPUS_FAMILY_BYTE : _OPUS_FAMILY_BYTE + 1] == b"\x00"
+    config, channels = bytes(context.extradata or b""), context.channels
     if context.name == AAC and config:
-        return SoundInfo(codec=AAC, rate=context.sample_rate, channels=context.channels, config=config)
-    if is_plain_opus:
-        return SoundInfo(codec=OPUS, rate=RATE, channels=context.channels, config=config)
+        # Only plain AAC of 1024 samples has a silence that is known here.
+        is_plain = config[0] >> 3 == _AAC_LC and not config[1] & _SHORT_BLOCKS and channels in _FORMATS
+        nothing = silence(AAC, context.sample_rate, channels) if is_plain else b""
+        return SoundInfo(codec=AAC, rate=context.sample_rate, channels=channels, config=config, silence=nothing)
+    if context.name in (OPUS, "libopus") and config[_OPUS_FAMILY_BYTE : _OPUS_FAMILY_BYTE + 1] == b"\x00":
+        nothing = silence(OPUS, RATE, channels)
+        return SoundInfo(codec=OPUS, rate=RATE, channels=channels, config=config, silence=nothing, piece=RATE // 50)
     return None
 
 

@@ -50,6 +50,7 @@ MAX_ERROR_BYTES = 4096
 MAX_READS = 64
 
 _DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
+_MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
 
 
 MICROPHONES = {
@@ -149,7 +150,7 @@ def pipeline(config: CameraSection) -> str:
 
 def microphone(sound: SoundSection) -> str:
     """The pipeline's part for a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
-    if not _DEVICE.match(sound.source):
+    if not _MICROPHONE.match(sound.source):
         raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
     words = MICROPHONES[sound.adapter].format(device=sound.source).split()
     # An element whose device is left open takes the system's default one.

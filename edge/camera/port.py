@@ -29,13 +29,16 @@ class CameraFault(Refused):
 class SoundInfo:
     """The sound an opened camera will deliver: `aac` or `opus`, samples per second, and the decoder's configuration.
 
-    ``config`` is AAC's AudioSpecificConfig or Opus's ``OpusHead``.
+    ``config`` is AAC's AudioSpecificConfig or Opus's ``OpusHead``; ``silence`` is one coded piece of ``piece`` samples
+    in which nothing is heard, empty where none is known for this form of the codec.
     """
 
     codec: str
     rate: int
     channels: int
     config: bytes
+    silence: bytes = b""
+    piece: int = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

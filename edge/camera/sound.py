@@ -7,6 +7,7 @@ hole stays a hole, and a microphone whose clock drifts from the camera's is put 
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ DRIFT_US, HOLE_US = 10_000, 100_000
 _ENCODERS = {"aac": ("aac", "fltp"), "opus": ("libopus", "s16")}
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _HALF = 32_768
+_SETTLED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +43,22 @@ class SoundEncoder:
     """One encoder; `info` describes what comes out of it."""
 
     def __init__(self, sound: SoundSection) -> None:
-        name, self._format = _ENCODERS[sound.codec]
-        context = av.CodecContext.create(name, "w")
-        assert isinstance(context, AudioCodecContext)
-        context.sample_rate = RATE
-        context.layout = _LAYOUTS[sound.channels]
-        context.format = self._format
-        context.bit_rate = sound.bitrate_kbps * 1000
-        context.open()
-        self._context = context
+        self._format = _ENCODERS[sound.codec][1]
+        self._context = context = _context(sound.codec, RATE, sound.channels, sound.bitrate_kbps * 1000)
         self._codec, self._channels = sound.codec, sound.channels
-        self._block = context.frame_size or 1024
+        self._block = _block(context)
         self._waiting: NDArray[np.int16] = np.empty((0, sound.channels), dtype=np.int16)
         self._count = 0
         self._anchors: deque[_Anchor] = deque()
         config = bytes(context.extradata or b"")
-        self.info = SoundInfo(codec=sound.codec, rate=RATE, channels=sound.channels, config=config)
+        self.info = SoundInfo(
+            codec=sound.codec,
+            rate=RATE,
+            channels=sound.channels,
+            config=config,
+            silence=silence(sound.codec, RATE, sound.channels),
+            piece=self._block,
+        )
 
     def encode(self, pcm: NDArray[np.int16], pts_us: int, *, utc_us: int, mono_us: int) -> list[SoundUnit]:
         """Encode raw sound, int16 of shape (samples, channels), whose first sample has these times."""
@@ -104,3 +106,32 @@ class SoundEncoder:
             utc_us=anchor.utc_us + after_us,
             mono_us=anchor.mono_us + after_us,
         )
+
+
+@functools.lru_cache
+def silence(codec: str, rate: int, channels: int) -> bytes:
+    """One coded piece in which nothing is heard, as the encoder makes it once it has settled."""
+    context = _context(codec, rate, channels, 64_000)
+    kind, layout = _ENCODERS[codec][1], _LAYOUTS[channels]
+    block = _block(context)
+    nothing = np.zeros((channels, block), np.float32) if codec == AAC else np.zeros((1, block * channels), np.int16)
+    packets: list[bytes] = []
+    for n in range(_SETTLED):
+        frame = av.AudioFrame.from_ndarray(nothing, format=kind, layout=layout)
+        frame.sample_rate, frame.pts = rate, n * block
+        packets += [bytes(packet) for packet in context.encode(frame)]
+    return packets[-1]
+
+
+def _context(codec: str, rate: int, channels: int, bitrate: int) -> AudioCodecContext:
+    name, kind = _ENCODERS[codec]
+    context = av.CodecContext.create(name, "w")
+    assert isinstance(context, AudioCodecContext)
+    context.sample_rate, context.layout, context.format = rate, _LAYOUTS[channels], kind
+    context.bit_rate = bitrate
+    context.open()
+    return context
+
+
+def _block(context: AudioCodecContext) -> int:
+    return context.frame_size or 1024

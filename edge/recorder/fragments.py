@@ -2,7 +2,8 @@
 
 Decided here: pictures alone decide when a fragment ends (after 200 ms, at a key picture, when the line changes), so
 that no track can hold another back; each fragment repeats the line over its pictures, so that what survives a cut has
-its date and time. Sound stands where its own media time puts it: what is missing is a hole, nothing moves into it.
+its date and time. Sound stands where its own media time puts it: what is missing is filled with coded silence, because
+players close a hole and bring what comes after it too early.
 Implements docs/spec/segment.md; nothing here touches a file.
 """
 
@@ -22,6 +23,7 @@ from vedette.errors import Refused
 
 FRAGMENT_US = 200_000
 SOUND_ALONE_US = 1_000_000
+SILENCE_AFTER_US = 1_000_000
 SNAP_AHEAD_US, SNAP_BACK_US = 5_000, 20_000
 _PROBE_BYTES = 2048
 
@@ -114,7 +116,9 @@ class Fragmenter:
 
     def ending(self) -> bytes:
         """The last fragment and what stands behind it."""
-        last = self._flush(self._last_ticks + self._nominal) if self._pictures else self._give()
+        end = self._last_ticks + self._nominal
+        self._fill_behind(end, wait_us=0)
+        last = self._flush(end) if self._pictures else self._give()
         return last + self._given(mp4.ending(self._video, self._places))
 
     def _is_full(self, at: int, unit: EncodedUnit, line: str) -> bool:
@@ -125,6 +129,7 @@ class Fragmenter:
 
     def _flush(self, end: int) -> bytes:
         """The fragment of all that waits; its last picture is shown until `end`."""
+        self._fill_behind(end, wait_us=SILENCE_AFTER_US)
         waiting, self._pictures = self._pictures, []
         ends = [one.at for one in waiting[1:]] + [end]
         pictures = [_sample(one, until) for one, until in zip(waiting, ends, strict=True)]
@@ -159,15 +164,36 @@ class Fragmenter:
         Its own time, but for the small steps of rounding and of a microphone whose clock is not ours: those join it to
         the piece before, until they have added up to more.
         """
-        rate = self._sound.ticks_per_s if self._sound else 1
+        assert self._info.sound is not None
+        rate, piece = self._info.sound.rate, self._info.sound.piece
         at = round((unit.pts_us - self._first.decode_us) * rate / 1_000_000)
-        if self._sound_end is not None:
-            ahead_us = (at - self._sound_end) * 1_000_000 // rate
-            if -SNAP_BACK_US <= ahead_us <= SNAP_AHEAD_US:
-                return self._sound_end
-            if ahead_us < 0:
-                return None
-        return at if at >= 0 else None
+        if at < 0 or (self._sound_end or 0) - at > SNAP_BACK_US * rate // 1_000_000:
+            return None
+        if self._info.sound.silence:
+            if self._sound_end is None:
+                self._sound_end = at % piece
+            self._fill(at)
+            return self._sound_end
+        if self._sound_end is not None and at - self._sound_end <= SNAP_AHEAD_US * rate // 1_000_000:
+            return self._sound_end
+        return at
+
+    def _fill(self, until: int) -> None:
+        """Silence from the end of the sound as close to `until` (in samples) as whole pieces go."""
+        sound = self._info.sound
+        if sound is None or not sound.silence:
+            return
+        end = self._sound_end or 0
+        while until - end > sound.piece // 2:
+            self._sounds.append(_Sound(sound.silence, end, sound.piece))
+            end += sound.piece
+            self._sound_end = end
+
+    def _fill_behind(self, end: int, *, wait_us: int) -> None:
+        """Fill what is further behind the pictures' `end` (in ticks) than sound may be late."""
+        if self._sound is not None:
+            behind = end - wait_us * VIDEO_TICKS_PER_S // 1_000_000
+            self._fill(behind * self._sound.ticks_per_s // VIDEO_TICKS_PER_S)
 
     def _ticks(self, at_us: int) -> int:
         return (at_us - self._first.decode_us) * VIDEO_TICKS_PER_S // 1_000_000

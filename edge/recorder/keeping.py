@@ -161,7 +161,7 @@ class Keeping:
     def take(self, unit: Recorded, *, marked: bool) -> None:
         """Record `unit`, or keep it in the buffer while nothing is recorded; sound of the muted time goes nowhere."""
         if isinstance(unit, EncodedUnit):
-            self._surroundings.note(unit.utc_us)
+            self._surroundings.note(unit.utc_us, is_muted=self._mute.by is not None)
         elif self._mute.covers(unit):
             return
         if self.recording is None:

@@ -173,7 +173,7 @@ class Recording:
                 sequence=self._facts.sequence,
                 zone=self._form.zone,
             )
-            line = stamp(place, at_us=unit.utc_us, quality=moment.quality, position=moment.position)
+            line = stamp(place, moment, at_us=unit.utc_us)
             self._stamped = (second, line)
         return self._stamped[1]
 

@@ -11,6 +11,7 @@ import datetime
 import zoneinfo
 from dataclasses import dataclass
 
+from edge.recorder.surroundings import Moment
 from vedette.clock import TimeQuality
 from vedette.errors import Usage
 from vedette.hitfile import Position
@@ -29,12 +30,13 @@ class Place:
     zone: datetime.tzinfo
 
 
-def stamp(place: Place, *, at_us: int, quality: TimeQuality, position: Position | None) -> str:
-    """The two lines for a picture taken at `at_us` (UTC microseconds)."""
-    where = "position unknown" if position is None else position_text(position, at_us=at_us)
+def stamp(place: Place, moment: Moment, *, at_us: int) -> str:
+    """The two lines for a picture taken at `at_us` (UTC microseconds) in `moment`."""
+    where = "position unknown" if moment.position is None else position_text(moment.position, at_us=at_us)
+    muted = "  sound muted" if moment.is_muted else ""
     return (
         f"{time_text(at_us, place.zone)}  {place.device}  {where}\n"
-        f"{quality_text(quality)}  recording {place.recording}/{place.sequence}"
+        f"{quality_text(moment.quality)}  recording {place.recording}/{place.sequence}{muted}"
     )
 
 
@@ -66,9 +68,7 @@ def find_zone(name: str) -> datetime.tzinfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise Usage(
-            f"[recorder] stamp_zone: {name!r} is no time zone here, as Africa/Casablanca is"
-        ) from None
+        raise Usage(f"[recorder] stamp_zone: {name!r} is no time zone here, as Africa/Casablanca is") from None
 
 
 def _degrees(value_e7: int, letters: str) -> str:

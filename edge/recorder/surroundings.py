@@ -1,5 +1,5 @@
-"""What the device knew about time and place in each of the last seconds, so that a picture from before an activation
-gets the stamp of its own second and not of the one in which it is written.
+"""What the device knew about time, place and sound in each of the last seconds, so that a picture from before an
+activation gets the stamp of its own second and not of the one in which it is written.
 
 Decided here: one look a second, kept in memory only and no longer than the longest pre-event buffer.
 """
@@ -26,10 +26,11 @@ def nowhere(_at_us: int) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """The wall clock's quality and the position in one second."""
+    """The wall clock's quality, the position, and whether sound was muted, in one second."""
 
     quality: TimeQuality
     position: Position | None
+    is_muted: bool
 
 
 class Surroundings:
@@ -39,12 +40,12 @@ class Surroundings:
         self._clock, self._find_position = clock, find_position
         self._moments: OrderedDict[int, Moment] = OrderedDict()
 
-    def note(self, at_us: int) -> Moment:
+    def note(self, at_us: int, *, is_muted: bool = False) -> Moment:
         """The moment of a picture taken at `at_us` (UTC): looked at now where its second is new."""
         second = at_us // SECOND_US
         moment = self._moments.get(second)
         if moment is None:
-            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us))
+            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us), is_muted=is_muted)
             self._moments[second] = moment
             if len(self._moments) > MAX_SECONDS:
                 self._moments.popitem(last=False)

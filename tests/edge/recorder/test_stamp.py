@@ -6,7 +6,7 @@ import zoneinfo
 import pytest
 
 from edge.recorder.stamp import Place, find_zone, position_text, quality_text, stamp, time_text
-from edge.recorder.surroundings import MAX_SECONDS, Surroundings
+from edge.recorder.surroundings import MAX_SECONDS, Moment, Surroundings
 from vedette.clock import FakeClock, TimeQuality
 from vedette.errors import Usage
 from vedette.hitfile import Position
@@ -23,14 +23,17 @@ def test_stamp_says_time_device_place_clock_and_recording():
     """SG-11."""
     place = Place(device="car-1", recording="0192…", sequence=3, zone=UTC)
     quality = TimeQuality(source="ntp", error_us=19_001)
-    assert stamp(place, at_us=NOON_US, quality=quality, position=position()) == (
+    moment = Moment(quality=quality, position=position(), is_muted=False)
+    assert stamp(place, moment, at_us=NOON_US) == (
         "2026-11-25 12:06:42 UTC+00:00  car-1  33.57310 N 7.58981 W ±5 m\ntime from ntp, ±20 ms  recording 0192…/3"
     )
 
 
 def test_stamp_says_unknown_when_there_is_no_position_and_no_bound():
     place = Place(device="car-1", recording="0192…", sequence=0, zone=UTC)
-    line = stamp(place, at_us=NOON_US, quality=TimeQuality(source="rtc", error_us=None), position=None)
+    moment = Moment(quality=TimeQuality(source="rtc", error_us=None), position=None, is_muted=True)
+    line = stamp(place, moment, at_us=NOON_US)
+    assert line.endswith("  sound muted")
     assert "position unknown" in line
     assert "time from rtc, error unknown" in line
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -136,30 +137,52 @@ def test_line_is_cut_to_whole_characters_at_its_limit(size: int):
     sample[2:].decode()
 
 
-def packet_times(data: bytes) -> list[int]:
+def packets(data: bytes) -> list[tuple[int, bytes]]:
     with av.open(io.BytesIO(data)) as container:
-        return [round(float(one.pts * one.time_base) * 1e6) for one in container.demux(audio=0) if one.size]
+        found = [(one.pts * one.time_base, bytes(one)) for one in container.demux(audio=0) if one.size]
+    return [(round(float(at) * 1e6), piece) for at, piece in found]
+
+
+def packet_times(data: bytes, *but: bytes) -> list[int]:
+    return [at for at, piece in packets(data) if piece not in but]
 
 
 @pytest.mark.parametrize("codec", ["aac", "opus"])
-def test_muted_stretch_is_a_hole_and_moves_no_sound(coded, codec: str):
-    """SG-7: sound after the hole stands where it was heard."""
+@pytest.mark.parametrize("muted", [(1_500_000, 3_200_000), (0, 2_000_000), (4_000_000, 5_000_000), (0, 5_000_000)])
+def test_muted_stretch_is_silence_and_moves_no_sound(coded, codec: str, muted: tuple[int, int]):
+    """SG-7: sound after the muted stretch stands where it was heard, and players find no hole to close."""
     encoder, sound = encoded_tone(codec, 5)
-    heard = [one for one in sound if not 1_500_000 <= one.pts_us < 3_200_000]
+    heard = [one for one in sound if not muted[0] <= one.pts_us < muted[1] and one.pts_us >= 0]
     video = pictures(coded(50))
-    times = packet_times(b"".join(whole(Fragmenter(stream(encoder), video[0]), in_order(video, heard))))
-    wanted = [one.pts_us for one in heard if one.pts_us >= 0]
-    assert len(times) == len(wanted)
-    assert max(abs(a - b) for a, b in zip(times, wanted, strict=True)) < 1_000
-    assert max(b - a for a, b in itertools.pairwise(times)) > 1_600_000
+    data = b"".join(whole(Fragmenter(stream(encoder), video[0]), in_order(video, heard)))
+    times = packet_times(data, encoder.info.silence)
+    assert len(times) == len(heard)
+    assert all(abs(at - one.pts_us) < 11_000 for at, one in zip(times, heard, strict=True))
+    every = packet_times(data)
+    piece_us = encoder.info.piece * 1_000_000 / RATE
+    assert every[0] < piece_us
+    assert all(abs(b - a - piece_us) < 2 for a, b in itertools.pairwise(every))
+    assert every[-1] == pytest.approx(5_000_000, abs=2 * piece_us)
 
 
-def test_sound_that_begins_late_stands_at_its_time(coded):
+def test_hole_stays_where_the_silence_of_a_codec_is_not_known(coded):
     encoder, sound = encoded_tone("aac", 5)
+    info = replace(stream(encoder), sound=replace(encoder.info, silence=b""))
+    heard = [one for one in sound if not 1_500_000 <= one.pts_us < 3_200_000 and one.pts_us >= 0]
     video = pictures(coded(50))
-    late = [one for one in sound if one.pts_us >= 2_000_000]
-    times = packet_times(b"".join(whole(Fragmenter(stream(encoder), video[0]), in_order(video, late))))
-    assert times[0] == pytest.approx(late[0].pts_us, abs=1_000)
+    times = packet_times(b"".join(whole(Fragmenter(info, video[0]), in_order(video, heard))))
+    assert max(abs(a - b.pts_us) for a, b in zip(times, heard, strict=True)) < 1_000
+
+
+@pytest.mark.parametrize("codec", ["aac", "opus"])
+def test_silence_decodes_to_nothing_after_any_sound(codec: str):
+    encoder, sound = encoded_tone(codec, 1)
+    decoder = av.CodecContext.create(codec, "r")
+    decoder.extradata, decoder.sample_rate = encoder.info.config, RATE
+    pieces = [one.data for one in sound] + [encoder.info.silence] * 20
+    decoded = [frame.to_ndarray() for piece in pieces for frame in decoder.decode(av.Packet(piece))]
+    assert np.abs(decoded[-22]).max() > 0.3
+    assert np.abs(decoded[-1]).max() < 0.01
 
 
 def fragments_of(parts: list[bytes]) -> list[bytes]:
@@ -199,7 +222,7 @@ def test_sound_of_another_codec_or_before_the_first_picture_or_heard_twice_is_le
     maker = Fragmenter(stream(encoder), video[0])
     other = SoundUnit(codec="opus", data=b"x", pts_us=1_000_000, duration_us=PIECE_US, utc_us=0, mono_us=0)
     given = [other, *sound, *sound[60:62]]
-    times = packet_times(b"".join(whole(maker, in_order(video, given))))
+    times = packet_times(b"".join(whole(maker, in_order(video, given))), encoder.info.silence)
     assert times == sorted(times)
     assert len(times) == sum(one.pts_us >= 1_000_000 for one in sound)
 
