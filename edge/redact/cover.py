@@ -76,8 +76,8 @@ def _around(keys: Sequence[Key], at_us: int) -> tuple[Key, Key]:
 
 def _polygon(corners: Sequence[tuple[float, float]], rows: int, columns: int) -> Cells:
     """Every cell that the polygon touches: its pixels, one more around against rounding, then whole cells."""
-    pixels = np.zeros((rows * CELL_PX, columns * CELL_PX), dtype=np.uint8)
-    cv2.fillPoly(pixels, [np.rint(np.array(corners)).astype(np.int32)], 1)
-    grown = cv2.dilate(pixels, np.ones((3, 3), dtype=np.uint8))
-    touched = np.asarray(grown).reshape(rows, CELL_PX, columns, CELL_PX).max(axis=(1, 3))
+    pixels = np.zeros(((rows + 2) * CELL_PX, (columns + 2) * CELL_PX), dtype=np.uint8)
+    cv2.fillPoly(pixels, [np.rint(np.array(corners)).astype(np.int32) + CELL_PX], 1)
+    grown = np.asarray(cv2.dilate(pixels, np.ones((3, 3), dtype=np.uint8)))[CELL_PX:-CELL_PX, CELL_PX:-CELL_PX]
+    touched = grown.reshape(rows, CELL_PX, columns, CELL_PX).max(axis=(1, 3))
     return np.asarray(touched > 0, dtype=np.bool_)

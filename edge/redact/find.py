@@ -1,6 +1,6 @@
 """From the plates that were followed through a video to the regions of a plan.
 
-Decided here: a plate is covered from half a second before it was first found to half a second after it was last found,
+Decided here: a plate is covered from a second before it was first found to a second after it was last found,
 and in every picture between, found or not; with margins, because a detector's corners are a few pixels off; and with
 as few keys as say the same within two pixels, which the margin makes good. Nothing here is certain: the note of each
 region says how often the plate was found, and a person decides.
@@ -14,10 +14,12 @@ from edge.redact.follow import Box, Follower, Sight, Sights
 from edge.redact.pictures import Picture
 from edge.redact.plan import BOX, BY_DETECTOR, Key, Region
 
-HOLD_US = 500_000
+HOLD_US = 1_000_000
+# How far a plate may be taken to have moved where it was not seen, in its widths: its speed is known badly there.
+HOLD_WIDTHS = 1.0
 PLATE = "plate"
 # Of the plate's width to each side and of its height above and below, pixels at least.
-MARGIN_ACROSS, MARGIN_DOWN, MARGIN_PX = 0.12, 0.3, 4
+MARGIN_ACROSS, MARGIN_DOWN, MARGIN_PX = 0.15, 0.3, 4
 KEY_ERROR_PX = 2
 SPEED_OVER_US = 300_000
 
@@ -87,8 +89,10 @@ def _held(sights: Sequence[Sight], at_us: int) -> Box:
     near = [one for one in sights if abs(one.at_us - edge.at_us) <= SPEED_OVER_US]
     other = near[-1]
     steps = (at_us - edge.at_us) / (edge.at_us - other.at_us) if other.at_us != edge.at_us else 0.0
+    most = HOLD_WIDTHS * (edge.box[2] - edge.box[0])
     dx = steps * ((edge.box[0] + edge.box[2]) - (other.box[0] + other.box[2])) / 2
     dy = steps * ((edge.box[1] + edge.box[3]) - (other.box[1] + other.box[3])) / 2
+    dx, dy = (max(-most, min(most, one)) for one in (dx, dy))
     x0, y0, x1, y1 = _grown(edge.box)
     return (
         round(min(x0, x0 + dx)), round(min(y0, y0 + dy)), round(max(x1, x1 + dx)), round(max(y1, y1 + dy)),

@@ -26,7 +26,7 @@ Luma = NDArray[np.uint8]
 MEMORY_PICTURES = 30
 CLOSE_ROOM = 1.0
 SAME_OVERLAP = 0.3
-MISSES = 3
+MISSES = 6
 
 
 class Finder(Protocol):
@@ -119,7 +119,7 @@ class Follower:
         return more
 
     def _follow_back(self, track: Sights) -> None:
-        """Add what is found of a new plate in the pictures before, until it is not found three times running."""
+        """Add what is found of a new plate in the pictures before, until it is not found six times running."""
         back, misses = Sights(sights=[track.last]), 0
         for seen in reversed(self._memory):
             box = back.expected(seen.number)

@@ -113,7 +113,6 @@ def _one(before: list[Packet[Any]], after: list[Packet[Any]], muter: Muter | Non
 def _check_silent(derived: BinaryIO, plan: Plan) -> None:
     with open_video(derived, "the copy") as container:
         for stream in container.streams.audio:
-            derived.seek(0)
             for frame in container.decode(stream):
                 begin = int((frame.pts or 0) * (frame.time_base or Fraction(1)) * 1_000_000)
                 end = begin + frame.samples * 1_000_000 // frame.sample_rate

@@ -1,0 +1,99 @@
+"""From sights of a plate to a region that leaves no picture open in between."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.reader.detect import Detection
+from edge.redact.cover import cells_at, spread
+from edge.redact.find import HOLD_US, KEY_ERROR_PX, plates, region, simplified
+from edge.redact.follow import Box, Follower, Sight, Sights
+from edge.redact.pictures import Picture
+from edge.redact.plan import Region
+
+WIDTH, HEIGHT, STEP_US = 640, 360, 40_000
+
+
+def true_box(number: int) -> Box:
+    """A plate that grows and moves to the right, faster and faster."""
+    x, y, w = 60 + 2 * number + number * number // 40, 150 - number // 2, 40 + number // 2
+    return (x, y, x + w, y + w // 4)
+
+
+def covers(found: Region, number: int, box: Box) -> bool:
+    mask = spread(cells_at([found], number * STEP_US, width=WIDTH, height=HEIGHT), 8, (HEIGHT, WIDTH))
+    return bool(mask[box[1] : box[3], box[0] : box[2]].all())
+
+
+@given(st.sets(st.integers(10, 89), min_size=2))
+def test_every_picture_between_first_and_last_sight_is_covered_whichever_were_missed(seen: set[int]) -> None:
+    """RD-6: no gap of the detector leaves a picture open, as long as the plate moves as between the sights"""
+    sights = [Sight(number=n, at_us=n * STEP_US, box=true_box(n), confidence_permille=500) for n in sorted(seen)]
+    times = [number * STEP_US for number in range(100)]
+    found = region(Sights(sights=sights), times, 1, WIDTH, HEIGHT)
+    assert found is not None
+    assert found.from_us == max(0, min(seen) * STEP_US - HOLD_US)
+    assert found.to_us == min(times[-1], max(seen) * STEP_US + HOLD_US)
+    assert all(covers(found, number, true_box(number)) for number in seen)
+    for a, b in itertools.pairwise(sorted(seen)):
+        if b - a <= 10:
+            assert all(covers(found, number, true_box(number)) for number in range(a, b))
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 300)] * 4), min_size=2, max_size=40))
+def test_fewer_keys_say_the_same_within_two_pixels(boxes: list[tuple[int, int, int, int]]) -> None:
+    """RD-6"""
+    points = [(10 * index, box) for index, box in enumerate(boxes)]
+    kept = simplified(points)
+    times = [at for at, _ in kept]
+    for at_us, box in points:
+        for side in range(4):
+            line = np.interp(at_us, times, [one[side] for _, one in kept])
+            assert abs(line - box[side]) <= KEY_ERROR_PX + 1e-6
+
+
+class Shy:
+    """A detector that sees the plate whole in some pictures only, and from closer in some more."""
+
+    def __init__(self, wide: set[int], close: set[int]) -> None:
+        self.wide, self.close = wide, close
+
+    def detect(self, luma: np.ndarray) -> list[Detection]:  # type: ignore[type-arg]
+        """Finds the bright box of the picture, or of the part of one, where it is not too shy for it."""
+        number = int(luma.max()) - 100
+        ys, xs = np.nonzero(luma == luma.max())
+        if number not in (self.wide if luma.shape == (HEIGHT, WIDTH) else self.close) or number < 0:
+            return []
+        x0, y0, x1, y1 = (float(one) for one in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+        return [Detection(corners_px=((x0, y0), (x1, y0), (x1, y1), (x0, y1)), confidence_permille=600)]
+
+    def detect_closer(self, luma: np.ndarray) -> list[Detection]:  # type: ignore[type-arg]
+        return []
+
+
+def pictures(count: int) -> list[Picture]:
+    made = []
+    for number in range(count):
+        luma = np.full((HEIGHT, WIDTH), 90, dtype=np.uint8)
+        x0, y0, x1, y1 = true_box(number)
+        luma[y0:y1, x0:x1] = 100 + number
+        grey = np.full((HEIGHT // 2, WIDTH // 2), 128, dtype=np.uint8)
+        planes = (luma, grey, grey)
+        made.append(Picture(number=number, ticks=number, at_us=number * STEP_US, duration=1, planes=planes))
+    return made
+
+
+def test_a_plate_is_followed_back_and_looked_for_closely_where_it_was_missed() -> None:
+    """RD-6: first found in picture 30, it is covered from picture 5 on, where it can be seen from closer"""
+    finder = Shy(wide=set(range(30, 36)) | {50}, close=set(range(5, 30)) | set(range(36, 50)))
+    (found,) = plates(pictures(60), Follower(finder))
+    assert found.from_us == 0
+    assert all(covers(found, number, true_box(number)) for number in range(5, 51))
+    assert found.note.startswith("found in 46 of 46 pictures")
+
+
+def test_a_video_without_plates_gives_no_region() -> None:
+    """RD-6"""
+    assert plates(pictures(3), Follower(Shy(set(), set()))) == []
