@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 REMOVED = "position removed"
-_PLACE = re.compile(r"\d{1,3}\.\d{3,}°?\s*[NS]?[\s,]+\d{1,3}\.\d{3,}°?\s*[EW]?(\s*±\d+ m)?(\s*\(\d+ s (old|later)\))?")
+_PLACE = re.compile(
+    r"[-+]?\d{1,3}\.\d{3,}°?\s*[NS]?[\s,]+[-+]?\d{1,3}\.\d{3,}°?\s*[EW]?(\s*±\d+ m)?(\s*\(\d+ s (old|later)\))?"
+)
 
 
 def has_place(text: str) -> bool:
