@@ -22,8 +22,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-MAX_PLAN_BYTES = 4 << 20
-MAX_REGIONS = 2000
+MAX_PLAN_BYTES = 16 << 20
+MAX_REGIONS = 20_000
 MAX_KEYS = 20_000
 MAX_MUTES = 1000
 MAX_TEXT = 300

@@ -20,9 +20,9 @@ from vedette.keys import PublicKey, SigningKey
 from vedette.records import keyring, open_record, sign_record
 
 REDACTION = "vedette/redaction/1"
-MAX_REDACTION_BYTES = 8 << 20
+MAX_REDACTION_BYTES = 16 << 20
 MAX_RUNS = 50_000
-MAX_NAMES = 2000
+MAX_NAMES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +98,24 @@ def test_a_plate_is_followed_back_and_looked_for_closely_where_it_was_missed() -
 def test_a_video_without_plates_gives_no_region() -> None:
     """RD-6"""
     assert plates(pictures(3), Follower(Shy(set(), set()))) == []
+
+
+@pytest.mark.parametrize(
+    ("sights", "confidence", "is_kept"), [(1, 399, False), (2, 399, False), (3, 399, True), (1, 400, True)]
+)
+def test_only_what_was_hardly_ever_found_and_never_surely_is_left_out(
+    sights: int, confidence: int, is_kept: bool
+) -> None:
+    """RD-6"""
+    seen = [Sight(number=n, at_us=n * STEP_US, box=true_box(n), confidence_permille=confidence) for n in range(sights)]
+    times = [number * STEP_US for number in range(100)]
+    assert (region(Sights(sights=seen), times, 1, WIDTH, HEIGHT) is not None) == is_kept
+
+
+def test_a_plate_is_never_taken_to_have_moved_far_where_it_was_not_seen() -> None:
+    """RD-6: three sights of a detector that errs say a speed that no car has"""
+    jumping = [(100, 100, 140, 110), (150, 100, 190, 110), (200, 100, 240, 110)]
+    seen = [Sight(number=50 + n, at_us=(50 + n) * STEP_US, box=jumping[n], confidence_permille=500) for n in range(3)]
+    found = region(Sights(sights=seen), [number * STEP_US for number in range(100)], 1, WIDTH, HEIGHT)
+    assert found is not None
+    assert max(key.places[2] - key.places[0] for key in found.keys) <= 40 * 2.5
