@@ -1,35 +1,32 @@
-"""Cameras behind GStreamer: Jetson sensors, USB cameras, and a test picture.
+"""Cameras behind GStreamer: Jetson sensors, USB and network cameras, and a test picture.
 
-Decided here: one `gst-launch-1.0` child with one pipeline and two ends, each a pipe in GDP: H.264 access units, which
-may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A microphone is a
-third end of the same pipeline, so that one clock times both; it comes raw and is encoded here (`sound`). Where it does
-not start the pictures come without it. With the option `stamp` date, time and that text are drawn into pictures that
-are encoded from memory. When the recorder
-dies the pipes break and the child ends by itself. `[camera] source` is `BOARD` or `BOARD:DEVICE`; the boards are in
-`BOARDS`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of L4T.
+Decided here: one `gst-launch-1.0` child with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264 access
+units, which may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A
+microphone is a third end of the same pipeline, so that one clock times both; it comes raw and is encoded here
+(`sound`). Where it does not start the pictures come without it. When the recorder dies the pipes break and the child
+ends by itself. `[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on
+Jetson those of L4T.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import select
 import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+import av
 import numpy as np
+from av.video.codeccontext import VideoCodecContext
 
 from edge.camera.annexb import ParameterSets
-from edge.camera.burnin import check_text
 from edge.camera.gdp import GdpBuffer, GdpReader
+from edge.camera.pipelines import MICROPHONES, is_coded, microphone, pipeline, small_size, without_password
 from edge.camera.port import (
-    MAX_FRAME_HEIGHT,
-    MAX_FRAME_WIDTH,
     CameraFault,
     EncodedUnit,
     Given,
@@ -37,135 +34,23 @@ from edge.camera.port import (
     SoundUnit,
     StreamInfo,
 )
-from edge.camera.sound import RATE, SoundEncoder
+from edge.camera.sound import SoundEncoder
 from vedette.clock import Clock
 from vedette.config import CameraSection, SoundSection
-from vedette.errors import Integrity, NotFound, Refused, Usage
+from vedette.errors import Integrity, NotFound, Refused
 
 LAUNCH = "gst-launch-1.0"
-START_S = 15.0
-STOP_S = 3.0
+# Twice both, with and without a microphone, is less than the recorder's watchdog waits.
+START_S = 7.0
+STOP_S = 2.0
 PIPE_BYTES = 1 << 20
 MAX_ERROR_BYTES = 4096
 MAX_READS = 64
-
-_DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
-_MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
-
-
-MICROPHONES = {
-    "alsa": "alsasrc provide-clock=false device={device}",
-    "pipewire": "pipewiresrc do-timestamp=true target-object={device}",
-    "test": "audiotestsrc is-live=true wave=ticks",
-}
-_PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Board:
-    """How one kind of camera is read: its source up to the tee, how it is encoded, how it becomes I420."""
-
-    source: str
-    encode: str
-    picture: str
-    device: str = ""
-
-
-_RAW = "video/x-raw,format=I420,width={width},height={height},framerate={rate}/1"
-_X264 = (
-    "x264enc tune=zerolatency speed-preset={preset} bitrate={kbps} key-int-max={rate} bframes=0"
-    " ! h264parse config-interval=-1"
-)
-_SCALE = "videoscale ! video/x-raw,width={small_width},height={small_height}"
-_ARGUS = (
-    "nvarguscamerasrc sensor-id={device}"
-    " ! video/x-raw(memory:NVMM),format=NV12,width={width},height={height},framerate={rate}/1"
-)
-_NV_I420 = "nvvidconv ! video/x-raw,format=I420,width={small_width},height={small_height}"
-
-BOARDS = {
-    "test": Board(source="videotestsrc is-live=true pattern=ball ! " + _RAW, encode=_X264, picture=_SCALE),
-    "v4l2": Board(
-        source="v4l2src device={device} ! videoconvert ! videoscale ! videorate ! " + _RAW,
-        encode=_X264,
-        picture=_SCALE,
-        device="/dev/video0",
-    ),
-    "v4l2-mjpeg": Board(
-        source="v4l2src device={device} ! image/jpeg,width={width},height={height} ! jpegdec"
-        " ! videoconvert ! videorate ! " + _RAW,
-        encode=_X264,
-        picture=_SCALE,
-        device="/dev/video0",
-    ),
-    "jetson": Board(
-        source=_ARGUS,
-        encode="nvv4l2h264enc bitrate={bps} insert-sps-pps=1 idrinterval={rate} iframeinterval={rate} maxperf-enable=1"
-        " ! h264parse config-interval=-1",
-        picture=_NV_I420,
-        device="0",
-    ),
-    # Orin Nano has no H.264 encoder in hardware.
-    "jetson-cpu": Board(
-        source=_ARGUS + " ! nvvidconv ! " + _RAW,
-        encode=_X264,
-        picture=_SCALE,
-        device="0",
-    ),
-}
 
 
 def open_gst(config: CameraSection, clock: Clock) -> GstCamera:
     """The GStreamer adapter for `config`; Usage for an unknown board, a strange device or size."""
     return GstCamera(config, clock, pipeline=pipeline(config))
-
-
-def pipeline(config: CameraSection) -> str:
-    """The pipeline for `config`, with `{units}` and `{pictures}` where the two pipes' numbers go."""
-    name, _, device = config.source.partition(":")
-    board = BOARDS.get(name)
-    if board is None:
-        raise Usage(
-            f"[camera] source: {name!r} is not a board: {', '.join(BOARDS)}, each with :DEVICE where it has one"
-        )
-    if not _DEVICE.match(device):
-        raise Usage(f"[camera] source: {device!r} is not the name of a device")
-    if config.width % 8 or config.height % 2:
-        raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
-    overlay = _overlay(check_text(config.options.get("stamp", "")), board)
-    small_width, small_height = _small(config)
-    values = {
-        "device": device or board.device, "width": config.width, "height": config.height, "rate": config.rate,
-        "small_width": small_width, "small_height": small_height, "preset": config.preset,
-        "kbps": config.bitrate_kbps, "bps": config.bitrate_kbps * 1000,
-    }  # fmt: skip
-    source, encode, picture = (text.format(**values) for text in (board.source, board.encode, board.picture))
-    return (
-        f"{source} ! tee name=both"
-        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {overlay}{encode}"
-        f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_PAY} fd={{units}}"
-        f" both. ! queue leaky=downstream max-size-buffers=1 ! {picture} ! {_PAY} fd={{pictures}}"
-    )
-
-
-def microphone(sound: SoundSection) -> str:
-    """The pipeline's part for a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
-    if not _MICROPHONE.match(sound.source):
-        raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
-    words = MICROPHONES[sound.adapter].format(device=sound.source).split()
-    # An element whose device is left open takes the system's default one.
-    source = " ".join(word for word in words if not word.endswith("="))
-    raw = f"audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels={sound.channels}"
-    queue = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
-    return f" {source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
-
-
-def _overlay(text: str, board: Board) -> str:
-    if not text:
-        return ""
-    if not board.encode.startswith("x264enc"):
-        raise Usage("[camera] options: stamp cannot be drawn on this board, whose pictures never reach the memory")
-    return f"clockoverlay shaded-background=true time-format=%Y-%m-%dT%H:%M:%S%z text={text} ! "
 
 
 class GstCamera:
@@ -205,26 +90,42 @@ class GstCamera:
                 raise
             # A microphone that is missing must not cost the pictures.
             self._begin(None)
+        width, height = self._size()
         return StreamInfo(
-            width=self._config.width,
-            height=self._config.height,
+            width=width,
+            height=height,
             rate_num=self._config.rate,
             rate_den=1,
             sound=self._encoder.info if self._encoder else None,
         )
+
+    def _size(self) -> tuple[int, int]:
+        """The size of the recorded pictures; a camera that codes them decides it, whatever the configuration says."""
+        if not is_coded(self._config):
+            return self._config.width, self._config.height
+        decoder = av.CodecContext.create("h264", "r")
+        assert isinstance(decoder, VideoCodecContext)
+        key = next(one for one in self._first if isinstance(one, EncodedUnit) and one.is_key)
+        with suppress(av.FFmpegError):
+            decoder.decode(av.Packet(key.data))
+        if not decoder.width:
+            self.close()
+            raise Refused(f"the camera {without_password(self._config.source)} sends H.264 that cannot be decoded")
+        return decoder.width, decoder.height
 
     def _begin(self, sound: SoundSection | None) -> None:
         self.close()
         self._start(sound)
         until_us = self._clock.mono_us() + int(START_S * 1e6)
         try:
-            while not any(isinstance(one, EncodedUnit) for one in self._first):
+            while not any(isinstance(one, EncodedUnit) and one.is_key for one in self._first):
                 if self._clock.mono_us() > until_us:
                     raise CameraFault(f"no picture in {START_S:g} s")
                 self._first += self._take(0.1)
         except CameraFault as error:
             self.close()
-            raise Refused(f"the camera {self._config.source} does not start: {error}") from None
+            named = without_password(self._config.source)
+            raise Refused(f"the camera {named} does not start: {error}") from None
 
     def read(self, timeout_s: float) -> Sequence[Given]:
         """What has arrived. Raises CameraFault when the pipeline ended, with GStreamer's own words."""
@@ -329,7 +230,7 @@ class GstCamera:
         return self._encoder.encode(pcm, media_us, utc_us=utc_us, mono_us=mono_us)
 
     def _frame(self, buffer: GdpBuffer) -> SmallFrame:
-        width, height = _small(self._config)
+        width, height = small_size(self._config)
         if len(buffer.payload) != width * height * 3 // 2:
             raise CameraFault(f"a picture of {len(buffer.payload)} bytes came where {width}x{height} was expected")
         media_us, utc_us, mono_us = self._times(buffer)
@@ -347,10 +248,6 @@ class GstCamera:
         said = (child.stderr.read(MAX_ERROR_BYTES) or b"").decode("utf-8", "replace")
         lines = [line.strip() for line in said.splitlines()]
         telling = [line for word in ("ERROR: from", "ERROR", "WARNING") for line in lines if word in line]
-        return telling[0][:300] if telling else f"exit status {child.returncode}"
-
-
-def _small(config: CameraSection) -> tuple[int, int]:
-    """The size of the pictures for the reader: the camera's own, or reduced to fit 1920x1080."""
-    scale = min(1.0, MAX_FRAME_WIDTH / config.width, MAX_FRAME_HEIGHT / config.height)
-    return int(config.width * scale) // 8 * 8, int(config.height * scale) // 2 * 2
+        if telling:
+            return without_password(telling[0])[:300]
+        return f"exit status {child.returncode}" if child.returncode else "the camera ended its stream"

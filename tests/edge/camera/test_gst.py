@@ -11,11 +11,12 @@ import sys
 import time
 
 import av
+import numpy as np
 import pytest
 
 from edge.camera import open_camera
 from edge.camera.gdp import HEADER_BYTES, MAX_PAYLOAD_BYTES, GdpReader
-from edge.camera.gst import BOARDS, pipeline
+from edge.camera.pipelines import BOARDS, pipeline, without_password
 from edge.camera.port import Camera, CameraFault, EncodedUnit, SmallFrame
 from vedette.clock import SystemClock
 from vedette.config import CameraSection
@@ -141,9 +142,55 @@ def test_missing_gstreamer_is_not_found(camera, monkeypatch):
         camera().open()
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_pipeline_of_every_board_has_both_ends_and_no_open_place(board: str):
-    text = pipeline(section(board, width=1920, height=1080)).format(units=7, pictures=9)
+@needs_gstreamer
+def test_network_camera_is_recorded_as_it_codes_and_seen_decoded(camera, network_camera):
+    """The camera decides the size of what is recorded; the reader's pictures are of the configured one."""
+    one = camera(f"rtsp:{network_camera.address}")
+    info = one.open()
+    units, frames = watched(one, 3)
+    assert (info.width, info.height) == (352, 288)
+    assert len(units) >= 50
+    assert len(frames) >= 40
+    assert {frame.i420.shape for frame in frames} == {(360, 320)}
+    with av.open(io.BytesIO(b"".join(unit.data for unit in units)), format="h264") as stream:
+        pictures = list(stream.decode(video=0))
+    first_key = next(n for n, unit in enumerate(units) if unit.is_key)
+    assert len(pictures) >= len(units) - first_key - 1
+    assert (pictures[0].width, pictures[0].height) == (352, 288)
+    # Bars from black to white.
+    assert np.ptp(frames[-1].luma) > 150
+    assert abs(units[-1].mono_us - frames[-1].mono_us) < 500_000
+
+
+@needs_gstreamer
+def test_network_camera_that_was_switched_off_is_a_fault_and_opens_again(camera, network_camera):
+    one = camera(f"rtsp:{network_camera.address}")
+    one.open()
+    network_camera.switch_off()
+    with pytest.raises(CameraFault, match="GStreamer ended"):
+        watched(one, 10)
+    with pytest.raises(Refused, match="does not start"):
+        one.open()
+    network_camera.switch_on()
+    one.open()
+    assert any(unit.is_key for unit in watched(one, 2)[0])
+
+
+@needs_gstreamer
+def test_password_of_a_network_camera_is_in_no_message(camera):
+    with pytest.raises(Refused) as refused:
+        camera("rtsp:rtsp://officer:hunter2@127.0.0.1:9/street").open()
+    assert "127.0.0.1:9/street" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert without_password("no rtsp://a:b@c/d and rtsp://e@f/g") == "no rtsp://c/d and rtsp://f/g"
+
+
+SOURCES = ["rtsp:rtsp://camera/1" if board == "rtsp" else board for board in BOARDS]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_pipeline_of_every_board_has_both_ends_and_no_open_place(source: str):
+    text = pipeline(section(source, width=1920, height=1080)).format(units=7, pictures=9)
     assert (text.count("fdsink"), "fd=7" in text, "fd=9" in text) == (2, True, True)
     assert "{" not in text
     assert "1920" in text
@@ -156,11 +203,19 @@ def test_pipeline_of_every_board_has_both_ends_and_no_open_place(board: str):
         ("", {}),
         ("v4l2:/dev/video0 ! filesink location=/tmp/x", {}),
         ("v4l2:a b", {}),
+        ("rtsp", {}),
+        ("rtsp:", {}),
+        ("rtsp:http://camera/1", {}),
+        ("rtsp:rtsp://camera/1 ! filesink location=/tmp/x", {}),
+        ('rtsp:rtsp://camera/"1"', {}),
+        ("rtsp:rtsp://camera/{units}", {}),
+        ("rtsp:rtsp://camera/" + "1" * 257, {}),
+        ("rtsp:rtsp://camera/1", {"options": {"stamp": "unit-7"}}),
         ("test", {"width": 321}),
         ("test", {"height": 241}),
     ],
 )
-def test_source_or_size_that_cannot_be_is_a_usage_error(source: str, more: dict[str, int]):
+def test_source_or_size_that_cannot_be_is_a_usage_error(source: str, more: dict[str, object]):
     with pytest.raises(Usage):
         pipeline(section(source, **more))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.camera import open_camera
-from edge.camera.gst import BOARDS, MICROPHONES, microphone, pipeline
+from edge.camera.pipelines import BOARDS, MICROPHONES, microphone, pipeline
 from edge.camera.port import Camera, EncodedUnit, Given, SoundUnit
 from edge.camera.sound import DRIFT_US, HOLE_US, RATE, SoundEncoder
 from vedette.clock import FakeClock, SystemClock
@@ -226,7 +226,7 @@ def test_pictures_come_without_sound_when_the_microphone_is_missing(gst):
     assert any(isinstance(unit, EncodedUnit) for unit in watched(one, 1))
 
 
-@pytest.mark.parametrize("board", [name for name in BOARDS if name != "jetson"])
+@pytest.mark.parametrize("board", [name for name in BOARDS if name not in ("jetson", "rtsp")])
 def test_stamp_is_drawn_behind_the_tee_when_the_board_encodes_from_memory(board: str):
     section = CameraSection(adapter="gst", source=board, options={"stamp": "car-1"})
     text = pipeline(section)

@@ -1,0 +1,170 @@
+"""The pipelines of the GStreamer cameras, one per kind of camera, as text for `gst-launch-1.0`.
+
+Decided here: which elements read, encode and scale on which board, and what may stand in `[camera] source` and `[sound]
+source`, which become part of that text. A network camera's pictures come coded and are recorded as they come; they are
+decoded for the reader only. With the option `stamp` date, time and that text are drawn into pictures that are encoded
+from memory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from edge.camera.burnin import check_text
+from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH
+from edge.camera.sound import RATE
+from vedette.config import CameraSection, SoundSection
+from vedette.errors import Usage
+
+_DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
+_ADDRESS = re.compile(r"^rtsps?://[A-Za-z0-9._~%:@/?&=+,-]{1,256}$")
+_MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
+
+
+MICROPHONES = {
+    "alsa": "alsasrc provide-clock=false device={device}",
+    "pipewire": "pipewiresrc do-timestamp=true target-object={device}",
+    "test": "audiotestsrc is-live=true wave=ticks",
+}
+_PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Board:
+    """How one kind of camera is read: its source up to the tee, how it is encoded, how it becomes I420.
+
+    `is_coded` says that what comes from the source is H.264 already, of a size that the camera decides.
+    """
+
+    source: str
+    encode: str
+    picture: str
+    device: str = ""
+    is_coded: bool = False
+
+
+_RAW = "video/x-raw,format=I420,width={width},height={height},framerate={rate}/1"
+_X264 = (
+    "x264enc tune=zerolatency speed-preset={preset} bitrate={kbps} key-int-max={rate} bframes=0"
+    " ! h264parse config-interval=-1"
+)
+_SCALE = "videoscale ! video/x-raw,width={small_width},height={small_height}"
+_ARGUS = (
+    "nvarguscamerasrc sensor-id={device}"
+    " ! video/x-raw(memory:NVMM),format=NV12,width={width},height={height},framerate={rate}/1"
+)
+_NV_I420 = "nvvidconv ! video/x-raw,format=I420,width={small_width},height={small_height}"
+
+# Sound is not asked for; a camera behind a network that is cut must not hold the pipeline up when it is stopped.
+_RTSP = (
+    "rtspsrc location={device} protocols=tcp latency=200 tcp-timeout=3000000 teardown-timeout=200000000"
+    " ! rtph264depay ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
+)
+_DECODE = "decodebin ! videoconvert ! videoscale ! video/x-raw,format=I420,width={small_width},height={small_height}"
+
+BOARDS = {
+    "test": Board(source="videotestsrc is-live=true pattern=smpte ! " + _RAW, encode=_X264, picture=_SCALE),
+    "v4l2": Board(
+        source="v4l2src device={device} ! videoconvert ! videoscale ! videorate ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="/dev/video0",
+    ),
+    "v4l2-mjpeg": Board(
+        source="v4l2src device={device} ! image/jpeg,width={width},height={height} ! jpegdec"
+        " ! videoconvert ! videorate ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="/dev/video0",
+    ),
+    "jetson": Board(
+        source=_ARGUS,
+        encode="nvv4l2h264enc bitrate={bps} insert-sps-pps=1 idrinterval={rate} iframeinterval={rate} maxperf-enable=1"
+        " ! h264parse config-interval=-1",
+        picture=_NV_I420,
+        device="0",
+    ),
+    "rtsp": Board(source=_RTSP, encode="h264parse config-interval=-1", picture=_DECODE, is_coded=True),
+    # Orin Nano has no H.264 encoder in hardware.
+    "jetson-cpu": Board(
+        source=_ARGUS + " ! nvvidconv ! " + _RAW,
+        encode=_X264,
+        picture=_SCALE,
+        device="0",
+    ),
+}
+
+
+def pipeline(config: CameraSection) -> str:
+    """The pipeline for `config`, with `{units}` and `{pictures}` where the two pipes' numbers go."""
+    name, _, device = config.source.partition(":")
+    board = BOARDS.get(name)
+    if board is None:
+        raise Usage(
+            f"[camera] source: {name!r} is not a board: {', '.join(BOARDS)}, each with :DEVICE where it has one"
+        )
+    if not (_ADDRESS if board.is_coded else _DEVICE).match(device):
+        what = "address of a camera (rtsp://…)" if board.is_coded else "name of a device"
+        raise Usage(f"[camera] source: {without_password(device)!r} is not the {what}")
+    if config.width % 8 or config.height % 2:
+        raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
+    overlay = _overlay(check_text(config.options.get("stamp", "")), board)
+    small_width, small_height = small_size(config)
+    values = {
+        "device": device or board.device, "width": config.width, "height": config.height, "rate": config.rate,
+        "small_width": small_width, "small_height": small_height, "preset": config.preset,
+        "kbps": config.bitrate_kbps, "bps": config.bitrate_kbps * 1000,
+    }  # fmt: skip
+    source, encode, picture = (text.format(**values) for text in (board.source, board.encode, board.picture))
+    return (
+        f"{source} ! tee name=both"
+        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {overlay}{encode}"
+        f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_PAY} fd={{units}}"
+        f" both. ! {_to_pictures(board, picture)} ! {_PAY} fd={{pictures}}"
+    )
+
+
+def is_coded(config: CameraSection) -> bool:
+    """Whether the camera's pictures come coded, and in what size it decides."""
+    return BOARDS[config.source.partition(":")[0]].is_coded
+
+
+def without_password(text: str) -> str:
+    """`text` without what stands before the @ of addresses in it; for messages, which end up in custody."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def small_size(config: CameraSection) -> tuple[int, int]:
+    """The size of the pictures for the reader: the camera's own, or reduced to fit 1920x1080."""
+    scale = min(1.0, MAX_FRAME_WIDTH / config.width, MAX_FRAME_HEIGHT / config.height)
+    return int(config.width * scale) // 8 * 8, int(config.height * scale) // 2 * 2
+
+
+def _to_pictures(board: Board, picture: str) -> str:
+    """Of pictures only the newest waits; coded ones need those before them, so a decoder may lag for two seconds."""
+    newest = "queue leaky=downstream max-size-buffers=1"
+    if not board.is_coded:
+        return f"{newest} ! {picture}"
+    lag = "queue leaky=downstream max-size-buffers=0 max-size-bytes=0 max-size-time=2000000000"
+    return f"{lag} ! {picture} ! {newest}"
+
+
+def microphone(sound: SoundSection) -> str:
+    """The pipeline's part for a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
+    if not _MICROPHONE.match(sound.source):
+        raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
+    words = MICROPHONES[sound.adapter].format(device=sound.source).split()
+    # An element whose device is left open takes the system's default one.
+    source = " ".join(word for word in words if not word.endswith("="))
+    raw = f"audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels={sound.channels}"
+    queue = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
+    return f" {source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
+
+
+def _overlay(text: str, board: Board) -> str:
+    if not text:
+        return ""
+    if not board.encode.startswith("x264enc"):
+        raise Usage("[camera] options: stamp cannot be drawn on this board, whose pictures never reach the memory")
+    return f"clockoverlay shaded-background=true time-format=%Y-%m-%dT%H:%M:%S%z text={text} ! "

@@ -1,0 +1,55 @@
+"""A real network camera under a real recorder: it is switched off in the middle, and comes back."""
+
+import io
+import shutil
+from collections.abc import Callable
+
+import av
+import pytest
+
+from edge.camera import open_camera
+from vedette.clock import SystemClock
+from vedette.config import CameraSection
+
+needs_gstreamer = pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="GStreamer is not installed")
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    """The server sends in real time; what is awaited below ends by itself, however slow the machine is."""
+    return SystemClock()
+
+
+@needs_gstreamer
+def test_no_segment_is_lost_and_the_gap_is_named_when_a_network_camera_is_switched_off(device, bench, network_camera):
+    """CF-3."""
+    source = CameraSection(adapter="gst", source=f"rtsp:{network_camera.address}", width=320, height=240, rate=25)
+    one = bench(camera=open_camera(source, SystemClock()), segment_s=600)
+    one.service._read_timeout_s = 0.05
+
+    def step_until(happened: Callable[[], bool]) -> None:
+        while not happened():
+            one.steps(1)
+
+    step_until(lambda: one.status()["recorded_ms"] >= 2_000)
+    network_camera.switch_off()
+    step_until(lambda: one.status()["state"] == "camera_fault")
+    assert one.status()["camera"] == "unplugged"
+    first_ms = one.status()["recorded_ms"]
+    network_camera.switch_on()
+    step_until(lambda: one.status()["recorded_ms"] >= first_ms + 2_000)
+    assert one.status()["camera"] == "ok"
+    one.close()
+
+    first, second = device.items()
+    assert (first.manifest.complete, second.manifest.complete) == (True, True)
+    for item in (first, second):
+        with av.open(io.BytesIO(device.opened(item))) as mp4:
+            assert sum(1 for _ in mp4.decode(video=0)) == item.manifest.media.frames
+    (gap,), (fault,) = device.entries("gap"), device.entries("camera.fault")
+    (recovered,) = device.entries("camera.recovered")
+    assert (gap.detail["why"], gap.detail["to_us"]) == ("camera_fault", second.manifest.started_us)
+    # The first picture is timed by its own delay, later ones by the least delayed so far.
+    assert abs(gap.detail["from_us"] - first.manifest.ended_us) < 1_000_000
+    assert (fault.detail["kind"], recovered.detail["kind"]) == ("unplugged", "unplugged")
+    assert (first.manifest.media.width, first.manifest.media.height) == (352, 288)
