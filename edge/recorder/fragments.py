@@ -19,6 +19,7 @@ from edge.camera.annexb import PPS, SLICE_IDR, SPS, nal_type, nal_units
 from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
 from edge.recorder import mp4
 from edge.recorder.mp4 import VIDEO_TICKS_PER_S, KeyPlace, Sample
+from vedette.age_stream import CHUNK_BYTES
 from vedette.errors import Refused
 
 FRAGMENT_US = 200_000
@@ -133,8 +134,6 @@ class Fragmenter:
         waiting, self._pictures = self._pictures, []
         ends = [one.at for one in waiting[1:]] + [end]
         pictures = [_sample(one, until) for one, until in zip(waiting, ends, strict=True)]
-        if waiting[0].is_key:
-            self._places.append(KeyPlace(at=waiting[0].at + waiting[0].shift, offset=self._offset))
         self.whole_us, self.whole_frames = waiting[-1].end_us, self.whole_frames + len(waiting)
         return self._give(pictures)
 
@@ -151,7 +150,11 @@ class Fragmenter:
         if not runs:
             return b""
         self._number += 1
-        return self._given(mp4.fragment(self._number, runs))
+        made = mp4.fragment(self._number, runs)
+        room = mp4.room_before(made, at=self._offset, edge=CHUNK_BYTES)
+        if pictures and pictures[0].is_key:
+            self._places.append(KeyPlace(at=pictures[0].at + pictures[0].shift, offset=self._offset + len(room)))
+        return self._given(room + made)
 
     def _sound_samples(self) -> list[Sample]:
         waiting, self._sounds = self._sounds, []

@@ -19,6 +19,7 @@ MAX_TEXT_BYTES = 512
 _SECONDS_1904_TO_1970 = 2_082_844_800
 _UNITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED = 0x55C4
+_HEADER_BYTES = 8
 _HIGH_PROFILE = 100
 _KEY, _NO_KEY, _ALONE = 0x02000000, 0x01010000, 0x02000000
 
@@ -147,6 +148,17 @@ def fragment(number: int, runs: Sequence[tuple[Track, Sequence[Sample]]]) -> byt
         offset += sum(len(one.data) for one in samples)
     moof = _box(b"moof", _full(b"mfhd", 0, 0, number.to_bytes(4, "big")), *trafs)
     return moof + _box(b"mdat", *(one.data for _, samples in runs for one in samples))
+
+
+def room_before(made: bytes, *, at: int, edge: int) -> bytes:
+    """What goes before a fragment at byte `at`, so that its `moof` lies across no multiple of `edge`; mostly nothing.
+
+    A file cut there ends in pictures or in a box that means nothing: FFmpeg refuses a file that ends within a `moof`.
+    """
+    left = edge - at % edge
+    if int.from_bytes(made[:4], "big") + _HEADER_BYTES <= left:
+        return b""
+    return _box(b"free", bytes(left - _HEADER_BYTES if left >= _HEADER_BYTES else left))
 
 
 def ending(track: Track, places: Sequence[KeyPlace]) -> bytes:

@@ -19,6 +19,7 @@ from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
 from edge.camera.sound import RATE, SoundEncoder
 from edge.recorder import mp4
 from edge.recorder.fragments import FRAGMENT_US, Fragmenter
+from vedette.age_stream import CHUNK_BYTES
 from vedette.config import SoundSection
 
 PIECE_US = 20_000
@@ -272,3 +273,42 @@ def test_cut_file_gives_sound_and_text_up_to_the_cut(coded):
     cut = b"".join(parts)[: sum(map(len, parts[:16])) + moof + 2_000]
     assert packet_times(cut)[-1] > 2_300_000
     assert texts(cut)[-1][0] > 2_300_000 / 1e6
+
+
+def boxes(data: bytes) -> list[tuple[int, int, bytes]]:
+    """(begin, end, kind) of each box at the top."""
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        found.append((at, at + size, data[at + 4 : at + 8]))
+        at += size
+    return found
+
+
+def test_file_cut_at_any_chunk_edge_opens_as_no_moof_lies_across_one(coded):
+    """SG-9."""
+    encoder, sound = encoded_tone("aac", 10)
+    video = pictures(coded(100))
+    given = in_order(video, sound)
+    edges_met = 0
+    for more in range(30):
+        data = b"".join(whole(Fragmenter(stream(encoder), video[0]), given, line="x" * (5 * more)))
+        found = boxes(data)
+        assert found[-1][1] == len(data)
+        assert [
+            one for one in found if one[2] == b"moof" and one[0] // CHUNK_BYTES != (one[1] - 1) // CHUNK_BYTES
+        ] == []
+        for begin, end, _ in [one for one in found if one[2] == b"free"]:
+            edges_met += 1
+            edge = -(-begin // CHUNK_BYTES) * CHUNK_BYTES
+            assert begin <= edge <= end <= edge + 8
+            with av.open(io.BytesIO(data[:edge])) as container:
+                assert sum(1 for packet in container.demux(video=0) if packet.size) > 0
+    assert edges_met >= 3
+
+
+@pytest.mark.parametrize("left", [1, 7, 8, 9, 107, 108, 109])
+def test_room_is_made_only_where_a_moof_would_lie_across_an_edge(left: int):
+    made = (100).to_bytes(4, "big") + b"moof" + bytes(92) + bytes(50)
+    room = mp4.room_before(made, at=1_000_000 - left, edge=1_000_000)
+    assert len(room) == {1: 9, 7: 15, 8: 8, 9: 9, 107: 107}.get(left, 0)
