@@ -125,11 +125,24 @@ def apply(parent: Parent, content: bytes, out: Path, key: SigningKey, clock: Clo
         compare_sound(parent.file, scratch, plan, record)
         compare_stamp(parent.file, scratch, plan, record)
         scratch.seek(0)
-        with new_file(out) as file:
-            shutil.copyfileobj(scratch, file, 1 << 20)
-    files.write_new(made.plan, content)
-    files.write_new(made.record, signed)
+        _finish(made, scratch, content, signed)
     return Made(copy=made, record=record, compared=compared)
+
+
+def _finish(made: Copy, scratch: BinaryIO, plan: bytes, record: bytes) -> None:
+    """Give copy, plan and record their names, in this order; all or none of them."""
+    done: list[Path] = []
+    try:
+        with new_file(made.path) as file:
+            shutil.copyfileobj(scratch, file, 1 << 20)
+        done.append(made.path)
+        files.write_new(made.plan, plan)
+        done.append(made.plan)
+        files.write_new(made.record, record)
+    except BaseException:
+        for path in done:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _copied(parent: Parent, plan: Plan, scratch: BinaryIO) -> tuple[Copied, Compared]:

@@ -7,6 +7,8 @@ RD-35 and RD-36 of docs/spec/redaction.md.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
@@ -111,7 +113,7 @@ def _one(before: list[Packet[Any]], after: list[Packet[Any]], muter: Muter | Non
 
 
 def _check_silent(derived: BinaryIO, plan: Plan) -> None:
-    with open_video(derived, "the copy") as container:
+    with _damage_said("the copy's sound"), open_video(derived, "the copy") as container:
         for stream in container.streams.audio:
             for frame in container.decode(stream):
                 begin = int((frame.pts or 0) * (frame.time_base or Fraction(1)) * 1_000_000)
@@ -123,8 +125,17 @@ def _check_silent(derived: BinaryIO, plan: Plan) -> None:
 
 def _packets(source: BinaryIO, stream: Stream) -> list[Packet[Any]]:
     source.seek(0)
-    with av.open(source, "r") as container:
+    with _damage_said("a track"), av.open(source, "r") as container:
         return [one for one in container.demux(container.streams[stream.index]) if one.size]
+
+
+@contextlib.contextmanager
+def _damage_said(what: str) -> Iterator[None]:
+    """What the library says of damaged packets, as Integrity."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise Integrity(f"{what} is damaged: {error.strerror or type(error).__name__}") from None
 
 
 def _at_us(packet: Packet[Any]) -> int:

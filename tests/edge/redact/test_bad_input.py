@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.redact.record import open_redaction
 from vedette import canonical, cli
@@ -132,3 +134,51 @@ def test_a_record_with_a_field_too_many_or_by_another_key_is_refused() -> None:
     with pytest.raises(NotTrusted, match="not by the key that was given"):
         record = sign_record("vedette/redaction/1", {"signer": key.public.text}, key)
         open_redaction(record, SigningKey.generate().public)
+
+
+@pytest.fixture(scope="module")
+def small(
+    tone: Callable[[str], Path], key_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, bytes]]:
+    """A small parent, and the bytes of its copy, plan and record by ending."""
+    folder, parent = tmp_path_factory.mktemp("small"), tone("aac")
+    plan = folder / "p.toml"
+    assert cli.main(["evidence", "redact", str(parent), "--propose", str(plan), "--no-plates"]) == 0
+    text = plan.read_text().replace('checked_by = ""', 'checked_by = "A"').replace('why = ""', 'why = "B"')
+    plan.write_text(text + '\n[[mute]]\nfrom_us = 600_000\nto_us = 900_000\nreason = "a name"\n')
+    words = ["evidence", "redact", str(parent), "--apply", str(plan), "-o", str(folder / "copy.mp4")]
+    assert cli.main([*words, "--key", str(key_file)]) == 0
+    endings = (".mp4", ".plan.toml", ".redaction")
+    return parent, {ending: (folder / f"copy{ending}").read_bytes() for ending in endings}
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ending=st.sampled_from([".mp4", ".plan.toml", ".redaction"]), at=st.floats(0, 1), flip=st.integers(1, 255))
+def test_any_changed_byte_is_a_finding_and_never_a_crash(
+    ending: str, at: float, flip: int, small: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
+    """RD-26, RD-28, RD-29"""
+    parent, parts = small
+    for name, content in parts.items():
+        changed = bytearray(content)
+        if name == ending:
+            changed[min(len(changed) - 1, int(at * len(changed)))] ^= flip
+        (tmp_path / f"copy{name}").write_bytes(changed)
+    assert cli.main(["evidence", "redact", str(parent), "--check", str(tmp_path / "copy.mp4")]) in (10, 11)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0, 1), flip=st.integers(1, 255), size=st.sampled_from([1, 16, 500]), is_cut=st.booleans())
+def test_a_damaged_parent_is_read_or_refused_and_never_a_crash(
+    at: float, flip: int, size: int, is_cut: bool, small: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
+    """RD-17"""
+    changed = bytearray(small[0].read_bytes())
+    begin = int(at * len(changed))
+    changed[begin : begin + size] = bytes(one ^ flip for one in changed[begin : begin + size])
+    parent, plan = tmp_path / "parent.mp4", tmp_path / "p.toml"
+    parent.write_bytes(changed[:begin] if is_cut else changed)
+    plan.unlink(missing_ok=True)
+    code = cli.main(["evidence", "redact", str(parent), "--propose", str(plan), "--no-plates"])
+    assert code in (0, 1, 10)
+    assert plan.exists() == (code == 0)
