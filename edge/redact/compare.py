@@ -52,6 +52,7 @@ def compare(parent: BinaryIO, derived: BinaryIO, plan: Plan) -> Compared:
     """Compare every picture; Integrity names the first that differs, its time, the place and by how much."""
     found = Compared()
     with open_video(parent, "the parent") as a, open_video(derived, "the copy") as b:
+        _check_tracks(b)
         for before, after in _pairs(a, b):
             _check_form(before, after)
             height, width = before.luma.shape
@@ -70,6 +71,13 @@ def _pairs(a: InputContainer, b: InputContainer) -> Iterator[tuple[Picture, Pict
             short = "copy" if after is None else "parent"
             raise Integrity(f"{_named(one)}: the {short} has none")
         yield before, after
+
+
+def _check_tracks(copy: InputContainer) -> None:
+    """A second video, a picture or an attachment could show what the first one covers."""
+    kinds = [one.type for one in copy.streams]
+    if kinds.count("video") != 1 or set(kinds) - {"video", "audio", "subtitle"}:
+        raise Integrity(f"the copy has other tracks than one video, sound and text: {', '.join(kinds)}")
 
 
 def _check_form(before: Picture, after: Picture) -> None:

@@ -302,3 +302,13 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_refusal(
     assert cli.main([*words, str(tmp_path / "b.mp4"), "--apply", plan]) == 1
     assert "the plan is for another video" in capsys.readouterr().err
     assert {one.name for one in tmp_path.iterdir()} == {"new.redaction", "plan.toml", "other.mp4"}
+
+
+def test_a_second_video_in_the_copy_is_found(
+    made: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RD-8, RD-30: the parent's pictures as another track"""
+    copy = copied(made, tmp_path)
+    words = ["ffmpeg", "-v", "error", "-y", "-i", str(made), "-i", str(clip), "-map", "0", "-map", "1:v", "-c", "copy"]
+    subprocess.run([*words, str(copy)], check=True)
+    assert "other tracks than one video" in str(findings(capsys, copy, clip)["pictures"]["message"])
