@@ -17,6 +17,8 @@ from edge.redact.plan import BOX, BY_DETECTOR, Key, Region
 HOLD_US = 1_000_000
 # What was found less often and never surer than this is taken for none; a person has to look anyway.
 FEW_SIGHTS, DOUBTFUL_PERMILLE = 2, 400
+# A plate wider than this share of the picture is found surely; what is not is a window or a sign.
+LARGE_SHARE, LARGE_SURE_PERMILLE = 0.12, 500
 # How far a plate may be taken to have moved where it was not seen, in its widths: its speed is known badly there.
 HOLD_WIDTHS = 1.0
 PLATE = "plate"
@@ -43,7 +45,9 @@ def region(track: Sights, times: Sequence[int], number: int, width: int, height:
     """The region of one plate in a video with pictures at `times`; None for a doubtful one."""
     sights = track.sights
     best = max(one.confidence_permille for one in sights)
-    if len(sights) <= FEW_SIGHTS and best < DOUBTFUL_PERMILLE:
+    widest = max(one.box[2] - one.box[0] for one in sights)
+    is_large = widest > LARGE_SHARE * width
+    if (len(sights) <= FEW_SIGHTS and best < DOUBTFUL_PERMILLE) or (is_large and best < LARGE_SURE_PERMILLE):
         return None
     from_us = max(times[0], sights[0].at_us - HOLD_US)
     to_us = min(times[-1], sights[-1].at_us + HOLD_US)
@@ -54,7 +58,6 @@ def region(track: Sights, times: Sequence[int], number: int, width: int, height:
     if any(key.places[0] >= key.places[2] or key.places[1] >= key.places[3] for key in keys):
         return None
     shown = sum(sights[0].at_us <= one <= sights[-1].at_us for one in times)
-    widest = max(one.box[2] - one.box[0] for one in sights)
     return Region(
         name=f"plate-{number}",
         reason=PLATE,

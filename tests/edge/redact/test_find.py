@@ -119,3 +119,12 @@ def test_a_plate_is_never_taken_to_have_moved_far_where_it_was_not_seen() -> Non
     found = region(Sights(sights=seen), [number * STEP_US for number in range(100)], 1, WIDTH, HEIGHT)
     assert found is not None
     assert max(key.places[2] - key.places[0] for key in found.keys) <= 40 * 2.5
+
+
+@pytest.mark.parametrize(("wide_px", "confidence", "is_kept"), [(77, 499, False), (77, 500, True), (76, 499, True)])
+def test_what_is_large_and_never_surely_found_is_no_plate(wide_px: int, confidence: int, is_kept: bool) -> None:
+    """RD-6"""
+    box = (50, 50, 50 + wide_px, 80)
+    seen = [Sight(number=n, at_us=n * STEP_US, box=box, confidence_permille=confidence) for n in range(9)]
+    times = [number * STEP_US for number in range(100)]
+    assert (region(Sights(sights=seen), times, 1, WIDTH, HEIGHT) is not None) == is_kept
