@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"e47d0222a3b0806bf6fdbd9500438567a189ac56aa388858f7bd9ebacf85d14b","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"FxRa3V5Pqheyl5N6T8gQvu6bG8/ohC4heo/NhOu7QwKIUhwSASBIyqVWFAwuha39I4cmccAF+5QMy4qYRjGEDw=="}
+{"body":{"registry_sha256":"2670d270154225a5fa203522d3c6f3fff3020cb72beaca4e344928a357b8e94d","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"nUKC5nC4DCE/rxMCRKybiGdNOw/T/Jm0ytMydHFPoc5q0FVaoL6imQ3cmVgATQLmwsuQaN010N1CPcSZ2aGIAg=="}
