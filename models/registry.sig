@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"2670d270154225a5fa203522d3c6f3fff3020cb72beaca4e344928a357b8e94d","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"nUKC5nC4DCE/rxMCRKybiGdNOw/T/Jm0ytMydHFPoc5q0FVaoL6imQ3cmVgATQLmwsuQaN010N1CPcSZ2aGIAg=="}
+{"body":{"registry_sha256":"7c94a8a5e8bae1de151027b9434ba2fcac51931823d2f53390f7344fd76f0816","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"rQIWH3mkRcP1PvQbS2UhqHKyZmlGJiOqxwx/neWcuwYyqAKEntbJKrFnGtn3ymtVjoMy71ODL1I1KsgnZEz3CA=="}

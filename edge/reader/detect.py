@@ -73,10 +73,18 @@ class Detector:
 
         The detector expects something around a plate.
         """
-        frame = round(share * luma.shape[1])
-        grey = int(luma.mean()) // 2
-        framed = cv2.copyMakeBorder(luma, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=grey)
-        return [one.moved(-frame, -frame) for one in self.detect(np.asarray(framed, dtype=np.uint8))]
+        height, width = luma.shape
+        room = 1 + 2 * share
+        scale = min(1.0, self._model.width_px / (room * width), self._model.height_px / (height + 2 * share * width))
+        small = luma
+        if scale < 1.0:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        frame = round(share * small.shape[1])
+        grey = int(small.mean()) // 2
+        framed = cv2.copyMakeBorder(small, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=grey)
+        found = self.detect(np.asarray(framed, dtype=np.uint8))
+        return [_scaled(one.moved(-frame, -frame), 1 / scale) for one in found]
 
     def detect_closer(self, luma: NDArray[np.uint8]) -> list[Detection]:
         """As `detect`, but in four overlapping quarters: for plates too small in a picture that had to be shrunk.

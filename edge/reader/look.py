@@ -18,6 +18,8 @@ from edge.reader.weighing import merged
 Luma = NDArray[np.uint8]
 # The grey frames a cut-out plate gets before the detector looks for its corners, in widths of the picture.
 FRAMES = (0.6, 1.1)
+# A plate that takes this share of the picture's width fills it: the picture was cut to it.
+FILLS_SHARE = 0.4
 CONFIDENT_PERMILLE = 400
 DOUBTFUL_PERMILLE = 450
 HOPELESS_PERMILLE = 20
@@ -63,7 +65,8 @@ class Looker:
         looks = [self._closely(luma, look) for look in self._read_all(luma, self.detector.detect(luma))]
         if any(look.plate is not None and look.plate.confidence_permille >= CONFIDENT_PERMILLE for look in looks):
             return looks
-        again = [*self.detector.detect_closer(luma), *self._framed(luma)]
+        filling = [one for one in self._framed(luma) if _width(one) >= FILLS_SHARE * luma.shape[1]]
+        again = [*self.detector.detect_closer(luma), *filling]
         return _better(looks + self._read_all(luma, again))
 
     def _framed(self, luma: Luma) -> list[Detection]:
@@ -115,6 +118,10 @@ class Looker:
             Look(detection=one, plate=self.reader.read(luma, one.corners_px)) for one in [*self._framed(luma), whole]
         ]
         return [max(looks, key=_confidence)]
+
+
+def _width(detection: Detection) -> int:
+    return detection.box_px[2] - detection.box_px[0]
 
 
 def _confidence(look: Look) -> int:
