@@ -165,8 +165,8 @@ def _strip(canvas: Canvas, region: str, width_px: int, rng: Generator) -> None:
     canvas.luma[:, :width_px] = ground
     code = (region or "EU")[: 2 if rng.random() < 0.5 else 1]
     small = fonts.words(pick(fonts.faces("plate"), rng), code, int(rng.integers(12, 26)))
-    low = rng.random() < 0.85
-    canvas.stamp(small, (width_px - small.shape[1]) // 2, int(height * rng.uniform(0.5, 0.7) * (1 if low else 0.3)), ink)
+    top = rng.uniform(0.5, 0.7) * (1.0 if rng.random() < 0.85 else 0.3)
+    canvas.stamp(small, (width_px - small.shape[1]) // 2, int(height * top), ink)
     kind = rng.random()
     if kind < 0.25:
         return
