@@ -7,7 +7,7 @@ import pytest
 from edge.reader.service import open_reader
 from edge.recorder.framebus import FrameBusWriter
 
-STEPS_OF_A_HIT = 11
+STEPS_OF_A_HIT = 12
 FRAME_US = 40_000
 
 
