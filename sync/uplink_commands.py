@@ -49,8 +49,9 @@ def register(nouns: cli.Nouns) -> None:
 def run_uplink(args: argparse.Namespace) -> int:
     """Run the service; returns its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    clock = SystemClock()
-    return daemon.run(make_uplink(load_device(args.config), clock), clock=clock)
+    config = load_device(args.config)
+    clock = SystemClock(config.device.run)
+    return daemon.run(make_uplink(config, clock), clock=clock)
 
 
 def show_status(args: argparse.Namespace) -> int:

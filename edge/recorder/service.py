@@ -44,6 +44,7 @@ IDLE_S = 0.2
 COMMANDS_US = 200_000
 SECOND_US = 1_000_000
 MARKS_KEPT_US = 3_600_000_000
+ALIVE_US = 60_000_000
 ASLEEP = "asleep"
 
 
@@ -89,6 +90,7 @@ class RecorderService:
         self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute))
         self._picture_us = clock.utc_us()
         self._commands_us = self._second_us = 0
+        self._alive_us = clock.mono_us()
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
         self._published = 0
@@ -120,6 +122,7 @@ class RecorderService:
             self._on_end()
         if now_us - self._second_us >= SECOND_US:
             self._second_us = now_us
+            self._show_life(now_us)
             self._report()
         return IDLE_S if self._ended or self._source.info is None else 0.0
 
@@ -256,6 +259,14 @@ class RecorderService:
                 self._bus_size = (frame.width, frame.height)
             self._bus.publish(frame)
             self._published += 1
+
+    def _show_life(self, now_us: int) -> None:
+        """Once a minute without a recording a line in custody: if this run dies, it says until when it lived."""
+        if self._keeping.recording is not None:
+            self._alive_us = now_us
+        elif now_us - self._alive_us >= ALIVE_US:
+            self._alive_us = now_us
+            self._keeping.note("recorder.alive", {"state": self._state_name()})
 
     def _report(self) -> None:
         recording, counts, duty = self._keeping.recording, self._keeping.counts, self._duty

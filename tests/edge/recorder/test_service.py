@@ -1,6 +1,7 @@
 """The recorder as a whole: what it keeps, when, and what it says of it."""
 
 import io
+import itertools
 
 import av
 import pytest
@@ -228,3 +229,12 @@ def test_recorder_is_not_opened_when_the_device_is_not_enrolled(device, bench):
     (device.folder / "trust.json").unlink()
     with pytest.raises(NotFound, match=r"trust\.json"):
         bench()
+
+
+def test_custody_says_each_minute_that_a_recorder_in_standby_lives(device, bench):
+    """If it is killed, an auditor knows to the minute until when it could have recorded."""
+    one = bench(mode="standby", pre_event_s=0)
+    one.steps(1850)
+    alive = device.entries("recorder.alive")
+    assert [entry.detail for entry in alive] == [{"state": "standby"}] * 3
+    assert all(59_000_000 <= b.utc_us - a.utc_us <= 61_100_000 for a, b in itertools.pairwise(alive))
