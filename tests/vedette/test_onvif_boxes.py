@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge.recorder import mp4, stamp
+from edge.recorder.surroundings import Moment
 from vedette import mp4_boxes, onvif_boxes, onvif_place
 from vedette.clock import TimeQuality
 from vedette.errors import Integrity, Refused
@@ -232,7 +233,8 @@ def test_place_is_found_in_what_the_recorder_writes() -> None:
     video = mp4.video_track(1, width=64, height=48, sps=b"\x67\x42\0\x1e", pps=b"\x68\xce")
     written = mp4.beginning([video, track], utc_us=STARTED_US)
     for number, known in enumerate([None, position], start=1):
-        line = stamp.stamp(place, at_us=STARTED_US, quality=quality, position=known)
+        moment = Moment(quality=quality, position=known, is_muted=False)
+        line = stamp.stamp(place, moment, at_us=STARTED_US)
         shown = mp4.Sample(data=mp4.text_sample(line), at=90_000 * number, duration=90_000)
         picture = mp4.Sample(data=mp4.picture_sample([b"\x65\x88"]), at=90_000 * number, duration=90_000)
         written += mp4.fragment(number, [(video, [picture]), (track, [shown])])
