@@ -21,7 +21,7 @@ from vedette import cli, files
 from vedette.bundle import MAX_KEYS_BYTES, Keys
 from vedette.custody_entry import Entry
 from vedette.enrolment import open_enrolment
-from vedette.errors import Integrity, NotFound, Usage
+from vedette.errors import Integrity, NotFound, Refused, Usage
 from vedette.key_cli import given_key
 from vedette.keys import PublicKey, SigningKey
 from vedette.newfile import new_file
@@ -67,6 +67,11 @@ def _timeline(args: argparse.Namespace) -> int:
     whole = read_timeline(entries, _beside(args, key, identities))
     begin = _moment(args.begin, zone) if args.begin else whole.from_us
     end = _moment(args.end, zone) if args.end else whole.to_us
+    if whole.from_us == whole.to_us and not (args.begin and args.end):
+        raise Refused(
+            "only one moment is here: the lines before it were sealed and sent. Give their sealed copies with "
+            "--identity, or --from and --to"
+        )
     if end <= begin:
         raise Usage("--to is not after --from")
     shown = whole.between(begin, end)

@@ -196,6 +196,14 @@ def test_a_bundle_is_read_with_the_centre_s_word_for_its_key(tmp_path: Path, as_
         run(path)
 
 
+def test_a_device_whose_lines_were_all_sent_says_where_they_are(shift: Any, tmp_path: Path) -> None:
+    short(shift)
+    last = sorted(shift.folder.glob("[0-9]*.jsonl"))[-1].read_bytes().splitlines()[-1]
+    (tmp_path / "head.jsonl").write_bytes(last + b"\n")
+    with pytest.raises(Refused, match="sealed copies"):
+        run(tmp_path / "head.jsonl", "--key", shift.key.public.text)
+
+
 def test_what_cannot_be_asked_is_said(shift: Any, tmp_path: Path) -> None:
     """TI-21."""
     short(shift)
