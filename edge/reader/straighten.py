@@ -74,6 +74,15 @@ def aspect(corners: Quad) -> float:
     return float(wide / max(1e-3, float(tall)))
 
 
+def part_of(corners: Quad, left: float, right: float) -> Quad:
+    """The corners (4, 2) of the part of a plate between two places along it, 0 to 1."""
+    upper, lower = corners[1] - corners[0], corners[2] - corners[3]
+    return np.array(
+        [corners[0] + left * upper, corners[0] + right * upper, corners[3] + right * lower, corners[3] + left * lower],
+        dtype=np.float32,
+    )
+
+
 def _quad(corners: Quad, view: View) -> Quad:
     """The corners moved as the view says, by bilinear steps within the plate."""
     height = view.bottom - view.top

@@ -197,3 +197,57 @@ def test_a_text_that_both_reads_thought_of_can_win_over_the_surer_read() -> None
     assert made.text == "ABC123"
     made = weighing.merged(said("ABC123", 500, ("ABC128", 400)), said("ABC128", 450))
     assert (made.text, made.confidence_permille) == ("ABC128", 425)
+
+
+class NearSighted:
+    """A model that tells two fours side by side only where the ink fills nine tenths of its input's width."""
+
+    height_px, width_px, steps = 48, 160, 40
+
+    def __init__(self) -> None:
+        self.extents: list[float] = []
+
+    def run(self, picture: Luma) -> tuple[np.ndarray, ...]:
+        return (np.zeros((1, self.steps, len(SYMBOLS) + 1), dtype=np.int8),)
+
+    def run_real(self, picture: Luma) -> tuple[np.ndarray, ...]:
+        inked = np.flatnonzero(picture[0, :, :, 0].min(axis=0) < 60)
+        self.extents.append((int(inked[-1]) - int(inked[0])) / self.width_px)
+        text, sure = ("38444|أ|44", 5.0) if self.extents[-1] > 0.75 else ("38444|أ|4", 3.0)
+        logits = np.zeros((1, self.steps, len(SYMBOLS) + 1), dtype=np.float32)
+        logits[0, :, BLANK] = 9.0
+        first, last = (int(inked[end]) * self.steps // self.width_px for end in (0, -1))
+        for place, symbol in enumerate(text):
+            step = first + place * (last - first) // (len(text) - 1)
+            logits[0, step, INDEX_OF[symbol]] = 9.0 + sure
+        return (logits,)
+
+
+@pytest.mark.parametrize(("left", "right"), [(150, 370), (20, 500)])
+def test_a_text_with_much_room_beside_it_is_read_again_on_a_cut_of_its_own_size(left: int, right: int) -> None:
+    model = NearSighted()
+    plate = np.full((110, 520), 230, dtype=np.uint8)
+    plate[30:80, left:right:6] = 10
+    found = PlateReader(model).read(plate, ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0)))  # type: ignore[arg-type]
+    assert found is not None and found.text == "38444|أ|44"
+    assert (min(model.extents) < 0.5) is (left == 150)
+
+
+def test_a_shorter_text_never_wins_by_a_cut_of_its_own_size() -> None:
+    """What a tighter cut leaves out may have been bitten off."""
+
+    class Biting(NearSighted):
+        def run_real(self, picture: Luma) -> tuple[np.ndarray, ...]:
+            (logits,) = super().run_real(picture)
+            wide = self.extents[-1] > 0.75
+            if wide:
+                logits[0, -10:, :BLANK] = logits[0, -10:, BLANK + 1 :] = 0.0
+                logits[0, -10:, BLANK] = 14.0
+            return (logits,)
+
+    plate = np.full((110, 520), 230, dtype=np.uint8)
+    plate[30:80, 150:370:6] = 10
+    model = Biting()
+    found = PlateReader(model).read(plate, ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0)))  # type: ignore[arg-type]
+    assert found is not None and found.text == "38444|أ|4"
+    assert max(model.extents) > 0.75
