@@ -29,6 +29,11 @@ class Rung(IntEnum):
     MARKED_STOPS = 3
 
 
+def spare_bytes(bound_bytes: int) -> int:
+    """How much more than its bound must be free before a rung is left."""
+    return min(bound_bytes // 8, MOST_SPARE_BYTES)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ladder:
     """The free bytes below which each rung is entered; `low` is the largest and `marked` the smallest."""
@@ -45,7 +50,7 @@ class Ladder:
             Rung.RECEIPTED_GOES: max(self.low_bytes, self.unmarked_bytes, self.marked_bytes),
         }
         for rung, bound in bounds.items():
-            spare = min(bound // 8, MOST_SPARE_BYTES) if now >= rung else 0
+            spare = spare_bytes(bound) if now >= rung else 0
             if free_bytes < bound + spare:
                 return rung
         return Rung.PLENTY

@@ -27,7 +27,7 @@ from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
 from edge.recorder.segments import OpenFile, PartFile
 from edge.recorder.surroundings import FindPosition, Surroundings, nowhere
-from edge.room import MOST_SPARE_BYTES, free_bytes
+from edge.room import free_bytes, spare_bytes
 from vedette.clock import Clock
 from vedette.errors import Refused
 from vedette.sealed import Recipient
@@ -241,7 +241,7 @@ class Keeping:
 
     def _get_out(self, now_us: int) -> None:
         self._retry_us = now_us + RETRY_US
-        if self._free() < self.bound_bytes + min(self.bound_bytes // 8, MOST_SPARE_BYTES):
+        if self._free() < self.bound_bytes + spare_bytes(self.bound_bytes):
             return
         why, self.trouble = self.trouble or DISK_FAULT, None
         history = self.repair()
