@@ -177,6 +177,8 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     lines = tail.split("\n")
     if not separator or lines.pop() != "" or not 1 <= len(lines) <= MAX_SIGNATURES:
         raise Integrity(f"note: not a text, an empty line and 1 to {MAX_SIGNATURES} signature lines")
+    if len(set(lines)) != len(lines):
+        raise Integrity("note: a signature line is there twice")
     return text + "\n", [_signature_line(line) for line in lines]
 
 

@@ -165,7 +165,9 @@ class _Reading:
                     until_us = min(at_us, start_us + STARTING_US)
                     yield _layer(STARTING, start_us, until_us, State.STARTING, "until_first_picture")
                 else:
-                    yield _layer(IDLE, start_us, at_us, State.STANDBY, why)
+                    kept_us = self._kept_from(start_us, at_us)
+                    yield _layer(IDLE, start_us, kept_us, State.STANDBY, why)
+                    yield _layer(IDLE, kept_us, at_us, State.STARTING, "until_first_picture")
                 yield _layer(IDLE, at_us, self._first_picture(index, last), State.STARTING, "until_first_picture")
                 idle_from = -1
             elif entry.event == "recording.stopped":
@@ -180,6 +182,12 @@ class _Reading:
         at_us = self.axis.at(index)
         after = [one.from_us for one in self._recorded if at_us <= one.from_us <= at_us + 5 * SECOND_US]
         return min(after, default=min(self.axis.at(last), at_us + 5 * SECOND_US))
+
+    def _kept_from(self, from_us: int, to_us: int) -> int:
+        """Where the first segment that begins in [from_us, to_us] does: standby is over there, though no line says so
+        yet and the marks may prove less than was taken.
+        """
+        return min((one.from_us for one in self._recorded if from_us <= one.from_us <= to_us), default=to_us)
 
     def _stopped_us(self, index: int) -> int:
         """Where what line `index` ended did end: the last proven picture up to two seconds before it, else the line."""

@@ -91,6 +91,10 @@ class Shift:
             self._media_us += step_s * SECOND
             self.say("segment.checkpoint", self._item, offset=1, sha256="", media_us=self._media_us, marked=marked)
 
+    def mark(self, seconds: int) -> None:
+        """A checkpoint that proves so many seconds of the segment, fewer than were taken."""
+        self.say("segment.checkpoint", self._item, offset=1, sha256="", media_us=seconds * SECOND, marked=False)
+
     def end_segment(self, *, marked: bool = False) -> None:
         self.say("segment.closed", self._item, media_us=self._media_us, marked=marked)
 

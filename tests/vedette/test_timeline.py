@@ -152,6 +152,20 @@ def test_video_from_before_the_activation_is_recorded(shift: Any) -> None:
     assert states(read(shift)) == [("standby", 40), ("recorded", 65)]
 
 
+def test_no_standby_is_shown_behind_what_is_recorded_when_the_activation_s_line_came_late(shift: Any) -> None:
+    """TI-12, TI-17: a busy machine wrote `recording.started` after the media time of the last mark before it died."""
+    shift.start()
+    shift.wait(100)
+    shift.say("recording.started", activation="button", held=True, recording="r")
+    shift.open_segment(before_s=10)
+    shift.mark(8)
+    shift.wait(0.4)
+    shift.kill()
+    shift.wait(3)
+    shift.start()
+    assert states(read(shift)) == [("standby", 90), ("recorded", 8), ("starting", 2), ("restarted", 3.4)]
+
+
 def test_a_stall_within_a_segment_is_not_recorded(shift: Any) -> None:
     """TI-14."""
     shift.start()

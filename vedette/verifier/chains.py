@@ -60,6 +60,8 @@ def checkpoint(note: str, origin: str, key: bytes) -> tuple[int, bytes]:
     control = any(one < " " and one != "\n" for one in note)
     if control or len(note) > 64 << 10 or not separator or lines.pop() or not 1 <= len(lines) <= 16:
         raise Bad("note: not a text, an empty line and 1 to 16 signature lines")
+    if len(set(lines)) != len(lines):
+        raise Bad("note: a signature line is there twice")
     mine, signed = hashlib.sha256(f"{origin}\n\x01".encode() + key).digest()[:4], False
     for line in lines:
         dash, name, blob = [*line.split(" "), "", ""][:3]
