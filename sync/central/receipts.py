@@ -66,12 +66,17 @@ def check_init(device: str, init: Init, key: PublicKey, *, max_item_bytes: int) 
 
 def stored_receipt(store: Store, device: str, init: Init) -> bytes | None:
     """The receipt of an item that is here already; None when it is not, `NotTaken` when the id is other bytes'."""
+    return _receipt_of(store.db, init.item, (device, init.sha256, hashlib.sha256(init.manifest).hexdigest()))
+
+
+def _receipt_of(db: Database, item: str, same: tuple[str, str, str]) -> bytes | None:
+    """The receipt of `item` where device, sealed hash and manifest hash are `same`; None when it is not stored."""
     sql = "SELECT device, sealed_sha256, manifest_sha256, receipt FROM items WHERE item = ?"
-    row = store.db.execute(sql, [init.item]).fetchone()
+    row = db.execute(sql, [item]).fetchone()
     if row is None:
         return None
-    if row[:3] != (device, init.sha256, hashlib.sha256(init.manifest).hexdigest()):
-        text = f"item {init.item} is stored already with other bytes, another manifest or from another device"
+    if tuple(row[:3]) != same:
+        text = f"item {item} is stored already with other bytes, another manifest or from another device"
         raise NotTaken(RefuseCode.CONFLICT, text)
     return bytes(row[3])
 
@@ -97,6 +102,10 @@ def accept_all(store: Store, signer: Signer, items: Sequence[tuple[Manifest, byt
 
 
 def _accept(db: Database, signer: Signer, manifest: Manifest, manifest_bytes: bytes, now_us: int) -> bytes:
+    same = manifest.device, manifest.sealed_sha256, hashlib.sha256(manifest_bytes).hexdigest()
+    kept = _receipt_of(db, manifest.item, same)
+    if kept is not None:  # it came by another way since it was looked for
+        return kept
     shared: dict[str, Any] = {
         "item": manifest.item,
         "device": manifest.device,
