@@ -3,7 +3,7 @@
 Both means: the typefaces, a first pair, its labels for the photographs, a second pair trained with them, the shipped
 files, their calibration, the table and the cards.  Weights and labels lie under build/models.  What was stopped goes on
 where it was: a step that is done is not done again, and a training goes on from its checkpoint.  `--rehearse` takes a
-fiftieth of the training time: to see that every step runs on a machine before it is left alone with them.
+fiftieth of the training: to see that every step runs on a machine before it is left alone with them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from vedette.keys import SigningKey
 CARDS = Path(__file__).resolve().parents[1] / "cards"
 SECOND = ("--labels", str(BUILD / "labels.json"), "--resume")
 WORKBENCH_KEY = BUILD / "workbench.pem"
-# Minutes are for two quiet processor cores.  Each step: its name, its module and words.
+# A training is as long as the pictures it sees: a busy machine takes longer and makes the same.  On two quiet processor
+# cores the four of them take about 60, 40, 90 and 40 minutes.  Each step: its name, its module and words.
 STEPS: tuple[tuple[str, ...], ...] = (
     ("typefaces", "models.synth.typefaces"),
-    ("reader-1", "models.train", "reader", "--minutes", "60", "--resume", "--out", str(BUILD / "reader-1.pt")),
-    ("detector-1", "models.train", "detector", "--minutes", "40", "--resume", "--out", str(BUILD / "detector-1.pt")),
+    ("reader-1", "models.train", "reader", "--pictures", "900000", "--resume", "--out", str(BUILD / "reader-1.pt")),
+    ("detector-1", "models.train", "detector", "--pictures", "150000", "--resume", "--out",
+     str(BUILD / "detector-1.pt")),
     ("files-1", "models.quantize", "--reader", str(BUILD / "reader-1.pt"), "--detector", str(BUILD / "detector-1.pt")),
     ("sign-1", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
     ("labels", "models.train.relabel"),
-    ("reader", "models.train", "reader", "--minutes", "90", "--peak-rate", "1.5e-3", "--frozen", "2",
+    ("reader", "models.train", "reader", "--pictures", "1500000", "--peak-rate", "1.5e-3", "--frozen", "2",
      "--start-from", str(BUILD / "reader-1.pt"), *SECOND),
-    ("detector", "models.train", "detector", "--minutes", "40", "--peak-rate", "1e-3",
+    ("detector", "models.train", "detector", "--pictures", "150000", "--peak-rate", "1e-3",
      "--start-from", str(BUILD / "detector-1.pt"), *SECOND),
     ("files", "models.quantize"),
     ("sign-2", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
@@ -49,16 +51,16 @@ WITHOUT_PHOTOGRAPHS = ("typefaces", "sign-1", "sign-2", "sign-3", "drawn", "card
 
 
 def shortened(words: Sequence[str], share: float) -> list[str]:
-    """The words of a step with its `--minutes` multiplied by `share`."""
+    """The words of a step with its `--pictures` multiplied by `share`."""
     found = list(words)
-    if "--minutes" in found:
-        place = found.index("--minutes") + 1
-        found[place] = f"{float(found[place]) * share:g}"
+    if "--pictures" in found:
+        place = found.index("--pictures") + 1
+        found[place] = str(round(int(found[place]) * share))
     return found
 
 
 def everything(data_root: Path, share: float = 1.0) -> None:
-    """Runs every step that is not done yet in its own process, trainings for `share` of their time.
+    """Runs every step that is not done yet in its own process, trainings for `share` of their pictures.
 
     Stops at the first step that fails.
     """
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("everything", "reader", "detector"), default="everything")
     data.add_data_option(parser)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--pictures", type=int, default=0, help="train until so many were seen, not by the clock")
     parser.add_argument("--batch", type=int, default=0, help="0 takes the network's own")
     parser.add_argument("--peak-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
@@ -102,6 +105,7 @@ def main() -> None:
         return everything(args.data, REHEARSAL if args.rehearse else 1.0)
     plan = Plan(
         minutes=args.minutes,
+        pictures=args.pictures,
         batch=args.batch or {"reader": 96, "detector": 32}[args.what],
         peak_rate=args.peak_rate,
         seed=args.seed,

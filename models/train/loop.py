@@ -33,9 +33,13 @@ SETTING_UP_BATCHES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How long and how hard to train; the first `frozen` layers keep their kernels, which saves a third of the time."""
+    """How long and how hard to train: `minutes` on the clock, or until so many `pictures` (0: by the clock) were seen,
+    which makes the same network on a busy machine as on a quiet one. The first `frozen` layers keep their kernels,
+    which saves a third of the time.
+    """
 
     minutes: float
+    pictures: int = 0
     batch: int
     peak_rate: float
     seed: int
@@ -139,27 +143,31 @@ class Course:
 
 
 def train(net: nn.Module, course: Course, plan: Plan, out: Path) -> nn.Module:
-    """Trains for plan.minutes and writes the averaged weights to `out` now and then; returns the averaged network."""
+    """Trains as the plan says, writes the averaged weights to `out` now and then, and returns the averaged network."""
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
     state = _begin(net, course, plan, out)
-    end_s, began = 60 * plan.minutes, time.monotonic() - state.spent_s
+    began = time.monotonic() - state.spent_s
     said, losses = state.spent_s, [0.0]
     for batch in _loader(course, plan, state.step):
         state.spent_s = time.monotonic() - began
-        if state.spent_s >= end_s:
+        done = _done(state, plan)
+        if done >= 1:
             break
-        losses.append(_step(state, course, batch, rate_at(state.spent_s / end_s, plan.peak_rate)))
+        losses.append(_step(state, course, batch, rate_at(done, plan.peak_rate)))
         if state.spent_s - said > SAVE_EVERY_S:
             said = state.spent_s
             speed = state.step * plan.batch / said
-            _say(
-                f"{said / end_s:4.0%} step {state.step} {speed:.0f}/s loss {np.mean(losses[-100:]):.4f}", course, state
-            )
+            _say(f"{done:4.0%} step {state.step} {speed:.0f}/s loss {np.mean(losses[-100:]):.4f}", course, state)
             state.save(out)
     state.save(out)
     _say(f"done; weights in {out}", course, state)
     return state.average.net
+
+
+def _done(state: _State, plan: Plan) -> float:
+    """The part of the training that is behind us; 1 and more is its end."""
+    return state.step * plan.batch / plan.pictures if plan.pictures else state.spent_s / (60 * plan.minutes)
 
 
 def _begin(net: nn.Module, course: Course, plan: Plan, out: Path) -> _State:
