@@ -1,7 +1,7 @@
-"""Bytes on their way in: `incoming/<item>.part` and, in the database, which parts of it are durable.
+"""Bytes on their way in: `incoming/<worker>/<item>.part` and, in the database, which parts of it are durable.
 
 Decided here: data is fsynced before the row that says so is committed, so after any crash the row never claims
-more than the disk holds; how much unfinished business one device may leave lying. Implements RC-8 and RC-10 of
+more than the disk holds; no worker touches another's bytes or rows; how much unfinished business one device may leave lying. Implements RC-8 and RC-10 of
 docs/spec/receipt.md.
 """
 
@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sync.central.receipts import NotTaken
 from sync.central.store import Store
@@ -36,9 +36,11 @@ class _Open:
 class Incoming:
     """The unfinished uploads of one ingest worker; files are open from `open` to `close`, `discard` or `whole`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, worker: str) -> None:
         self._store = store
-        self._folder = store.folder / "incoming"
+        self._worker = worker
+        self._folder = store.folder / "incoming" / worker
+        self._folder.mkdir(exist_ok=True, mode=0o750)
         self._open: dict[str, _Open] = {}
         self._sweep()
 
@@ -46,7 +48,7 @@ class Incoming:
         """The device whose upload of `item` is unfinished; None when there is none."""
         if item in self._open:
             return self._open[item].device
-        row = self._store.db.execute("SELECT device FROM transfers WHERE item = ?", [item]).fetchone()
+        row = self._row("device", item)
         return None if row is None else str(row[0])
 
     def open(self, device: str, init: Init, part_size: int) -> tuple[int, Ranges]:
@@ -60,7 +62,7 @@ class Incoming:
         if kept is None or not path.is_file():
             self._make_room(device, init.size)
             if kept is not None:  # or a crash would leave a row that claims parts of a file begun anew
-                self._store.db.execute("DELETE FROM transfers WHERE item = ?", [init.item])
+                self._forget(init.item)
             path.write_bytes(b"")
             kept = part_size, ()
         part_size, have = kept
@@ -87,14 +89,14 @@ class Incoming:
                 upload.durable.add(first, last)
         now_us = self._store.clock.utc_us()
         sql = (
-            "INSERT INTO transfers (item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (item) DO UPDATE SET have = excluded.have, updated_us = excluded.updated_us"
+            "INSERT INTO transfers (worker, item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (worker, item) DO UPDATE SET have = excluded.have, updated_us = excluded.updated_us"
         )
         with self._store.writing() as db:
             for item, _ranges in parts:
                 upload = self._open[item]
                 have = canonical.dumps([list(pair) for pair in upload.durable.ranges])
-                db.execute(sql, [item, upload.device, upload.part_size, have, now_us])
+                db.execute(sql, [self._worker, item, upload.device, upload.part_size, have, now_us])
 
     def is_whole(self, device: str, init: Init) -> bool:
         """Whether every part of this device's upload had become durable, be the file still here or not."""
@@ -119,7 +121,7 @@ class Incoming:
 
     def discard(self, item: str) -> None:
         """Forget an upload that is not open and delete its bytes."""
-        self._store.db.execute("DELETE FROM transfers WHERE item = ?", [item])
+        self._forget(item)
         files.remove(self.path(item))
 
     def path(self, item: str) -> Path:
@@ -127,22 +129,31 @@ class Incoming:
         return self._folder / f"{check_uuid7(item)}.part"
 
     def _kept(self, item: str) -> tuple[int, Ranges] | None:
-        row = self._store.db.execute("SELECT part_size, have FROM transfers WHERE item = ?", [item]).fetchone()
+        row = self._row("part_size, have", item)
         if row is None:
             return None
         return int(row[0]), tuple((first, last) for first, last in canonical.loads(bytes(row[1])))
 
+    def _row(self, columns: str, item: str) -> tuple[Any, ...] | None:
+        sql = f"SELECT {columns} FROM transfers WHERE worker = ? AND item = ?"
+        row: tuple[Any, ...] | None = self._store.db.execute(sql, [self._worker, item]).fetchone()
+        return row
+
+    def _forget(self, item: str) -> None:
+        self._store.db.execute("DELETE FROM transfers WHERE worker = ? AND item = ?", [self._worker, item])
+
     def _sweep(self) -> None:
         """Delete files of which nothing is known to be durable; only this worker writes the folder."""
-        known = {row[0] for row in self._store.db.execute("SELECT item FROM transfers").fetchall()}
+        sql = "SELECT item FROM transfers WHERE worker = ?"
+        known = {row[0] for row in self._store.db.execute(sql, [self._worker]).fetchall()}
         for path in self._folder.iterdir():
             if path.stem not in known:
                 path.unlink()
 
     def _make_room(self, device: str, size: int) -> None:
         rows = self._store.db.execute(
-            "SELECT item FROM transfers WHERE device = ? ORDER BY updated_us DESC LIMIT -1 OFFSET ?",
-            [device, MAX_AT_REST_PER_DEVICE - 1],
+            "SELECT item FROM transfers WHERE worker = ? AND device = ? ORDER BY updated_us DESC LIMIT -1 OFFSET ?",
+            [self._worker, device, MAX_AT_REST_PER_DEVICE - 1],
         ).fetchall()
         for (item,) in rows:
             if item not in self._open:

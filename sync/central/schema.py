@@ -119,6 +119,28 @@ def witnesses(db: Database) -> None:
             )
 
 
+@migrations()
+def certificates(db: Database) -> None:
+    """Every certificate a device was given, so that all of them are revoked with it."""
+    db.execute(
+        "CREATE TABLE certificates (serial TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devices(device),"
+        " name TEXT NOT NULL, issued_us INTEGER NOT NULL, key_sha256 TEXT NOT NULL, certificate BLOB NOT NULL)"
+        " WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX certificates_device ON certificates(device, issued_us)")
+
+
+@migrations()
+def transfers_of_workers(db: Database) -> None:
+    """Each worker has its own folder of unfinished uploads and tells of no other's; what was under way begins anew."""
+    db.execute("DROP TABLE transfers")
+    db.execute(
+        "CREATE TABLE transfers (worker TEXT NOT NULL, item TEXT NOT NULL, device TEXT NOT NULL,"
+        " part_size INTEGER NOT NULL, have BLOB NOT NULL, updated_us INTEGER NOT NULL, PRIMARY KEY (worker, item))"
+        " WITHOUT ROWID"
+    )
+
+
 def connect(path: Path) -> Database:
     """Open the store's database in WAL with synchronous=FULL: a commit that returned survives a power cut."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)

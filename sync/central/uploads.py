@@ -35,16 +35,20 @@ class Uploads:
     """Every upload of one ingest worker; `send` publishes one message to one device and may fail silently."""
 
     def __init__(
-        self, store: Store, signer: Signer, limits: IngestSection, send: Callable[[str, FromCentre], object]
+        self,
+        store: Store,
+        signer: Signer,
+        limits: IngestSection,
+        send: Callable[[str, FromCentre], object],
+        *,
+        worker: str = CENTRE_ID,
     ) -> None:
         self._store = store
         self._signer = signer
         self._send = send
         self._max_item_bytes = limits.max_item_mib << 20
-        self._incoming = Incoming(store)
-        self._receiver = Receiver(
-            worker=CENTRE_ID, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024
-        )
+        self._incoming = Incoming(store, worker)
+        self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
         self._seals: list[Seal] = []
         self.items_stored = 0
         self.bytes_stored = 0
@@ -115,6 +119,9 @@ class Uploads:
         device, init = action.device, action.init
         receipt = receipts.stored_receipt(self._store, device, init)
         if receipt is not None:
+            if self._incoming.owner(init.item) == device:  # it came by another way in the end
+                self._incoming.close(device, init.item)
+                self._incoming.discard(init.item)
             return self._receiver.stored(device, init.item, receipt)
         manifest = self._manifest(device, init)
         if self._incoming.owner(init.item) not in (None, device):

@@ -90,7 +90,7 @@ def test_upload_begins_anew_when_its_bytes_are_gone(centre: Any, device: Any, wo
     worker.say(device.id, item.init())
     worker.say(device.id, *item.parts())
     worker.restart()
-    (centre.folder / "incoming" / f"{item.id}.part").unlink()
+    (centre.folder / "incoming" / fleet.CENTRE_ID / f"{item.id}.part").unlink()
 
     (grant,) = worker.say(device.id, item.init())
 
@@ -237,7 +237,7 @@ def test_oldest_unfinished_upload_goes_when_a_device_has_too_many(centre: Any, d
         worker.say(device.id, item.init())
         worker.say(device.id, item.parts()[0])
 
-    left = {path.stem for path in (centre.folder / "incoming").iterdir()}
+    left = {path.stem for path in (centre.folder / "incoming" / fleet.CENTRE_ID).iterdir()}
 
     assert left == {item.id for item in items[1:]}
 

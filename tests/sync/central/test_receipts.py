@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sync.central import fleet
 from sync.central.log import Log
 from vedette import merkle, note, proof
 from vedette.keys import SigningKey
@@ -34,7 +35,7 @@ def test_receipt_names_the_stored_bytes_when_the_upload_is_whole(centre: Any, de
     with centre.store.blobs.open(item.manifest.sealed_sha256) as blob:
         assert blob.read() == item.sealed_bytes
     assert centre.store.item(item.id).sealed_size == len(item.sealed_bytes)
-    assert list((centre.folder / "incoming").iterdir()) == []
+    assert list((centre.folder / "incoming" / fleet.CENTRE_ID).iterdir()) == []
 
 
 def test_receipt_is_not_given_when_the_bytes_are_others(centre: Any, device: Any, worker: Any) -> None:
