@@ -1,8 +1,8 @@
 """Bytes on their way in: `incoming/<worker>/<item>.part` and, in the database, which parts of it are durable.
 
 Decided here: data is fsynced before the row that says so is committed, so after any crash the row never claims
-more than the disk holds; no worker touches another's bytes or rows; how much unfinished business one device may leave lying. Implements RC-8 and RC-10 of
-docs/spec/receipt.md.
+more than the disk holds; no worker touches another's bytes or rows; how much unfinished business one device may leave
+lying. Implements RC-8 and RC-10 of docs/spec/receipt.md.
 """
 
 from __future__ import annotations

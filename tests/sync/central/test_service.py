@@ -178,7 +178,8 @@ def test_upload_is_finished_when_the_centre_is_killed_in_the_middle(
     item = device.item(os.urandom(3_000_000))
     assert upload(link, device, device.item(b"warm")) is not None
     link.publish(topics.topic(device.id, item.init()), item.init().encode())
-    assert until(lambda: (link.poll(0.05), (centre.folder / "incoming" / fleet.CENTRE_ID / f"{item.id}.part").exists())[1])
+    arriving = centre.folder / "incoming" / fleet.CENTRE_ID / f"{item.id}.part"
+    assert until(lambda: (link.poll(0.05), arriving.exists())[1])
 
     running.process.kill()
     running.process.wait()
