@@ -24,6 +24,7 @@ from vedette.errors import Refused
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 825
+LASTS = datetime.timedelta(days=CERTIFICATE_DAYS)
 # An expired revocation list makes OpenSSL refuse every client, so it outlives the certificates; it is written anew at
 # every start and every revocation.
 REVOCATIONS_DAYS = 3650
@@ -58,7 +59,7 @@ class Authority:
         subject = _name(f"{name} CA")
         usage = _usage(signs_certificates=True)
         builder = (
-            _builder(subject, subject, key.public_key(), now_us, AUTHORITY_DAYS)
+            _builder(subject, subject, key.public_key(), now_us, datetime.timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -71,11 +72,21 @@ class Authority:
         """A certificate for the broker: localhost, both loopback addresses, this machine's name and `host`."""
         names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), host} - {"", "0.0.0.0", "::"}
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in sorted(names)])
-        return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, now_us, alternatives)
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        certificate = self._sign("broker", key.public_key(), usage, now_us, LASTS, alternatives)
+        return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
 
-    def issue_client(self, name: str, now_us: int) -> Issued:
-        """A client certificate whose common name is `name`."""
-        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, now_us, None)
+    def issue_client(self, name: str, now_us: int, *, lasts: datetime.timedelta = LASTS) -> Issued:
+        """A client certificate whose common name is `name`, with its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, key.public_key(), ExtendedKeyUsageOID.CLIENT_AUTH, now_us, lasts, None)
+        return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
+
+    def certify(self, name: str, key: ec.EllipticCurvePublicKey, now_us: int) -> tuple[bytes, str]:
+        """A client certificate for `name` and a key made elsewhere: (PEM, serial in hex)."""
+        certificate = self._sign(name, key, ExtendedKeyUsageOID.CLIENT_AUTH, now_us, LASTS, None)
+        return _pem(certificate), f"{certificate.serial_number:x}"
 
     def revocations(self, serials: Iterable[str], now_us: int) -> bytes:
         """The signed revocation list of these serial numbers (hex), PEM."""
@@ -93,34 +104,38 @@ class Authority:
             builder = builder.add_revoked_certificate(revoked)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def _issue(
-        self, name: str, purpose: x509.ObjectIdentifier, now_us: int, alternatives: x509.SubjectAlternativeName | None
-    ) -> Issued:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def _sign(
+        self,
+        name: str,
+        key: ec.EllipticCurvePublicKey,
+        purpose: x509.ObjectIdentifier,
+        now_us: int,
+        lasts: datetime.timedelta,
+        alternatives: x509.SubjectAlternativeName | None,
+    ) -> x509.Certificate:
         builder = (
-            _builder(_name(name), self._certificate.subject, key.public_key(), now_us, CERTIFICATE_DAYS)
+            _builder(_name(name), self._certificate.subject, key, now_us, lasts)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(self._authority_id(), critical=False)
         )
         if alternatives is not None:
             builder = builder.add_extension(alternatives, critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
-        return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
+        return builder.sign(self._key, hashes.SHA256())
 
     def _authority_id(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_us: int, days: int
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_us: int, lasts: datetime.timedelta
 ) -> x509.CertificateBuilder:
     now = _moment(now_us)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
     builder = builder.serial_number(x509.random_serial_number())
-    return builder.not_valid_before(now - _BACKDATE).not_valid_after(now + datetime.timedelta(days=days))
+    return builder.not_valid_before(now - _BACKDATE).not_valid_after(now + lasts)
 
 
 def _name(common_name: str) -> x509.Name:

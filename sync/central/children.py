@@ -76,10 +76,10 @@ class Child:
         self.start(now_us)
         return True
 
-    def restart(self, now_us: int) -> None:
-        """End the process and start it again at once."""
-        self.stop()
-        self.start(now_us)
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing where it is dead, for then it is started anew."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
 
     def stop(self) -> None:
         """End the process: politely, then not."""

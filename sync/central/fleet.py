@@ -16,6 +16,9 @@ from pathlib import Path
 
 from sync.central import schema
 from sync.central.authority import Authority, Issued
+from sync.central.certificates import CANARY_ID, write_canary
+from sync.central.certificates import REVOCATIONS as REVOCATIONS
+from sync.central.certificates import write_revocations as write_revocations
 from sync.central.device_toml import with_uplink
 from sync.central.store import DATABASE, Store
 from vedette import config, files
@@ -28,12 +31,11 @@ from vedette.sealed import HybridIdentity, load_identities, save_identity
 from vedette.trust import Trust, load_trust
 
 CENTRE_ID = "centre"
-RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest"})
+RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", CANARY_ID})
 RESERVED_ENDING = ".bulk"  # a device's second connection will be <id>.bulk
 CONFIG = "central.toml"
 DEVICE_CONFIG = "device.toml"
 TRUST = "trust.json"
-REVOCATIONS = "crl.pem"
 
 _HOST = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,252}|[0-9A-Fa-f:.]{2,45}")
 
@@ -142,14 +144,6 @@ def revoke(store: Store, device: str) -> None:
     write_revocations(store)
 
 
-def write_revocations(store: Store) -> Path:
-    """Write the revocation list anew from the devices' rows; the broker reads it (broker.py notices the change)."""
-    keys = store.folder / "keys"
-    rows = store.db.execute("SELECT certificate_serial FROM devices WHERE revoked_us IS NOT NULL").fetchall()
-    files.replace(keys / REVOCATIONS, Authority(keys).revocations((row[0] for row in rows), store.clock.utc_us()))
-    return keys / REVOCATIONS
-
-
 def device_key(store: Store, device: str) -> PublicKey | None:
     """The key that signs for an enrolled device; None when it is unknown or revoked."""
     sql = "SELECT public_key FROM devices WHERE device = ? AND revoked_us IS NULL"
@@ -188,7 +182,8 @@ def _make_certificates(keys: Path, origin: str, host: str, now_us: int) -> None:
     for name, issued in (("server", server), ("ingest", worker)):
         files.write_new(keys / f"{name}.crt", issued.certificate)
         files.write_new(keys / f"{name}.key", issued.key, mode=0o600)
-    files.write_new(keys / REVOCATIONS, authority.revocations((), now_us))
+    canary = write_canary(keys, authority, now_us)
+    files.write_new(keys / REVOCATIONS, authority.revocations((canary,), now_us))
 
 
 def _check_origin(origin: str) -> None:

@@ -31,6 +31,7 @@ _log = logging.getLogger("vedette.ingest")
 POLL_S = 0.05
 FLEET_REFRESH_US = 1_000_000
 TRIAGE_BATCH = 16
+MAX_TURNED_AWAY = 1000
 MAX_OUTGOING = 10_000  # past it the oldest are lost, as any message may be
 
 
@@ -46,6 +47,7 @@ class Ingest:
         self._triage = Triage(store)
         self._presence = Presence(store)
         self._enrolled: dict[str, bool] = {}
+        self._turned_away: set[str] = set()
         self._refresh_at_us = 0
         self._announced = 0
         self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=MAX_OUTGOING)
@@ -60,6 +62,11 @@ class Ingest:
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,
         }
+
+    def turned_away(self) -> set[str]:
+        """Who spoke without being enrolled (any more) since this was last asked."""
+        heard, self._turned_away = self._turned_away, set()
+        return heard
 
     def step(self, now_us: int) -> float:
         """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
@@ -137,6 +144,8 @@ class Ingest:
 
     def _turn_away(self, device: str, name: str, payload: bytes) -> None:
         """A certificate of ours that is not enrolled (any more): nothing is taken; an init is told why, once a row."""
+        if len(self._turned_away) < MAX_TURNED_AWAY:
+            self._turned_away.add(device)
         text = f"{device} is not enrolled here, or was revoked"
         quarantine(self._store, device, None, RefuseCode.REVOKED, text)
         if name != Init.name:

@@ -1,4 +1,5 @@
-"""`vedette central run`: one process tree of broker, ingest (this process), pages and the asking of witnesses.
+"""`vedette central run`: one process tree of broker, ingest (this process), pages, the depot's door and the asking of
+witnesses.
 
 Decided here: one centre per folder (a lock), where its ports are told (`run/ports.json`, there only while they
 are served), that a dead child is started again, and that a stop ends the children before it returns. What
@@ -14,9 +15,10 @@ import sys
 from pathlib import Path
 
 from sync.central import fleet
-from sync.central.broker import Broker, broker_port, check_port
+from sync.central.broker import Broker, broker_port, check_port, reachable
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
+from sync.central.cutting import Cutting
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -65,10 +67,17 @@ class Central:
             config.run,
         )
         self._witnesses.end_orphan()
+        door = [sys.executable, "-m", "sync.central.depot", "--config", str(config.data / fleet.CONFIG)]
+        self._depot = Child("depot", door, config.run)
+        self._depot.end_orphan()
+        if config.depot.enabled:
+            check_port("depot", config.depot.host, config.depot.port)
+            self._depot.start(clock.mono_us())
         if (config.data / POLICY).exists():
             self._witnesses.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
+        self._cutting = Cutting(self._store, [self._address()])
 
     def step(self, now_us: int) -> float:
         """One round of ingest; children and files now and then."""
@@ -84,6 +93,7 @@ class Central:
         """End pages, ingest and broker, in this order; unfinished uploads rest on the disk."""
         (self._config.run / PORTS).unlink(missing_ok=True)
         self._witnesses.stop()
+        self._depot.stop()
         self._web.stop()
         self._ingest.close()
         if self._broker is not None:
@@ -104,8 +114,11 @@ class Central:
     def _tend(self, now_us: int) -> None:
         if self._broker is not None:
             self._broker.tend(now_us)
+        self._cutting.heard(self._ingest.turned_away(), now_us)
+        self._cutting.step(now_us)
         self._web.tend(now_us)
         self._witnesses.tend(now_us)
+        self._depot.tend(now_us)
         ports = {"broker": self._broker.port if self._broker is not None else self._config.broker.port}
         web = _web_port(self._config.run, self._web.pid)
         if web is not None:
@@ -116,11 +129,17 @@ class Central:
                 self._ports = ports
                 _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
 
+    def _address(self) -> tuple[str, int]:
+        """Where this process reaches the broker."""
+        broker = self._config.broker
+        port = self._broker.port if self._broker is not None else broker.port
+        return reachable(broker.host), port
+
     def _link(self) -> PahoLink:
-        keys, broker = self._config.keys, self._config.broker
+        keys, (host, port) = self._config.keys, self._address()
         config = LinkConfig(
-            host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(broker.host, broker.host),
-            port=self._broker.port if self._broker is not None else broker.port,
+            host=host,
+            port=port,
             client_id=fleet.CENTRE_ID,
             ca=keys / "ca.crt",
             certificate=keys / "ingest.crt",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +26,10 @@ from vedette.keys import SigningKey
 from vedette.records import MANIFEST, JournalHead, Manifest, sign_record
 
 ORIGIN = "centre.test/log"
+NEWER = Path(__file__).parents[3] / "build" / "mosquitto-2.1"
+RUN_NEWER = """#!/bin/sh
+exec {root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/lib/x86_64-linux-gnu {root}/sbin/mosquitto "$@"
+"""
 PORT = 18883
 
 
@@ -278,3 +285,33 @@ def worker(centre: Centre) -> Worker:
 @pytest.fixture
 def make_worker(centre: Centre) -> Callable[[IngestSection], Worker]:
     return lambda limits: Worker(centre, limits)
+
+
+@pytest.fixture(scope="session")
+def newer_mosquitto() -> Path:
+    """A folder with Mosquitto 2.1, which Debian 12 lacks: Debian's package of a later release, kept under build/."""
+    if shutil.which("mmdebstrap") is None or os.uname().machine != "x86_64":
+        pytest.skip("mosquitto 2.1 is fetched by mmdebstrap, on x86-64 only (apt install mmdebstrap)")
+    root = NEWER / "root"
+    if not (NEWER / "ready").is_file():
+        shutil.rmtree(NEWER, ignore_errors=True)
+        NEWER.mkdir(parents=True)
+        # A mirror that is some days behind is as good here; the packages' signatures are checked all the same.
+        late = '--aptopt=Acquire::Check-Valid-Until "false"'
+        fetch = ["mmdebstrap", late, "--variant=extract", "--include=mosquitto", "sid", str(root)]
+        try:
+            done = subprocess.run(fetch, capture_output=True, text=True, timeout=120, check=False)
+            failed = done.stderr.strip()[-200:] if done.returncode else ""
+        except subprocess.TimeoutExpired:
+            failed = "it took longer than two minutes"
+        if failed:
+            pytest.skip(f"mmdebstrap cannot fetch mosquitto: {failed}")
+        for path in (root / "usr" / "lib" / "x86_64-linux-gnu").glob("*.so.*.*"):
+            name, _, number = path.name.partition(".so.")
+            short = path.with_name(f"{name}.so.{number.partition(chr(46))[0]}")
+            if not short.exists():
+                short.symlink_to(path.name)  # ldconfig's work, which an extracted package has not had
+        (root / "usr" / "bin" / "mosquitto").write_text(RUN_NEWER.format(root=root / "usr"))
+        (root / "usr" / "bin" / "mosquitto").chmod(0o755)
+        (NEWER / "ready").touch()
+    return root / "usr" / "bin"

@@ -16,13 +16,18 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from sync.central import broker, fleet
+from sync.central import fleet, mosquitto
+from sync.central.authority import Authority
 from sync.central.broker import Broker, broker_port
+from sync.central.certificates import CANARY
+from sync.central.cutting import Cutting
+from sync.central.greeting import context_of, greet
 from vedette.errors import Integrity, NotFound, Refused
 
-pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
+pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
 
 WAIT_S = 10.0
+CUT_AT_US = 60_000_000
 CONNECT = b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03abc"
 CONNACK = b"\x20"
 
@@ -83,8 +88,18 @@ class Client:
         assert until(lambda: done)
 
 
+@pytest.fixture(params=["2.0", "2.1"], autouse=True)
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> mosquitto.Mosquitto:
+    """Each test with this machine's Mosquitto and with 2.1, whose dialect differs."""
+    if request.param == "2.1":
+        newer = request.getfixturevalue("newer_mosquitto")
+        monkeypatch.setenv("PATH", f"{newer}:{os.environ['PATH']}")
+    return mosquitto.installed()
+
+
 @pytest.fixture
 def running(centre: Any) -> Iterator[Broker]:
+    centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # Mosquitto lives by the real clock
     child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
     child.start(0)
     yield child
@@ -233,15 +248,83 @@ def test_client_is_not_let_in_when_it_speaks_no_tls(running: Broker) -> None:
 def test_device_is_cut_and_kept_out_when_it_is_revoked(
     centre: Any, device: Any, running: Broker, as_device: Any, as_centre: Any
 ) -> None:
-    """RC-9. Its live session ends too; the centre's comes back by itself."""
-    with as_centre() as centre_client, as_device(device) as device_client:
+    """RC-9, WI-18. Its live session ends too; nobody else's does."""
+    other = centre.device("car-2")
+    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    with as_centre() as centre_client, as_device(other) as other_client, as_device(device) as device_client:
         fleet.revoke(centre.store, device.id)
-        fleet.write_revocations(centre.store)
         running.tend(1_000_000)
+        assert until(lambda: _cut(cutting))
 
-        assert until(lambda: device_client.reasons and centre_client.reasons)
-        assert until(lambda: centre_client.connected)
+        assert until(lambda: device_client.reasons)
         assert not until(lambda: device_client.connected, 1.5)
+        assert (centre_client.reasons, other_client.reasons) == ([], [])
+        assert (centre_client.connected, other_client.connected) == (True, True)
+
+
+def test_cut_is_made_again_when_the_broker_does_not_read_the_list_yet(
+    centre: Any, device: Any, running: Broker, as_device: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A foreign broker gets its list from somebody else; until then the device comes back and is cut again."""
+    lists = centre.folder / "keys" / fleet.REVOCATIONS
+    lists.write_bytes(Authority(centre.folder / "keys").revocations((), centre.clock.utc_us()))
+    running.tend(0)
+    assert until(lambda: greet("127.0.0.1", running.port, _canary(centre), "canary").is_in)
+    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    with as_device(device) as device_client:
+        centre.store.db.execute("UPDATE devices SET revoked_us = ?", [centre.clock.utc_us()])
+        cutting.step(1_000_000)
+        assert until(lambda: device_client.reasons)
+        assert (cutting.cuts, "needs keys/crl.pem" in caplog.text) == (0, True)
+
+        fleet.write_revocations(centre.store)
+        running.tend(0)
+        assert until(lambda: _cut(cutting))
+
+        assert not until(lambda: device_client.connected, 1.5)
+
+
+def test_revoked_device_is_cut_again_when_it_still_speaks(centre: Any, device: Any, running: Broker) -> None:
+    """At most every ten seconds."""
+    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    fleet.revoke(centre.store, device.id)
+    running.tend(0)
+    assert until(lambda: _cut(cutting))
+
+    seconds = (1, 5, 30)
+    cuts = []
+    for second in seconds:
+        at_us = CUT_AT_US + second * 1_000_000
+        cutting.heard({device.id, "stranger"}, at_us)
+        cutting.step(at_us)
+        cuts.append(cutting.cuts)
+
+    assert cuts == [1, 1, 2]
+
+
+def test_taking_over_ends_no_session_when_nobody_was_revoked(
+    device: Any, running: Broker, as_device: Any, centre: Any
+) -> None:
+    with as_device(device) as device_client:
+        Cutting(centre.store, [("127.0.0.1", running.port)]).step(1_000_000)
+
+        assert not until(lambda: device_client.reasons, 0.5)
+
+
+def test_dialect_is_the_installed_versions(program: mosquitto.Mosquitto, running: Broker, centre: Any) -> None:
+    """From 2.1 on the access list is the plugin's, in 2.0 there is none; the tests above hold in both."""
+    text = (centre.folder / "broker" / "broker.conf").read_text()
+
+    assert ("plugin_opt_acl_file" in text, "\nacl_file" in text) == (
+        program.version >= (2, 1),
+        program.version < (2, 1),
+    )
+
+
+@pytest.mark.parametrize("said", ["", "mosquitto version 1.6.12\n", "some other program 2.1"])
+def test_mosquitto_is_refused_when_it_is_too_old_or_none(said: str) -> None:
+    with pytest.raises(Refused, match=r"2\.0 or newer"):
+        mosquitto.parse_version(said)
 
 
 def test_broker_comes_back_when_it_is_killed(running: Broker) -> None:
@@ -315,6 +398,18 @@ def test_port_is_kept_when_it_was_chosen_once(centre: Any) -> None:
 
     assert broker_port(centre.folder, "127.0.0.1", 0) == port
     assert broker_port(centre.folder, "127.0.0.1", 8883) == 8883
+
+
+def _cut(cutting: Cutting) -> bool:
+    """Let it look once more; whether it has cut somebody for good."""
+    cutting.step(CUT_AT_US)
+    cutting._look_at_us = 0
+    return cutting.cuts > 0
+
+
+def _canary(centre: Any) -> ssl.SSLContext:
+    keys = centre.folder / "keys"
+    return context_of(keys / "ca.crt", keys / CANARY)
 
 
 def _handshake(centre: Any, port: int, prepare: Callable[[ssl.SSLContext], None]) -> None:

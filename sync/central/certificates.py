@@ -1,0 +1,102 @@
+"""Which certificates this centre gave, which no longer hold, and giving a device a new one before the old one ends.
+
+Decided here: revoking a device revokes every certificate it was ever given; a device asks for a new one over the wire
+with a key it made itself, and gets it when its signing key is the enrolled one and it is not revoked; asking again
+with the same key gives the same certificate. One certificate, the canary's, is revoked from the beginning: whether a
+broker lets it in tells whether that broker reads the revocation list. Implements docs/spec/renewal.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sync.central.authority import MAX_PEM_BYTES, Authority
+from sync.central.store import Store
+from vedette import files
+from vedette.errors import Integrity, Refused
+from vedette.renewal import CertificateRequest
+
+REVOCATIONS = "crl.pem"
+CANARY = "canary.pem"
+CANARY_ID = "canary"
+MAX_RENEWALS = 8
+RENEWALS_WITHIN_US = 86_400_000_000
+
+
+def write_revocations(store: Store) -> Path:
+    """Write the revocation list anew from the store; the broker is told to read it (broker.py notices the change)."""
+    keys, now_us = store.folder / "keys", store.clock.utc_us()
+    authority = Authority(keys)
+    sql = (
+        "SELECT certificate_serial FROM devices WHERE revoked_us IS NOT NULL UNION "
+        "SELECT serial FROM certificates JOIN devices USING (device) WHERE revoked_us IS NOT NULL"
+    )
+    serials = [write_canary(keys, authority, now_us), *(row[0] for row in store.db.execute(sql).fetchall())]
+    files.replace(keys / REVOCATIONS, authority.revocations(serials, now_us))
+    return keys / REVOCATIONS
+
+
+def write_canary(keys: Path, authority: Authority, now_us: int) -> str:
+    """The serial (hex) of the certificate that never held, in `keys/canary.pem` with its key; made where it is not."""
+    path = keys / CANARY
+    if not path.is_file():
+        issued = authority.issue_client(CANARY_ID, now_us)
+        files.write_new(path, issued.key + issued.certificate, mode=0o600)
+        return issued.serial
+    data = files.read(path, max_bytes=MAX_PEM_BYTES)
+    try:
+        return f"{x509.load_pem_x509_certificate(data).serial_number:x}"
+    except ValueError:
+        raise Integrity(f"{path} holds no certificate; delete it and start the centre again") from None
+
+
+def enter(store: Store, device: str, name: str, serial: str, certificate: bytes) -> None:
+    """Note a certificate that `device` was given for the connection `name`."""
+    public = x509.load_pem_x509_certificate(certificate).public_key()
+    row = [serial, device, name, store.clock.utc_us(), _fingerprint(public), certificate]
+    sql = (
+        "INSERT INTO certificates (serial, device, name, issued_us, key_sha256, certificate) VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    store.db.execute(sql, row)
+
+
+def renew(store: Store, asked: CertificateRequest) -> bytes:
+    """The certificate (PEM) for a request whose signature by the device's enrolled key was checked.
+
+    `Integrity` when it holds no request for a P-256 key signed by that key, `Refused` past MAX_RENEWALS a day.
+    """
+    public = _requested_key(asked.request)
+    sql = "SELECT certificate FROM certificates WHERE device = ? AND name = ? AND key_sha256 = ?"
+    given = store.db.execute(sql, [asked.device, asked.name, _fingerprint(public)]).fetchone()
+    if given is not None:
+        return bytes(given[0])
+    now_us = store.clock.utc_us()
+    sql = "SELECT count(*) FROM certificates WHERE device = ? AND issued_us > ?"
+    if store.db.execute(sql, [asked.device, now_us - RENEWALS_WITHIN_US]).fetchone()[0] >= MAX_RENEWALS:
+        raise Refused(f"{asked.device} had {MAX_RENEWALS} certificates within a day; it gets no more until tomorrow")
+    certificate, serial = Authority(store.folder / "keys").certify(asked.name, public, now_us)
+    enter(store, asked.device, asked.name, serial, certificate)
+    return certificate
+
+
+def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        parsed = x509.load_pem_x509_csr(request)
+        public, proven = parsed.public_key(), parsed.is_signature_valid
+    except Exception as error:  # cryptography's own kinds vary with what is wrong inside
+        raise Integrity(f"no certificate request: {type(error).__name__}") from None
+    if not proven or not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise Integrity("the certificate request is not for a P-256 key, or not signed by that key")
+    return public
+
+
+def _fingerprint(public: object) -> str:
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise Integrity("a device's certificate is for an elliptic-curve key")
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()

@@ -1,0 +1,86 @@
+"""Ends the live sessions of revoked devices, at any broker, without touching the others.
+
+A broker that reads a new revocation list refuses the next connection and leaves the live session alone. Decided
+here: the centre takes that session over: it connects once as the revoked device, with a certificate of ten minutes
+whose key never leaves memory, for of two sessions with one client id every MQTT broker ends the older; then it leaves.
+The canary's certificate tells whether the broker reads the list yet: until it does, a cut is made again. See ADR 23.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable, Sequence
+
+from sync.central.authority import Authority
+from sync.central.certificates import CANARY, CANARY_ID
+from sync.central.greeting import context_for, context_of, greet
+from sync.central.store import Store
+from vedette.renewal import BULK_ENDING
+
+LOOK_US = 500_000
+AGAIN_US = 10_000_000
+MAX_CUTS = 8
+TAKE_OVER_LASTS = datetime.timedelta(minutes=10)
+
+_log = logging.getLogger("vedette.central")
+
+
+class Cutting:
+    """Cuts whom the store calls revoked at each of `brokers` (host, port); one `step` makes at most MAX_CUTS cuts."""
+
+    def __init__(self, store: Store, brokers: Sequence[tuple[str, int]]) -> None:
+        self._store = store
+        self._keys = store.folder / "keys"
+        self._brokers = tuple(brokers)
+        self._look_at_us = 0
+        # Who was revoked before has no session at a broker that starts with us; elsewhere it is cut when it speaks.
+        self._cut_us = dict.fromkeys(self._revoked(), 0)
+        self.cuts = 0
+
+    def heard(self, devices: Iterable[str], now_us: int) -> None:
+        """These revoked devices still speak: cut them again, not oftener than every ten seconds."""
+        for device in devices:
+            if now_us - self._cut_us.get(device, now_us) > AGAIN_US:
+                del self._cut_us[device]
+
+    def step(self, now_us: int) -> None:
+        """Look who was revoked and cut who was not cut yet."""
+        if now_us < self._look_at_us:
+            return
+        self._look_at_us = now_us + LOOK_US
+        waiting = [device for device in self._revoked() if device not in self._cut_us][:MAX_CUTS]
+        if not waiting:
+            return
+        is_list_read = self._is_list_read()
+        for device in waiting:
+            if self._cut(device) and is_list_read:
+                self._cut_us[device] = now_us
+                self.cuts += 1
+            else:
+                self._look_at_us = now_us + (LOOK_US if is_list_read else 2 * LOOK_US)
+
+    def _revoked(self) -> list[str]:
+        sql = "SELECT device FROM devices WHERE revoked_us IS NOT NULL ORDER BY revoked_us"
+        return [row[0] for row in self._store.db.execute(sql).fetchall()]
+
+    def _is_list_read(self) -> bool:
+        """Whether every broker refuses the certificate that never held."""
+        context = context_of(self._keys / "ca.crt", self._keys / CANARY)
+        let_in = [address for address in self._brokers if greet(*address, context, CANARY_ID).is_in]
+        for host, port in let_in:
+            _log.warning("the broker %s:%d still lets revoked certificates in: it needs keys/crl.pem", host, port)
+        return not let_in
+
+    def _cut(self, device: str) -> bool:
+        """Take over both sessions of `device`; False where a broker did not let us in."""
+        done = True
+        authority, now_us = Authority(self._keys), self._store.clock.utc_us()
+        for name in (device, device + BULK_ENDING):
+            context = context_for(self._keys / "ca.crt", authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS))
+            for address in self._brokers:
+                answer = greet(*address, context, name)
+                if not answer.is_in:
+                    done = False
+                    _log.warning("%s could not be cut at %s:%d: %s", name, *address, answer.why or answer.code)
+        return done

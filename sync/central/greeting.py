@@ -1,0 +1,115 @@
+"""The first words of an MQTT connection, spoken by hand: connect, hear the broker's answer, leave.
+
+Decided here: how one asks a broker whether it lets somebody in without an MQTT client that would try again or hide the
+reason. Used to see that the broker takes connections, that it refuses revoked certificates, to end the session of a
+revoked device by taking it over (a broker ends the older of two sessions with one client id), and by the audit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sync.central.authority import Issued
+
+TIMEOUT_S = 3.0
+MQTT_311, MQTT_5 = 4, 5
+_CLEAN = 0x02
+_KEEPALIVE_S = 30
+_CONNACK, _DISCONNECT = 0x20, b"\xe0\x00"
+MAX_ANSWER_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a broker said to a connection: `code` 0 lets in, another is its reason; None: it was ended before, `why`."""
+
+    code: int | None
+    why: str = ""
+    session: ssl.SSLSession | None = None
+    resumed: bool = False
+
+    @property
+    def is_in(self) -> bool:
+        """The broker let this client in."""
+        return self.code == 0
+
+
+def greet(
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    client_id: str,
+    *,
+    version: int = MQTT_5,
+    session: ssl.SSLSession | None = None,
+) -> Answer:
+    """Connect as `client_id`, hear the broker's answer and leave; never raises for what a broker or network does.
+
+    `context` None speaks without TLS; `session` tries to take up an earlier TLS session.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=TIMEOUT_S) as plain:
+            if context is None:
+                return Answer(code=_converse(plain, client_id, version))
+            with context.wrap_socket(plain, server_hostname=host, session=session) as secured:
+                code = _converse(secured, client_id, version)
+                return Answer(code=code, session=secured.session, resumed=bool(secured.session_reused))
+    except (OSError, EOFError, ValueError) as error:
+        return Answer(code=None, why=str(error) or type(error).__name__)
+
+
+def context_of(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """A client's TLS settings: TLS 1.3 or newer, the broker checked against `ca`."""
+    context = ssl.create_default_context(cafile=str(ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def context_for(ca: Path, issued: Issued) -> ssl.SSLContext:
+    """As `context_of`, with a certificate and key that were never written to a disk."""
+    with in_memory(issued.key + issued.certificate) as path:
+        return context_of(ca, path)
+
+
+@contextlib.contextmanager
+def in_memory(data: bytes) -> Iterator[Path]:
+    """`data` as a file that exists only in memory and only here; for libraries that want a path."""
+    descriptor = os.memfd_create("vedette", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(data)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _converse(connection: socket.socket, client_id: str, version: int) -> int:
+    connection.sendall(_connect(client_id, version))
+    answer = connection.recv(MAX_ANSWER_BYTES)
+    if len(answer) < 4:
+        raise EOFError("the broker ended the connection without an answer")
+    if answer[0] != _CONNACK:
+        raise ValueError(f"the broker's answer begins with {answer[0]:#04x}, which is no MQTT")
+    code = answer[3]
+    if code == 0:
+        connection.sendall(_DISCONNECT)
+        with contextlib.suppress(OSError):
+            connection.recv(MAX_ANSWER_BYTES)  # the broker has closed the session when this ends
+    return code
+
+
+def _connect(client_id: str, version: int) -> bytes:
+    name = client_id.encode()
+    properties = b"\x00" if version == MQTT_5 else b""
+    body = b"\x00\x04MQTT" + struct.pack(">BBH", version, _CLEAN, _KEEPALIVE_S) + properties
+    body += struct.pack(">H", len(name)) + name
+    return b"\x10" + bytes([len(body)]) + body

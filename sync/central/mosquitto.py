@@ -1,0 +1,129 @@
+"""The embedded broker's program and its configuration: which Mosquitto, in which dialect, and who may write where.
+
+Decided here: TLS 1.3 with client certificates only, the certificate's common name is user name *and* client id
+(so nobody can take over the centre's session), a device writes below `devices/<its id>/` and reads below
+`cmd/<its id>/` and nothing else, nothing is kept on disk (receipts are the only promise). From 2.1 on the access list
+is read by a plugin, where Debian's package or the one who built it installed that; the option of 2.0 does the same.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from sync.central.fleet import CENTRE_ID, REVOCATIONS
+from vedette import files
+from vedette.errors import NotFound, Refused
+from vedette.wire import MAX_PACKET_BYTES
+
+MAX_IN_FLIGHT = 1000
+MAX_QUEUED = 20_000
+VERSION_TIMEOUT_S = 10.0
+PLUGIN_SINCE = (2, 1)
+_PLUGIN = "mosquitto_acl_file.so"
+_VERSION = re.compile(r"mosquitto version (\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mosquitto:
+    """One installed Mosquitto; `plugin` is its reader of access lists, None where the option `acl_file` is used."""
+
+    program: str
+    version: tuple[int, int]
+    plugin: Path | None = None
+
+
+def installed() -> Mosquitto:
+    """The Mosquitto of this machine; `NotFound` when there is none, `Refused` when it is older than 2.0."""
+    program = find_mosquitto()
+    if program is None:
+        raise NotFound("mosquitto is not installed; on Debian: apt-get install mosquitto (its service is not needed)")
+    try:
+        said = subprocess.run(
+            [program, "-h"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"{program} does not say its version: {error}") from None
+    version = parse_version(said)
+    return Mosquitto(program=program, version=version, plugin=_plugin(Path(program), version))
+
+
+def parse_version(said: str) -> tuple[int, int]:
+    """Major and minor version in what `mosquitto -h` prints; `Refused` where it says none or is older than 2.0."""
+    found = _VERSION.search(said)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < (2, 0):
+        raise Refused(f"mosquitto says {said.strip()[:60]!r}; version 2.0 or newer is needed")
+    return version
+
+
+def find_mosquitto() -> str | None:
+    """Where the program is; None where it is not installed."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def write_configuration(folder: Path, path: Path, program: Mosquitto, host: str, port: int, queue_bytes: int) -> None:
+    """Write `path` and the access list beside it for the centre in `folder`."""
+    text = configuration(folder, program, host, port, queue_bytes)
+    if "\n" in str(path) or "\r" in text:
+        raise Refused(f"{path!s}: a line break in a path cannot be written into mosquitto.conf")
+    files.replace(path.with_name("acl"), access_list().encode(), mode=0o600)
+    files.replace(path, text.encode(), mode=0o600)
+
+
+def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_bytes: int) -> str:
+    """The text of mosquitto.conf in the dialect of `program`."""
+    keys, access = folder / "keys", folder / "broker" / "acl"
+    lines = [
+        f"listener {port} {host}",
+        f"cafile {keys / 'ca.crt'}",
+        f"certfile {keys / 'server.crt'}",
+        f"keyfile {keys / 'server.key'}",
+        f"crlfile {keys / REVOCATIONS}",
+        "tls_version tlsv1.3",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "use_username_as_clientid true",
+        "allow_anonymous false",
+        *([f"plugin {program.plugin}", f"plugin_opt_acl_file {access}"] if program.plugin else [f"acl_file {access}"]),
+        "persistence false",
+        f"max_packet_size {MAX_PACKET_BYTES}",
+        f"max_inflight_messages {MAX_IN_FLIGHT}",
+        f"max_queued_messages {MAX_QUEUED}",
+        f"max_queued_bytes {queue_bytes}",
+        "set_tcp_nodelay true",
+        "sys_interval 0",
+        "connection_messages false",
+        "log_dest stderr",
+        "log_type error",
+        "log_type warning",
+    ]
+    if os.geteuid() == 0:
+        # Started as root, Mosquitto would change to its own user, which cannot read the centre's keys. In production
+        # the whole centre runs as a user of its own (systemd/vedette-central.service) and this line is not written.
+        lines.insert(0, f"user {getpass.getuser()}")
+    return "\n".join(lines) + "\n"
+
+
+def access_list() -> str:
+    """The text of the access list; `%u` is the certificate's common name."""
+    centre = f"user {CENTRE_ID}\ntopic read devices/#\ntopic write cmd/#\n"
+    return f"{centre}\npattern write devices/%u/#\npattern read cmd/%u/#\n"
+
+
+def _plugin(program: Path, version: tuple[int, int]) -> Path | None:
+    """Where the access list's plugin lies beside `program`, followed to the real file; None before 2.1."""
+    if version < PLUGIN_SINCE:
+        return None
+    root = program.resolve().parent.parent
+    places = (
+        *sorted(root.glob(f"lib/*/mosquitto/{_PLUGIN}")),
+        *sorted(root.glob(f"lib/*/{_PLUGIN}")),
+        root / "lib" / _PLUGIN,
+    )
+    return next((place for place in places if place.is_file()), None)
