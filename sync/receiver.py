@@ -1,9 +1,10 @@
 """The centre's half of a transfer as a pure state machine: messages and results in, actions out.
 
-Decided here: which parts are taken, what is acknowledged and when an item is sealed. Not decided here: whether a
-manifest is good, where bytes rest, what a receipt says; the shell does that and answers every `Open`, `Sync` and `Seal`
-by one call, before it hands in the next message. Implements docs/spec/wire.md, "Centre". A worker's restart loses this
-object and nothing else: what is on disk comes back through `opened`.
+Decided here: which parts are taken, what is acknowledged and when an item is sealed. Not decided here: how much each
+device may have on its way (`sync.credit`), whether a manifest is good, where bytes rest, what a receipt says; the shell
+does that and answers every `Open`, `Sync` and `Seal` by one call, before it hands in the next message. Implements
+docs/spec/wire.md, "Centre". A worker's restart loses this object and nothing else: what is on disk comes back through
+`opened`.
 
     init → Open ─┬ opened → Grant → parts → Write … flush → Sync → synced → Ack … fin → Seal ─┬ stored → Sealed
                  ├ stored → Sealed (it was here already)                                      └ refuse → Refuse
@@ -12,9 +13,11 @@ object and nothing else: what is on disk comes back through `opened`.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from sync.credit import URGENT_PRIORITY, Credit
 from sync.parts import PartSet
 from vedette.wire import (
     DEFAULT_PART_BYTES,
@@ -35,7 +38,8 @@ from vedette.wire import (
 
 MAX_UPLOADS = 4096
 MAX_UPLOADS_PER_DEVICE = 32
-URGENT_PRIORITY = 2
+MAX_URGENT_UPLOADS = 2 * MAX_UPLOADS
+LEAST_GRANTED_PART_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,16 +139,21 @@ class Receiver:
         lease_us: int = 60_000_000,
     ) -> None:
         self._worker = worker
-        self._budget_bytes = budget_bytes
         self._part_size = part_size
-        self._window = min(window, MAX_CREDIT)
+        self._credit = Credit(budget_bytes=budget_bytes, window=min(window, MAX_CREDIT))
         self._lease_us = lease_us
         self._uploads: dict[tuple[str, str], _Upload] = {}
+        self._counts: Counter[str] = Counter()
 
     @property
     def under_way(self) -> int:
         """How many uploads have not ended."""
         return len(self._uploads)
+
+    @property
+    def exposed_bytes(self) -> int:
+        """The most that may be on its way here by what was granted."""
+        return self._credit.exposed_bytes
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
         """What to do about a message from `device`, whose identity the broker has proved by its topic."""
@@ -168,6 +177,8 @@ class Receiver:
         total = parts_of(upload.init.size, part_size)
         upload.part_size = part_size
         upload.durable, upload.written = PartSet(total, have), PartSet(total)
+        left = total - upload.durable.count
+        self._credit.join(device, item, priority=upload.init.priority, part_size=part_size, left=left)
         upload.state = _State.RECEIVING
         return [self._grant(device, upload)]
 
@@ -177,22 +188,22 @@ class Receiver:
         if upload is None:
             return []
         upload.durable.update(upload.written)
+        self._credit.taken(device, item, upload.written.count)
         upload.written = PartSet(upload.durable.total)
         upload.ack_due = False
         if upload.fin_heard and upload.durable.complete:
             upload.state = _State.SEALING
             return [Seal(device=device, init=upload.init)]
-        upload.fin_heard = False
         return [self._grant(device, upload) if upload.grant_due else self._ack(device, upload)]
 
     def stored(self, device: str, item: str, receipt: bytes) -> list[Action]:
         """The answer to `Open` or `Seal`: the item is stored and this is its signed receipt."""
-        self._uploads.pop((device, item), None)
+        self._drop(device, item)
         return [Send(device=device, message=Sealed(item=item, receipt=receipt))]
 
     def refuse(self, device: str, item: str, code: RefuseCode, text: str) -> list[Action]:
         """The answer to `Open` or `Seal`, or at any time: the item is not taken; its upload is forgotten."""
-        self._uploads.pop((device, item), None)
+        self._drop(device, item)
         return [Send(device=device, message=Refuse(item=item, code=code, text=text))]
 
     def flush(self) -> list[Action]:
@@ -204,7 +215,7 @@ class Receiver:
             elif upload.ack_due:
                 upload.ack_due = False
                 actions.append(self._ack(device, upload))
-        return actions
+        return actions + self._resume()
 
     def expire(self, now_us: int) -> list[Action]:
         """Let go of receiving uploads that were silent for a lease; their bytes stay and are granted again."""
@@ -220,8 +231,24 @@ class Receiver:
         return [self._forget(*key) for key in [key for key in self._uploads if key[0] == device]]
 
     def _forget(self, device: str, item: str) -> Forget:
-        del self._uploads[device, item]
+        self._drop(device, item)
         return Forget(device=device, item=item)
+
+    def _drop(self, device: str, item: str) -> None:
+        if self._uploads.pop((device, item), None) is not None:
+            self._credit.leave(device, item)
+            self._counts[device] -= 1
+            if not self._counts[device]:
+                del self._counts[device]
+
+    def _resume(self) -> list[Action]:
+        """Tell those who were paused by a credit of 0 that there is room now; a sync tells it by its own ack."""
+        paused = [(key, self._uploads[key]) for key in self._credit.relieved()]
+        return [
+            self._ack(device, upload, its_turn=True)
+            for (device, _item), upload in paused
+            if upload.state is _State.RECEIVING and not upload.written.count
+        ]
 
     def _on_init(self, device: str, init: Init, upload: _Upload | None, now_us: int) -> list[Action]:
         if upload is None:
@@ -233,18 +260,20 @@ class Receiver:
         upload.grant_due = upload.written.count > 0
         if upload.state is not _State.RECEIVING or upload.grant_due:
             return []
+        self._credit.asked(device, init.item)
         return [self._grant(device, upload)]
 
     def _begin(self, device: str, init: Init, now_us: int) -> list[Action]:
-        of_device = sum(1 for key in self._uploads if key[0] == device)
-        full = len(self._uploads) >= MAX_UPLOADS or of_device >= MAX_UPLOADS_PER_DEVICE
-        spent = (len(self._uploads) + 1) * self._part_size > self._budget_bytes
-        if full or (spent and init.priority > URGENT_PRIORITY):
+        crowded = len(self._uploads) >= (MAX_UPLOADS if init.priority > URGENT_PRIORITY else MAX_URGENT_UPLOADS)
+        if crowded or self._counts[device] >= MAX_UPLOADS_PER_DEVICE:
             return self.refuse(device, init.item, RefuseCode.BUSY, "the centre takes no more uploads now; try later")
         part_size = min(self._part_size, init.part_size)
+        while part_size > max(self._credit.share, LEAST_GRANTED_PART_BYTES):
+            part_size //= 2
         while parts_of(init.size, part_size) > MAX_PARTS:
             part_size *= 2
         self._uploads[device, init.item] = _Upload(init=init, heard_us=now_us)
+        self._counts[device] += 1
         return [Open(device=device, init=init, part_size=part_size)]
 
     def _on_part(self, device: str, part: Part, upload: _Upload) -> list[Action]:
@@ -253,8 +282,8 @@ class Receiver:
         if part.index in upload.durable:
             upload.ack_due = True
             return []
-        if part.index in upload.written:
-            return []
+        if part.index in upload.written or upload.written.count >= self._credit.exposed(device, part.item):
+            return []  # the second: more than was granted gains nothing
         upload.written.add(part.index)
         offset = part.index * upload.part_size
         return [Write(device=device, item=part.item, index=part.index, offset=offset, payload=part.payload)]
@@ -262,8 +291,9 @@ class Receiver:
     def _on_fin(self, device: str, fin: Fin, upload: _Upload) -> list[Action]:
         if fin.sha256 != upload.init.sha256:
             return [Send(device=device, message=_conflict(fin.item))]
+        # It may come before the last parts: they travel on another connection, or were lost and come again.
+        upload.fin_heard = True
         if upload.written.count:
-            upload.fin_heard = True
             return []
         if not upload.durable.complete:
             return [self._ack(device, upload)]
@@ -277,19 +307,14 @@ class Receiver:
             worker=self._worker,
             part_size=upload.part_size,
             have=upload.durable.ranges,
-            credit=self._credit(upload),
+            credit=self._credit.allot(device, upload.init.item),
             lease_s=max(1, self._lease_us // 1_000_000),
         )
         return Send(device=device, message=grant)
 
-    def _ack(self, device: str, upload: _Upload) -> Send:
-        ack = Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=self._credit(upload))
-        return Send(device=device, message=ack)
-
-    def _credit(self, upload: _Upload) -> int:
-        """Parts this upload may have unacknowledged: an equal share of the byte budget, and never none."""
-        share = self._budget_bytes // (upload.part_size * max(1, len(self._uploads)))
-        return max(1, min(self._window, share))
+    def _ack(self, device: str, upload: _Upload, *, its_turn: bool = False) -> Send:
+        credit = self._credit.allot(device, upload.init.item, its_turn=its_turn)
+        return Send(device=device, message=Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=credit))
 
 
 def _conflict(item: str) -> Refuse:

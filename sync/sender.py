@@ -1,8 +1,8 @@
 """The device's half of a transfer as a pure state machine: messages and times in, the next thing to publish out.
 
-Decided here: what is sent next (urgent before bulk, few parts in flight), when the centre is asked again, and that only
-a receipt that `check_receipt` lets pass ends an upload well. Not decided here: which items are offered and when a
-stopped one is tried again (`sync.outbox`). Implements docs/spec/wire.md, "Device".
+Decided here: what is sent next (urgent before bulk), when the centre is asked again, and that only a receipt that
+`check_receipt` lets pass ends an upload well. Not decided here: how many bytes may be on their way (`sync.flight`),
+which items are offered and when a stopped one is tried again (`sync.outbox`). Implements docs/spec/wire.md, "Device".
 
     offer → ASKING ── grant ──► SENDING ── sealed, receipt verified ──► Done
               ▲  └ silence: ask again    └ silence, unknown-item, worker gone: ASKING
@@ -19,7 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from sync.flight import LEAST_PARTS, Flight, Mark
 from sync.parts import PartSet
+from sync.retry import LEAST_RETRY_US, MOST_RETRY_US, RetryTime
+from sync.sending import Action, BadReceipt, Done, Offer, Outcome, SendFin, SendInit, SendPart, Stopped
 from vedette.errors import NotFound, VedetteError
 from vedette.wire import (
     DEFAULT_PART_BYTES,
@@ -34,105 +37,28 @@ from vedette.wire import (
     parts_of,
 )
 
-WINDOW_PARTS = 4
+__all__ = [
+    "LEAST_RETRY_US",
+    "MOST_RETRY_US",
+    "Action",
+    "BadReceipt",
+    "Done",
+    "Offer",
+    "Outcome",
+    "RetryTime",
+    "SendFin",
+    "SendInit",
+    "SendPart",
+    "Sender",
+    "Stopped",
+]
+
+WINDOW_PARTS = 32
 MAX_UNDER_WAY = 4
 MAX_TRIES = 6
-FIRST_RETRY_US = 5_000_000
-LEAST_RETRY_US = 1_000_000
-MOST_RETRY_US = 60_000_000
 LEAST_SEAL_WAIT_US = 5_000_000
 UNHEARD_RETRY_US = 2_000_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
-    """An item to send: its sealed bytes' size and SHA-256 (hex), and the signed manifest that says the same."""
-
-    item: str
-    kind: str
-    size: int
-    sha256: str
-    priority: int
-    manifest: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendInit:
-    """Publish this init."""
-
-    message: Init
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendFin:
-    """Publish this fin to `worker`."""
-
-    message: Fin
-    worker: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendPart:
-    """Read `length` bytes at `offset` of the item's sealed file and publish them as part `index` to `worker`."""
-
-    item: str
-    index: int
-    offset: int
-    length: int
-    worker: str
-
-
-Action = SendInit | SendFin | SendPart
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """The centre has signed for exactly this item; `receipt` was verified."""
-
-    item: str
-    receipt: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stopped:
-    """The upload ended without a receipt: refused by the centre, or (`code` None) it did not answer."""
-
-    item: str
-    code: RefuseCode | None
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BadReceipt:
-    """Something that claims to be the receipt of `item` and is not; the upload goes on."""
-
-    item: str
-    why: str
-
-
-Outcome = Done | Stopped | BadReceipt
-
-
-class RetryTime:
-    """How long an answer may take before silence is taken for loss (RFC 6298's estimator), in microseconds."""
-
-    def __init__(self) -> None:
-        self.us = FIRST_RETRY_US
-        self._mean_us: int | None = None
-        self._spread_us = 0
-
-    def measured(self, answer_us: int) -> None:
-        """An answer to something sent exactly once took `answer_us`."""
-        if self._mean_us is None:
-            self._mean_us, self._spread_us = answer_us, answer_us // 2
-        else:
-            self._spread_us = (3 * self._spread_us + abs(self._mean_us - answer_us)) // 4
-            self._mean_us = (7 * self._mean_us + answer_us) // 8
-        self.us = min(MOST_RETRY_US, max(LEAST_RETRY_US, self._mean_us + 4 * self._spread_us))
-
-    def silence(self) -> None:
-        """Nothing came in time."""
-        self.us = min(MOST_RETRY_US, self.us * 2)
+CREDIT_WAIT_US = 10_000_000
 
 
 class _State(Enum):
@@ -140,7 +66,7 @@ class _State(Enum):
     SENDING = "sending"
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class _Upload:
     offer: Offer
     state: _State = _State.ASKING
@@ -149,8 +75,10 @@ class _Upload:
     worker: str = ""
     part_size: int = DEFAULT_PART_BYTES
     credit: int = 0
+    lease_us: int = MOST_RETRY_US
     acked: PartSet = field(default_factory=lambda: PartSet(0))
-    in_flight: dict[int, int] = field(default_factory=dict)
+    in_flight: dict[int, Mark] = field(default_factory=dict)
+    in_flight_bytes: int = 0
     sent: PartSet = field(default_factory=lambda: PartSet(0))
     resent: set[int] = field(default_factory=set)
     fin_sent: bool = False
@@ -158,7 +86,12 @@ class _Upload:
 
     @property
     def rank(self) -> tuple[int, str]:
-        return self.offer.priority, self.offer.item
+        return self.offer.urgency, self.offer.item
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Nothing is on its way: it waits for credit, or for what is more urgent."""
+        return self.state is _State.SENDING and not (self.in_flight or self.fin_sent)
 
     def next_part(self) -> int | None:
         return next((index for index in self.acked.missing() if index not in self.in_flight), None)
@@ -167,7 +100,12 @@ class _Upload:
         self.state = _State.ASKING
         self.since_us = None
         self.fin_sent = self.unheard = False
+        self.land_all()
+
+    def land_all(self) -> None:
+        """Count nothing as on its way any more."""
         self.in_flight.clear()
+        self.in_flight_bytes = 0
 
 
 class Sender:
@@ -183,11 +121,15 @@ class Sender:
         *,
         window: int = WINDOW_PARTS,
         part_size: int = DEFAULT_PART_BYTES,
+        flight: Flight | None = None,
     ) -> None:
+        """`window` and `part_size` are the most, in parts and bytes; `flight` says how much of it the network takes."""
         self._check_receipt = check_receipt
         self._window = window
         self._part_size = part_size
+        self._flight = Flight(most_part=part_size) if flight is None else flight
         self._uploads: dict[str, _Upload] = {}
+        self._by_rank: list[_Upload] = []
         self._retry = RetryTime()
 
     @property
@@ -195,22 +137,45 @@ class Sender:
         """The items that have been offered and have not ended."""
         return frozenset(self._uploads)
 
+    @property
+    def rate(self) -> int:
+        """Bytes a second that the network has lately taken; 0 before anything was measured."""
+        return self._flight.rate
+
     def has_room(self, priority: int) -> bool:
         """Whether an item of that priority may be offered; less urgent uploads never take an urgent one's room."""
-        return sum(1 for upload in self._uploads.values() if upload.offer.priority <= priority) < MAX_UNDER_WAY
+        return sum(1 for upload in self._uploads.values() if upload.offer.urgency <= priority) < MAX_UNDER_WAY
 
     def offer(self, offer: Offer) -> None:
         """Begin an upload; offering what is under way changes nothing."""
-        self._uploads.setdefault(offer.item, _Upload(offer=offer))
+        if offer.item not in self._uploads:
+            self._uploads[offer.item] = _Upload(offer=offer)
+            self._by_rank = sorted(self._uploads.values(), key=lambda one: one.rank)
 
     def drop(self, item: str) -> None:
         """End an upload without an outcome, for example because its file cannot be read."""
-        self._uploads.pop(item, None)
+        upload = self._uploads.pop(item, None)
+        if upload is not None:
+            self._by_rank.remove(upload)
 
     def reset(self) -> None:
         """The session is gone and with it everything in flight; items are offered again in the next one."""
         self._uploads.clear()
+        self._by_rank.clear()
         self._retry = RetryTime()
+
+    def lost_bulk(self) -> None:
+        """The connection for bulk is gone with everything in flight on it: ask what the centre has of that."""
+        for upload in self._uploads.values():
+            if upload.offer.is_bulk and upload.in_flight:
+                upload.ask()
+
+    def stop_from(self, priority: int) -> list[str]:
+        """Drop what is of that priority (by its manifest) or less urgent: the network is not for it any more."""
+        stopped = [item for item, upload in self._uploads.items() if upload.offer.priority >= priority]
+        for item in stopped:
+            self.drop(item)
+        return stopped
 
     def undelivered(self, worker: str) -> None:
         """Nobody hears that worker any more: ask who takes over."""
@@ -226,7 +191,7 @@ class Sender:
 
     def next_action(self) -> Action | None:
         """What to publish now, most urgent first, or None; call `sent` when the link took it."""
-        for upload in sorted(self._uploads.values(), key=lambda one: one.rank):
+        for upload in self._by_rank:
             action = self._action(upload)
             if action is not None:
                 return action
@@ -240,7 +205,9 @@ class Sender:
         if isinstance(action, SendFin):
             upload.fin_sent = True
         elif isinstance(action, SendPart):
-            upload.in_flight[action.index] = now_us
+            in_flight = sum(one.in_flight_bytes for one in self._uploads.values()) + action.length
+            upload.in_flight[action.index] = self._flight.sent(action.length, now_us, in_flight=in_flight)
+            upload.in_flight_bytes += action.length
             if action.index in upload.sent:
                 upload.resent.add(action.index)
             upload.sent.add(action.index)
@@ -265,9 +232,10 @@ class Sender:
         silent = [one for one in self._uploads.values() if (due := self._due_us(one)) is not None and due <= now_us]
         outcomes: list[Outcome] = []
         for upload in silent:
-            if not (upload.fin_sent or upload.unheard):
+            if upload.in_flight or (upload.state is _State.ASKING and not upload.unheard):
                 self._retry.silence()
-            upload.tries += 0 if upload.unheard else 1
+                self._flight.silence()
+            upload.tries += 0 if upload.unheard or upload.waits_for_room else 1
             upload.ask()
             if upload.tries >= MAX_TRIES:
                 self.drop(upload.offer.item)
@@ -280,13 +248,14 @@ class Sender:
         return min((due for one in self._uploads.values() if (due := self._due_us(one)) is not None), default=None)
 
     def _due_us(self, upload: _Upload) -> int | None:
-        """When silence about this upload is loss; None while it waits for nobody but us."""
+        """When silence about this upload is loss, or its lease wants to be renewed."""
         if upload.since_us is None:
             return None
         if upload.unheard:
             return upload.since_us + UNHEARD_RETRY_US
-        if upload.state is _State.SENDING and not (upload.in_flight or upload.fin_sent or upload.credit == 0):
-            return None
+        if upload.waits_for_room:
+            # Asking renews the lease, and finds the word that there is room where that was lost.
+            return upload.since_us + min(upload.lease_us // 2, CREDIT_WAIT_US)
         return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if upload.fin_sent else self._retry.us)
 
     def _action(self, upload: _Upload) -> Action | None:
@@ -296,15 +265,27 @@ class Sender:
         if index is None:
             fin = Fin(item=upload.offer.item, sha256=upload.offer.sha256)
             return None if upload.fin_sent else SendFin(message=fin, worker=upload.worker)
-        if len(upload.in_flight) >= upload.credit or self._ahead(upload) >= self._window:
+        if len(upload.in_flight) >= upload.credit:
+            return None
+        parts, size = self._ahead(upload)
+        if parts >= self._window or (size >= self._flight.window and parts >= LEAST_PARTS):
+            self._flight.limited()
             return None
         offset = index * upload.part_size
         length = min(upload.part_size, upload.offer.size - offset)
-        return SendPart(item=upload.offer.item, index=index, offset=offset, length=length, worker=upload.worker)
+        return SendPart(
+            item=upload.offer.item,
+            index=index,
+            offset=offset,
+            length=length,
+            worker=upload.worker,
+            bulk=upload.offer.is_bulk,
+        )
 
-    def _ahead(self, upload: _Upload) -> int:
-        """Parts in flight that are as urgent as this upload; less urgent ones must not hold it up."""
-        return sum(len(one.in_flight) for one in self._uploads.values() if one.offer.priority <= upload.offer.priority)
+    def _ahead(self, upload: _Upload) -> tuple[int, int]:
+        """Parts and bytes in flight that are as urgent as this upload; less urgent ones must not hold it up."""
+        ahead = [one for one in self._uploads.values() if one.offer.urgency <= upload.offer.urgency]
+        return sum(len(one.in_flight) for one in ahead), sum(one.in_flight_bytes for one in ahead)
 
     def _init(self, offer: Offer) -> SendInit:
         message = Init(
@@ -313,7 +294,7 @@ class Sender:
             size=offer.size,
             sha256=offer.sha256,
             priority=offer.priority,
-            part_size=self._part_size,
+            part_size=min(self._part_size, self._flight.part_size),
             manifest=offer.manifest,
         )
         return SendInit(message=message)
@@ -353,7 +334,8 @@ class Sender:
         upload.unheard = False
         upload.state, upload.worker, upload.part_size = _State.SENDING, grant.worker, grant.part_size
         upload.credit, upload.acked = grant.credit, PartSet(total, grant.have)
-        upload.in_flight.clear()
+        upload.lease_us = grant.lease_s * 1_000_000
+        upload.land_all()
         upload.fin_sent, upload.since_us = False, now_us
 
     def _on_ack(
@@ -365,9 +347,12 @@ class Sender:
         for first, last in ranges:
             upload.acked.add(first, last)
         upload.credit = credit
-        for index in [index for index in upload.in_flight if index in upload.acked]:
-            sent_us = upload.in_flight.pop(index)
-            if index not in upload.resent:
-                self._retry.measured(now_us - sent_us)
-        if upload.acked.count > before:
+        landed = [index for index in upload.in_flight if index in upload.acked]
+        marks = [(index, upload.in_flight.pop(index)) for index in landed]
+        upload.in_flight_bytes -= sum(mark.size for _, mark in marks)
+        clean = [mark for index, mark in marks if index not in upload.resent]
+        for mark in clean:
+            self._retry.measured(now_us - mark.sent_us)
+        self._flight.acked(clean, now_us)
+        if upload.acked.count > before or upload.waits_for_room:
             upload.tries, upload.since_us = 0, now_us

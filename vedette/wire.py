@@ -8,8 +8,6 @@ Every decoder takes bytes from the other side as hostile: it returns a value tha
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import struct
 import uuid
@@ -21,27 +19,25 @@ from typing import Any, ClassVar
 from vedette import canonical
 from vedette.clock import check_uuid7
 from vedette.errors import Integrity
-from vedette.fields import Fields
 from vedette.records import KINDS, PRIORITY_BULK
 from vedette.topics import check_worker
+from vedette.wire_fields import MAX_CONTROL_BYTES as MAX_CONTROL_BYTES
+from vedette.wire_fields import MAX_COUNTERS as MAX_COUNTERS
+from vedette.wire_fields import MAX_PARTS as MAX_PARTS
+from vedette.wire_fields import MAX_RANGES as MAX_RANGES
+from vedette.wire_fields import MAX_SIGNED_BYTES as MAX_SIGNED_BYTES
+from vedette.wire_fields import VERSION as VERSION
+from vedette.wire_fields import MessageFields, base64_text, bitmap_text
+from vedette.wire_fields import Ranges as Ranges
 
-VERSION = 1
 MIN_PART_BYTES = 4 * 1024
 DEFAULT_PART_BYTES = 256 * 1024
 MAX_PART_BYTES = 1024 * 1024
 MAX_PACKET_BYTES = 2 * 1024 * 1024
-MAX_CONTROL_BYTES = 128 * 1024
-MAX_SIGNED_BYTES = 64 * 1024
-MAX_PARTS = 65_536
-MAX_RANGES = 64
 MAX_CREDIT = 1024
 MAX_LEASE_S = 3600
 MAX_TEXT = 500
-MAX_COUNTERS = 64
-MAX_COUNTER_TEXT = 200
 MAX_LIST_BYTES = 512 * 1024 * 1024
-
-Ranges = tuple[tuple[int, int], ...]
 
 
 class RefuseCode(Enum):
@@ -59,72 +55,27 @@ class RefuseCode(Enum):
         return self in (RefuseCode.UNKNOWN_ITEM, RefuseCode.BUSY, RefuseCode.MISMATCH)
 
 
-class _Fields(Fields):
-    """The fields of one control message; adds the three forms only messages have."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        super().__init__(canonical.loads(data, max_bytes=MAX_CONTROL_BYTES), f"{name} message")
-        if self.integer("v") != VERSION:
-            raise Integrity(f"{name} message: another version than {VERSION}; update this side")
-
-    def signed(self, name: str) -> bytes:
-        """The bytes of a signed record, in base64."""
-        text = self.text(name, most=MAX_CONTROL_BYTES)
-        try:
-            value = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            raise self._wrong(name, "base64") from None
-        if not 0 < len(value) <= MAX_SIGNED_BYTES or _base64(value) != text:
-            raise self._wrong(name, f"canonical base64 of 1 to {MAX_SIGNED_BYTES} bytes")
-        return value
-
-    def ranges(self, name: str) -> Ranges:
-        """Part indexes as rising, separate `[first, last]` pairs."""
-        value = self._get(name)
-        if not isinstance(value, list) or len(value) > MAX_RANGES:
-            raise self._wrong(name, f"a list of at most {MAX_RANGES} ranges")
-        least = 0
-        for pair in value:
-            if not (isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair)):
-                raise self._wrong(name, "made of [first, last] pairs")
-            if not least <= pair[0] <= pair[1] < MAX_PARTS:
-                raise self._wrong(name, "rising, apart and within an item")
-            least = pair[1] + 2
-        return tuple((first, last) for first, last in value)
-
-    def counters(self, name: str) -> dict[str, int | str]:
-        """Counters by name: integers, or short texts."""
-        value = self._get(name)
-        if not isinstance(value, dict) or len(value) > MAX_COUNTERS:
-            raise self._wrong(name, f"an object of at most {MAX_COUNTERS} counters")
-        for key, count in value.items():
-            fits = type(count) is int or (isinstance(count, str) and len(count) <= MAX_COUNTER_TEXT)
-            if not fits or not 0 < len(key) <= MAX_COUNTER_TEXT:
-                raise self._wrong(name, "made of integers and short texts")
-        return dict(value)
-
-
 class _Control:
     """A message whose fields are its canonical JSON, beside the version."""
 
     def encode(self) -> bytes:
         """The payload; Integrity when it is above MAX_CONTROL_BYTES."""
-        encoded = canonical.dumps({"v": VERSION, **{name: _plain(value) for name, value in vars(self).items()}})
-        if len(encoded) > MAX_CONTROL_BYTES:
-            raise Integrity(f"control message of {len(encoded)} bytes; at most {MAX_CONTROL_BYTES} may be sent")
-        return encoded
+        return _encoded(vars(self))
+
+
+def _encoded(fields: Mapping[str, Any]) -> bytes:
+    encoded = canonical.dumps({"v": VERSION, **{name: _plain(value) for name, value in fields.items()}})
+    if len(encoded) > MAX_CONTROL_BYTES:
+        raise Integrity(f"control message of {len(encoded)} bytes; at most {MAX_CONTROL_BYTES} may be sent")
+    return encoded
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
-        return _base64(value)
+        return base64_text(value)
     if isinstance(value, tuple):
         return [list(pair) for pair in value[:MAX_RANGES]]
     return value.value if isinstance(value, RefuseCode) else value
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +90,7 @@ class Birth(_Control):
     utc_us: int
 
     @staticmethod
-    def read(f: _Fields) -> Birth:
+    def read(f: MessageFields) -> Birth:
         return Birth(
             online=f.boolean("online"),
             boot=f.uuid7("boot"),
@@ -158,7 +109,7 @@ class Status(_Control):
     counters: Mapping[str, int | str]
 
     @staticmethod
-    def read(f: _Fields) -> Status:
+    def read(f: MessageFields) -> Status:
         return Status(utc_us=f.integer("utc_us"), counters=f.counters("counters"))
 
 
@@ -176,7 +127,7 @@ class Init(_Control):
     manifest: bytes
 
     @staticmethod
-    def read(f: _Fields) -> Init:
+    def read(f: MessageFields) -> Init:
         return Init(
             item=f.uuid7("item"),
             kind=f.one_of("kind", KINDS),
@@ -197,13 +148,16 @@ class Fin(_Control):
     sha256: str
 
     @staticmethod
-    def read(f: _Fields) -> Fin:
+    def read(f: MessageFields) -> Fin:
         return Fin(item=f.uuid7("item"), sha256=f.sha256("sha256"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant(_Control):
-    """Centre → device: send parts of `part_size` to `worker`, which has `have` on its disk; `credit` as in Ack."""
+    """Centre → device: send parts of `part_size` to `worker`, which has `have` on its disk; `credit` as in Ack.
+
+    On the wire `have` is a bitmap, so that it can say every gap of an item, and not only the first ones.
+    """
 
     name: ClassVar[str] = "grant"
     item: str
@@ -214,15 +168,18 @@ class Grant(_Control):
     lease_s: int
 
     @staticmethod
-    def read(f: _Fields) -> Grant:
+    def read(f: MessageFields) -> Grant:
         return Grant(
             item=f.uuid7("item"),
             worker=check_worker(f.text("worker")),
             part_size=f.integer("part_size", least=MIN_PART_BYTES, most=MAX_PART_BYTES),
-            have=f.ranges("have"),
+            have=f.bitmap("have"),
             credit=f.integer("credit", least=0, most=MAX_CREDIT),
             lease_s=f.integer("lease_s", least=1, most=MAX_LEASE_S),
         )
+
+    def encode(self) -> bytes:
+        return _encoded({**vars(self), "have": bitmap_text(self.have)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +195,7 @@ class Ack(_Control):
     credit: int
 
     @staticmethod
-    def read(f: _Fields) -> Ack:
+    def read(f: MessageFields) -> Ack:
         return Ack(
             item=f.uuid7("item"), ranges=f.ranges("ranges"), credit=f.integer("credit", least=0, most=MAX_CREDIT)
         )
@@ -253,7 +210,7 @@ class Sealed(_Control):
     receipt: bytes
 
     @staticmethod
-    def read(f: _Fields) -> Sealed:
+    def read(f: MessageFields) -> Sealed:
         return Sealed(item=f.uuid7("item"), receipt=f.signed("receipt"))
 
 
@@ -267,7 +224,7 @@ class Refuse(_Control):
     text: str
 
     @staticmethod
-    def read(f: _Fields) -> Refuse:
+    def read(f: MessageFields) -> Refuse:
         code = f.one_of("code", [known.value for known in RefuseCode])
         return Refuse(item=f.uuid7("item"), code=RefuseCode(code), text=f.text("text", most=MAX_TEXT))
 
@@ -282,7 +239,7 @@ class ListOffer(_Control):
     sha256: str
 
     @staticmethod
-    def read(f: _Fields) -> ListOffer:
+    def read(f: MessageFields) -> ListOffer:
         return ListOffer(
             version=f.integer("version", least=1),
             size=f.integer("size", least=1, most=MAX_LIST_BYTES),
@@ -299,7 +256,7 @@ class ListWant(_Control):
     offset: int
 
     @staticmethod
-    def read(f: _Fields) -> ListWant:
+    def read(f: MessageFields) -> ListWant:
         return ListWant(
             version=f.integer("version", least=1), offset=f.integer("offset", least=0, most=MAX_LIST_BYTES - 1)
         )
@@ -370,7 +327,7 @@ FromDevice = Birth | Status | Init | Part | Fin | ListWant
 FromCentre = Grant | Ack | Sealed | Refuse | ListOffer | ListPart
 
 _CONTROL = (Birth, Status, Init, Fin, Grant, Ack, Sealed, Refuse, ListOffer, ListWant)
-_READERS: dict[str, Callable[[_Fields], Control]] = {kind.name: kind.read for kind in _CONTROL}
+_READERS: dict[str, Callable[[MessageFields], Control]] = {kind.name: kind.read for kind in _CONTROL}
 _BINARY: dict[str, Callable[[bytes], Part | ListPart]] = {Part.name: Part.decode, ListPart.name: ListPart.decode}
 
 
@@ -380,7 +337,7 @@ def decode(name: str, data: bytes) -> Message:
         return _BINARY[name](data)
     if name not in _READERS:
         raise Integrity(f"no message is called {name[:40]!r}")
-    fields = _Fields(name, data)
+    fields = MessageFields(name, data)
     message = _READERS[name](fields)
     fields.close()
     return message

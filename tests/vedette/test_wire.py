@@ -25,7 +25,7 @@ def payload(vector: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("vector", VECTORS["accept"], ids=lambda one: one["name"])
 def test_message_decodes_and_encodes_to_the_same_bytes_when_it_is_good(vector: dict[str, Any]) -> None:
-    """WI-4. WI-6. WI-8. WI-9."""
+    """WI-4. WI-6. WI-8. WI-9. WI-66."""
     message = wire.decode(vector["message"], payload(vector))
     assert message.name == vector["message"]
     assert message.encode() == payload(vector)
@@ -33,7 +33,7 @@ def test_message_decodes_and_encodes_to_the_same_bytes_when_it_is_good(vector: d
 
 @pytest.mark.parametrize("vector", VECTORS["reject"], ids=lambda one: one["name"])
 def test_message_is_refused_whole_when_anything_is_wrong(vector: dict[str, Any]) -> None:
-    """WI-4. WI-5. WI-6. WI-8. WI-9."""
+    """WI-4. WI-5. WI-6. WI-8. WI-9. WI-66."""
     with pytest.raises(Integrity):
         wire.decode(vector["message"], payload(vector))
 
@@ -173,3 +173,19 @@ def test_list_offer_comes_back_when_it_was_sent(version: int, size: int, sha256:
     """WI-4."""
     offer = ListOffer(version=version, size=size, sha256=sha256)
     assert wire.decode("list", offer.encode()) == offer
+
+
+@settings(deadline=None)
+@given(st.sets(st.integers(0, wire.MAX_PARTS - 1), max_size=300), st.booleans())
+def test_grant_says_every_gap_however_many_there_are(parts: set[int], many: bool) -> None:
+    """WI-66."""
+    if many:
+        parts = parts | set(range(0, wire.MAX_PARTS, 2))
+    ranges: list[tuple[int, int]] = []
+    for index in sorted(parts):
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1] = (ranges[-1][0], index)
+        else:
+            ranges.append((index, index))
+    grant = Grant(item=ITEM, worker="w", part_size=wire.MIN_PART_BYTES, have=tuple(ranges), credit=1, lease_s=1)
+    assert wire.decode("grant", grant.encode()) == grant

@@ -36,13 +36,14 @@ class Device:
     receipts: dict[str, bytes] = field(default_factory=dict)
     bad: list[BadReceipt] = field(default_factory=list)
     stopped: list[Stopped] = field(default_factory=list)
+    window: int = 4
     sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        self.sender = Sender(self.check, part_size=PART)
+        self.sender = Sender(self.check, part_size=PART, window=self.window)
         self.offer_all()
 
     def offer_all(self) -> None:
@@ -260,7 +261,8 @@ def init_of() -> Callable[..., Init]:
 
     def make(payload: bytes, priority: int = 4) -> Init:
         offer = offer_of(uuid7(FakeClock()), payload, priority)
-        return Init(**{name: getattr(offer, name) for name in Offer.__slots__}, part_size=PART)
+        told = {name: getattr(offer, name) for name in Offer.__slots__ if name != "rank"}
+        return Init(**told, part_size=PART)
 
     return make
 

@@ -114,29 +114,78 @@ def test_receiver_does_not_seal_when_the_fin_names_another_hash(one_item: Factor
     assert centre.stored == {}
 
 
-def test_receiver_shares_its_budget_when_many_uploads_are_under_way(init_of: Factory) -> None:
-    """WI-25."""
+def test_receiver_lowers_the_credit_of_the_first_when_others_come(init_of: Factory) -> None:
+    """WI-25. WI-54: what was granted counts until it has come, so the budget bounds memory and not only words."""
     receiver = Receiver(worker="w1", budget_bytes=8 * PART, part_size=PART)
+    inits = [init_of(bytes(40 * PART)) for _ in range(4)]
     credits = []
-    for number in range(10):
-        init = init_of(bytes(9 * PART))
-        actions = receiver.receive(f"car-{number}", init, 1)
-        if isinstance(actions[0], centre_side.Open):
-            (grant,) = receiver.opened(f"car-{number}", init.item, part_size=PART, have=())
-            credits.append(grant.message.credit)
-        else:
-            credits.append(actions[0].message.code)
-    assert credits == [8, 4, 2, 2, 1, 1, 1, 1, RefuseCode.BUSY, RefuseCode.BUSY]
+    for number, init in enumerate(inits):
+        receiver.receive(f"car-{number}", init, 1)
+        (grant,) = receiver.opened(f"car-{number}", init.item, part_size=PART, have=())
+        credits.append(grant.message.credit)
+    assert credits == [7, 0, 0, 0]
+    for index in range(7):
+        receiver.receive("car-0", Part(item=inits[0].item, index=index, payload=bytes(PART)), 2)
+    (sync,) = receiver.flush()
+    (ack,) = receiver.synced("car-0", sync.item)
+    assert ack.message.credit == 1
+    told = {action.device: action.message.credit for action in receiver.flush()}
+    assert told == {"car-1": 1, "car-2": 1, "car-3": 1}
+    assert receiver.exposed_bytes <= 8 * PART
+
+
+def test_receiver_makes_parts_smaller_when_a_share_is_smaller(init_of: Factory) -> None:
+    """WI-7. WI-54."""
+    large = 256 * 1024
+    receiver = Receiver(worker="w1", budget_bytes=4 * large, part_size=large)
+    sizes = []
+    for number in range(100):
+        init = replace(init_of(b"x"), size=large, part_size=large)
+        (opened,) = receiver.receive(f"car-{number}", init, 1)
+        receiver.opened(f"car-{number}", init.item, part_size=opened.part_size, have=())
+        sizes.append(opened.part_size)
+    assert sizes[0] == large
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == centre_side.LEAST_GRANTED_PART_BYTES
 
 
 def test_receiver_takes_a_hit_when_its_budget_is_spent(init_of: Factory) -> None:
     """WI-31."""
     receiver = Receiver(worker="w1", budget_bytes=PART, part_size=PART)
-    kinds = []
+    credits = []
     for priority in (4, 4, 0):
-        init = init_of(bytes(9), priority=priority)
-        kinds.append(type(receiver.receive("car-1", init, 1)[0]))
-    assert kinds == [centre_side.Open, centre_side.Send, centre_side.Open]
+        init = replace(init_of(bytes(9 * PART)), priority=priority)
+        receiver.receive("car-1", init, 1)
+        (grant,) = receiver.opened("car-1", init.item, part_size=PART, have=())
+        credits.append(grant.message.credit)
+    assert credits == [1, 0, 1]
+
+
+def test_receiver_takes_no_more_parts_than_it_granted(init_of: Factory) -> None:
+    """WI-55: who sends more than its credit gains nothing."""
+    receiver = Receiver(worker="w1", budget_bytes=4 * PART, part_size=PART)
+    init = init_of(bytes(40 * PART))
+    receiver.receive("car-1", init, 1)
+    (grant,) = receiver.opened("car-1", init.item, part_size=PART, have=())
+    parts = [Part(item=init.item, index=index, payload=bytes(PART)) for index in range(40)]
+    writes = [action for part in parts for action in receiver.receive("car-1", part, 2)]
+    assert len(writes) == grant.message.credit == 3
+
+
+def test_receiver_seals_when_the_fin_came_before_the_last_parts(one_item: Factory, centre: Any) -> None:
+    """WI-20. WI-58: parts and fin may travel on two connections."""
+    device = one_item(2 * PART)
+    item = next(iter(device.files))
+    (init,) = device.drain()
+    centre.work(centre.receiver.receive("car-1", init, 1))
+    fin = Fin(item=item, sha256=init.sha256)
+    (answer,) = centre.work(centre.receiver.receive("car-1", fin, 1))
+    assert isinstance(answer, Ack)
+    for index in range(2):
+        payload = device.files[item][index * PART : (index + 1) * PART]
+        centre.work(centre.receiver.receive("car-1", Part(item=item, index=index, payload=payload), 1))
+    (sealed,) = centre.work(centre.receiver.flush())
+    assert isinstance(sealed, wire.Sealed)
 
 
 def test_receiver_bounds_the_uploads_of_one_device(init_of: Factory) -> None:

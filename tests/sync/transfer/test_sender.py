@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def test_sender_puts_a_hit_before_bulk_when_bulk_fills_the_window(one_item: Fact
     """WI-30. WI-31: bulk in flight never takes a hit's room."""
     device = one_item(50 * PART)
     device.granted()
-    assert len(device.drain()) == device_side.WINDOW_PARTS
+    assert len(device.drain()) == device.window
     hit = device.add(b"x" * (PART + 1), priority=0)
     (init,) = device.drain()
     device.note(device.sender.receive(Grant(item=hit, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
@@ -194,7 +195,66 @@ def test_sender_names_what_it_sends_when_asked_for_the_next_action(one_item: Fac
     parts.append(device.sender.next_action())
     device.sender.sent(parts[1], 1)
     assert parts == [
-        SendPart(item=item, index=0, offset=0, length=PART, worker="w1"),
-        SendPart(item=item, index=1, offset=PART, length=3, worker="w1"),
+        SendPart(item=item, index=0, offset=0, length=PART, worker="w1", bulk=True),
+        SendPart(item=item, index=1, offset=PART, length=3, worker="w1", bulk=True),
     ]
     assert isinstance(device.sender.next_action(), SendFin)
+
+
+def test_sender_renews_its_lease_and_fails_no_item_when_it_has_no_credit(one_item: Factory) -> None:
+    """WI-57: an hour without room is a centre that is full, and no reason to give the item up."""
+    device, now_us = one_item(50 * PART), 1
+    item = device.granted(credit=0)
+    for _ in range(500):
+        assert device.drain(now_us) == []
+        assert device.sender.next_tick_us() - now_us <= device_side.CREDIT_WAIT_US
+        now_us = device.sender.next_tick_us()
+        device.note(device.sender.tick(now_us))
+        assert [type(message) for message in device.drain(now_us)] == [Init]
+        grant = Grant(item=item, worker="w1", part_size=PART, have=(), credit=0, lease_s=30)
+        device.note(device.sender.receive(grant, now_us))
+    assert device.stopped == []
+    device.note(device.sender.receive(Ack(item=item, ranges=(), credit=2), now_us))
+    assert [message.index for message in device.drain(now_us)] == [0, 1]
+
+
+def test_sender_asks_before_half_of_a_short_lease_is_over(one_item: Factory) -> None:
+    """WI-57."""
+    device = one_item(50 * PART)
+    item = next(iter(device.files))
+    device.drain(1)
+    device.note(device.sender.receive(Grant(item=item, worker="w1", part_size=PART, have=(), credit=0, lease_s=4), 1))
+    assert device.sender.next_tick_us() == 1 + 2_000_000
+
+
+def test_sender_asks_again_for_what_was_on_the_connection_for_bulk_when_that_is_lost(one_item: Factory) -> None:
+    """WI-59: and a hit, which travels on the other one, goes on."""
+    device = one_item(50 * PART)
+    bulk = device.granted()
+    device.drain()
+    hit = device.add(b"x" * (PART + 1), priority=0)
+    device.drain()
+    device.note(device.sender.receive(Grant(item=hit, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
+    assert [message.item for message in device.drain(2)] == [hit, hit, hit]
+    device.sender.lost_bulk()
+    assert [(type(message), message.item) for message in device.drain(3)] == [(Init, bulk)]
+
+
+def test_sender_drops_bulk_and_keeps_the_rest_when_the_network_is_not_for_it(one_item: Factory) -> None:
+    """WI-61: by the priority of the manifest, whatever its age has made of it."""
+    device = one_item(50 * PART)
+    bulk = device.granted()
+    marked = device.add(b"m" * PART, priority=3)
+    assert device.sender.stop_from(4) == [bulk]
+    assert device.sender.under_way == frozenset({marked})
+
+
+def test_sender_sends_an_old_item_before_a_younger_one_of_its_kind(offer_of: Factory) -> None:
+    """WI-65."""
+    sender = Sender(lambda item, receipt: None)
+    young, old = (offer_of(uuid7(FakeClock()), b"x", priority=4) for _ in range(2))
+    sender.offer(young)
+    sender.offer(replace(old, rank=3))
+    first = sender.next_action()
+    assert isinstance(first, SendInit)
+    assert (first.message.item, first.message.priority) == (old.item, 4)
