@@ -16,11 +16,11 @@ from edge.recorder import activation, modes
 from edge.recorder.activation import Command, Policy, State, Verb
 from edge.recorder.facts import Detail
 from edge.recorder.modes import Change, Mode, Modes, Permitted
-from edge.recorder.schedule import Schedule, parse_schedule
 from vedette import commands
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
 from vedette.errors import Refused
+from vedette.schedule import Schedule, parse_schedule
 
 SECOND_US = 1_000_000
 SERVICE = "recorder"

@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from edge.recorder.schedule import MAX_ENTRIES, parse_schedule
 from vedette.errors import Usage
+from vedette.schedule import MAX_ENTRIES, parse_schedule
 
 
 def at(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The times of the week at which recording is on: `mon-fri 06:00-22:00, sat 22:00-04:00`.
+"""Times of the week, at which recording is on or bulk rests: `mon-fri 06:00-22:00, sat 22:00-04:00`.
 
 Decided here: an entry whose end is not after its begin runs into the next day, and `24:00` is midnight at the end of a
 day. The hours are those of the configured time zone, so that a change to summer time moves them. Implements
@@ -29,7 +29,7 @@ class Schedule:
     zone: datetime.tzinfo
 
     def is_on(self, utc_us: int) -> bool:
-        """Whether recording is on at `utc_us`."""
+        """Whether `utc_us` is in one of its stretches."""
         if not self.stretches:
             return False
         moment = datetime.datetime.fromtimestamp(utc_us // 1_000_000, self.zone)
@@ -37,31 +37,31 @@ class Schedule:
         return any((minute - begin) % _WEEK_MIN < length for begin, length in self.stretches)
 
 
-def parse_schedule(text: str, zone: str) -> Schedule:
-    """The schedule that `text` spells, empty for an empty one; `Usage` names the entry or zone that is none."""
+def parse_schedule(text: str, zone: str, *, key: str = "recorder.schedule") -> Schedule:
+    """The schedule that `text` spells, empty for an empty one; `Usage` names key, and entry or zone that is none."""
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     if len(entries) > MAX_ENTRIES:
-        raise Usage(f"recorder.schedule has {len(entries)} entries; at most {MAX_ENTRIES}")
-    stretches = tuple(stretch for entry in entries for stretch in _stretches(entry))
-    return Schedule(stretches=stretches, zone=_zone(zone))
+        raise Usage(f"{key} has {len(entries)} entries; at most {MAX_ENTRIES}")
+    stretches = tuple(stretch for entry in entries for stretch in _stretches(entry, key))
+    return Schedule(stretches=stretches, zone=_zone(zone, key))
 
 
-def _stretches(entry: str) -> list[tuple[int, int]]:
+def _stretches(entry: str, key: str) -> list[tuple[int, int]]:
     found = _ENTRY.fullmatch(entry)
     if found is None or not {found[1], found[2] or found[1]} <= set(DAYS):
-        raise Usage(f"recorder.schedule: {entry!r} is no entry; write 'mon-fri 06:00-22:00'")
+        raise Usage(f"{key}: {entry!r} is no entry; write 'mon-fri 06:00-22:00'")
     begin, end = (int(hour) * 60 + int(minute) for hour, minute in ((found[3], found[4]), (found[5], found[6])))
     if begin >= _DAY_MIN or end > _DAY_MIN or int(found[4]) > 59 or int(found[6]) > 59:
-        raise Usage(f"recorder.schedule: {entry!r} names a time that no day has")
+        raise Usage(f"{key}: {entry!r} names a time that no day has")
     length = end - begin if end > begin else end - begin + _DAY_MIN
     first, last = DAYS.index(found[1]), DAYS.index(found[2] or found[1])
     return [((first + n) % 7 * _DAY_MIN + begin, length) for n in range((last - first) % 7 + 1)]
 
 
-def _zone(name: str) -> datetime.tzinfo:
+def _zone(name: str, key: str) -> datetime.tzinfo:
     if name == "UTC":
         return datetime.timezone.utc
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise Usage(f"recorder.schedule_zone: {name!r} is no time zone here; such as Africa/Casablanca") from None
+        raise Usage(f"{key}_zone: {name!r} is no time zone here; such as Africa/Casablanca") from None
