@@ -31,7 +31,7 @@ from vedette.sealed import HybridIdentity, load_identities, save_identity
 from vedette.trust import Trust, load_trust
 
 CENTRE_ID = "centre"
-RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", CANARY_ID})
+RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", "check", "check-2", CANARY_ID})
 RESERVED_ENDING = ".bulk"  # a device's second connection will be <id>.bulk
 CONFIG = "central.toml"
 DEVICE_CONFIG = "device.toml"

@@ -21,6 +21,7 @@ from vedette import files
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
 
+CHECK_IDS = ("check", "check-2")  # `vedette central check` listens with these, and hears nothing but `…/check`
 MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
 VERSION_TIMEOUT_S = 10.0
@@ -113,7 +114,8 @@ def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_
 def access_list() -> str:
     """The text of the access list; `%u` is the certificate's common name."""
     centre = f"user {CENTRE_ID}\ntopic read devices/#\ntopic write cmd/#\n"
-    return f"{centre}\npattern write devices/%u/#\npattern read cmd/%u/#\n"
+    checks = "".join(f"user {name}\ntopic read devices/+/check\ntopic write cmd/+/check\n" for name in CHECK_IDS)
+    return f"{centre}\n{checks}\npattern write devices/%u/#\npattern read cmd/%u/#\n"
 
 
 def _plugin(program: Path, version: tuple[int, int]) -> Path | None:
