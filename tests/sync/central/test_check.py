@@ -162,7 +162,9 @@ def test_clients_without_certificate_are_found(start: Any) -> None:
         (instead("use_identity_as_username", "use_subject_as_username true"), "own-topics"),
         # The user name is what the client says.
         (
-            lambda text: without("use_identity_as_username")(without("use_username_as_clientid")(text)),
+            lambda text: instead("use_username_as_clientid", "allow_anonymous true")(
+                without("allow_anonymous")(without("use_identity_as_username")(text))
+            ),
             "user-name",
         ),
     ],
