@@ -156,8 +156,27 @@ class UplinkSection:
     cert: str = ""
     key: str = ""
     part_kib: int = _number(256, 16, 1024)
-    window: int = _number(4, 1, 64)
+    window: int = _number(32, 1, 64)
     allow_bulk: bool = True
+    bulk_connection: bool = True
+    bulk_dscp: int = _number(8, 0, 63)
+    escalate_h: int = _number(24, 0, 8760)
+    depot_host: str = ""
+    depot_port: int = _number(8884, 1, 65_535)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkSection:
+    """Who tells what the network is (`ask`: the file, or the command), and on which ones unmarked video may go."""
+
+    source: str = _choice("none", "none", "file", "command", "route", "nmcli")
+    ask: str = ""
+    look_s: int = _number(5, 1, 3600)
+    bulk_on: str = _choice("unmetered", "any", "unmetered", "depot")
+    depots: str = ""
+    metered_interfaces: str = "wwan* ppp* rmnet* usb*"
+    quiet: str = ""
+    quiet_zone: str = "UTC"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,6 +201,7 @@ class DeviceConfig:
     panel: PanelSection = field(default_factory=PanelSection)
     peers: PeersSection = field(default_factory=PeersSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)
+    network: NetworkSection = field(default_factory=NetworkSection)
     keeper: KeeperSection = field(default_factory=KeeperSection)
 
     @property
@@ -238,6 +258,24 @@ class BrokerSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoreSection:
+    """The database of the case store: SQLite in the centre's folder, or the PostgreSQL that `url` names."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlobsSection:
+    """Where the sealed bytes lie: the centre's folder, or the S3-compatible bucket that `url` names."""
+
+    url: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    lock_days: int = _number(0, 0, 36_500)
+    lock_mode: str = _choice("governance", "governance", "compliance")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebSection:
     """Where the pages are served (port 0: a free one) and how long a sign-in lasts."""
 
@@ -245,6 +283,15 @@ class WebSection:
     port: int = _number(0, 0, 65_535)
     session_minutes: int = _number(480, 5, 1440)
     unlock_minutes: int = _number(15, 1, 240)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DepotSection:
+    """The HTTPS door for bulk video where cars park (docs/spec/depot.md); port 0 takes a free one."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = _number(8884, 0, 65_535)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,7 +310,10 @@ class CentralConfig:
     central: CentralSection
     broker: BrokerSection = field(default_factory=BrokerSection)
     web: WebSection = field(default_factory=WebSection)
+    depot: DepotSection = field(default_factory=DepotSection)
     ingest: IngestSection = field(default_factory=IngestSection)
+    store: StoreSection = field(default_factory=StoreSection)
+    blobs: BlobsSection = field(default_factory=BlobsSection)
 
     @property
     def data(self) -> Path:

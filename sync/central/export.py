@@ -73,7 +73,7 @@ def _items(store: Store, subject: str) -> list[ItemRow]:
 def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: str) -> str:
     central = config.load_central(store.folder / "central.toml")
     journal = _journal(store, row)
-    with _opened(store, row, wanted.identities) as opened:
+    with _opened(store, row, wanted.identities) as opened, _sealed(store, row, wanted) as sealed:
         parts = bundle.BundleParts(
             manifest=store.manifest(row.item),
             receipt=store.receipt(row.item),
@@ -83,7 +83,7 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: s
             log_origin=central.central.origin,
             signer=SigningKey.load(central.keys / "centre.pem"),
             made_us=store.clock.utc_us(),
-            sealed=store.blobs.path(row.sealed_sha256) if wanted.with_sealed else None,
+            sealed=sealed,
             opened=opened,
             note=wanted.reason,
         )
@@ -95,6 +95,16 @@ def _journal(store: Store, row: ItemRow) -> list[bytes]:
     if row.manifest.journal is None:
         return []
     return bundle.journal_of(store.custody_lines(row.device, row.manifest.journal.service), row.item)
+
+
+@contextmanager
+def _sealed(store: Store, row: ItemRow, wanted: Wanted) -> Iterator[Path | None]:
+    """A path that reads as the sealed file while the block lasts."""
+    if not wanted.with_sealed:
+        yield None
+        return
+    with store.blobs.local(row.sealed_sha256) as path:
+        yield path
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from vedette.wire import Init, Ranges, RefuseCode, parts_of
 
 MAX_AT_REST_PER_DEVICE = 64
 MIN_FREE_BYTES = 64 << 20
+MAX_ROWS = 1 << 53
 
 
 @dataclass(kw_only=True, slots=True)
@@ -92,7 +93,7 @@ class Incoming:
             "INSERT INTO transfers (worker, item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (worker, item) DO UPDATE SET have = excluded.have, updated_us = excluded.updated_us"
         )
-        with self._store.writing() as db:
+        with self._store.adding() as db:
             for item, _ranges in parts:
                 upload = self._open[item]
                 have = canonical.dumps([list(pair) for pair in upload.durable.ranges])
@@ -152,8 +153,8 @@ class Incoming:
 
     def _make_room(self, device: str, size: int) -> None:
         rows = self._store.db.execute(
-            "SELECT item FROM transfers WHERE worker = ? AND device = ? ORDER BY updated_us DESC LIMIT -1 OFFSET ?",
-            [self._worker, device, MAX_AT_REST_PER_DEVICE - 1],
+            "SELECT item FROM transfers WHERE worker = ? AND device = ? ORDER BY updated_us DESC LIMIT ? OFFSET ?",
+            [self._worker, device, MAX_ROWS, MAX_AT_REST_PER_DEVICE - 1],
         ).fetchall()
         for (item,) in rows:
             if item not in self._open:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from sync.central import watchlists
+from sync.central import certificates, watchlists
 from sync.central.fleet import device_key
 from sync.central.presence import Presence
 from sync.central.quarantine import quarantine
@@ -23,7 +23,8 @@ from sync.central.uploads import DISK_TROUBLE, Uploads
 from sync.link import Connected, Disconnected, Link, Message
 from vedette import topics, wire
 from vedette.config import IngestSection
-from vedette.errors import Integrity
+from vedette.errors import Integrity, VedetteError
+from vedette.renewal import open_certificate_request
 from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, RefuseCode, Status
 
 _log = logging.getLogger("vedette.ingest")
@@ -59,6 +60,7 @@ class Ingest:
         return {
             "connected": self._link.connected,
             "uploads": uploads.under_way,
+            "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,
         }
@@ -120,6 +122,9 @@ class Ingest:
         if not self._is_enrolled(address.device):
             self._turn_away(address.device, address.name, event.payload)
             return
+        if address.name == topics.RENEW:
+            self._renew(address.device, event.payload)
+            return
         try:
             message = wire.decode(address.name, event.payload)
         except Integrity as error:
@@ -141,6 +146,19 @@ class Ingest:
             part = watchlists.part(self._store, message)
             if part is not None:
                 self._send(device, part)
+
+    def _renew(self, device: str, record: bytes) -> None:
+        """Give an enrolled device a new certificate for a key of its own; what does not hold is quarantined."""
+        key = device_key(self._store, device)
+        if key is None:
+            return
+        try:
+            certificate = certificates.renew(self._store, open_certificate_request(record, device, key))
+        except VedetteError as error:
+            quarantine(self._store, device, None, RefuseCode.INVALID, str(error), record)
+            return
+        answer = topics.Address(device=device, name=topics.CERTIFICATE)
+        self._outgoing.append((answer.topic, certificate))
 
     def _turn_away(self, device: str, name: str, payload: bytes) -> None:
         """A certificate of ours that is not enrolled (any more): nothing is taken; an init is told why, once a row."""

@@ -8,10 +8,9 @@ a proof is made at the newest checkpoint that most witnesses cosigned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sqlite_utils import Database
-
+from sync.central.database import Database
 from vedette import merkle, note, tiles
 from vedette.errors import Integrity, NotFound
 from vedette.keys import SigningKey
@@ -31,11 +30,30 @@ class _Subtrees:
         return bytes(row[0])
 
     def put(self, level: int, index: int, node: bytes) -> None:
-        self._db.execute("INSERT INTO subtrees (level, idx, hash) VALUES (?, ?, ?)", [level, index, node])
+        raise TypeError("only a growing log puts hashes")
+
+
+class _Growing(_Subtrees):
+    """The same with what one transaction has added and not written yet."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.new: list[tuple[int, int, bytes]] = []
+        self._known: dict[tuple[int, int], bytes] = {}
+
+    def get(self, level: int, index: int) -> bytes:
+        place = level, index
+        if place not in self._known:
+            self._known[place] = super().get(level, index)
+        return self._known[place]
+
+    def put(self, level: int, index: int, node: bytes) -> None:
+        self._known[level, index] = node
+        self.new.append((level, index, node))
 
 
 class Log:
-    """The log in one database connection; `append` is called inside the caller's transaction."""
+    """The log in one database connection; `append_all` is called inside `Store.writing`, so nobody else appends."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -45,15 +63,26 @@ class Log:
         """How many leaves the log has."""
         return int(self._db.execute("SELECT coalesce(max(idx) + 1, 0) FROM leaves").fetchone()[0])
 
+    def append_all(self, leaves: Sequence[LogLeaf], origin: str, key: SigningKey) -> list[tuple[int, str]]:
+        """Add `leaves` and sign the tree that each ends: (leaf index, checkpoint note) of each. Commits nothing."""
+        hashes = _Growing(self._db)
+        tree = merkle.Tree(hashes, self.size)
+        added: list[tuple[int, str]] = []
+        datas = [leaf.to_bytes() for leaf in leaves]
+        for data in datas:
+            index = tree.append(merkle.leaf_hash(data))
+            checkpoint = note.Checkpoint(origin=origin, size=tree.size, root=tree.root())
+            added.append((index, note.sign_checkpoint(checkpoint, key)))
+        sql = "INSERT INTO leaves (idx, leaf) VALUES (?, ?)"
+        self._db.execute_many(sql, [(index, data) for (index, _), data in zip(added, datas, strict=True)])
+        sql = "INSERT INTO checkpoints (size, note) VALUES (?, ?)"
+        self._db.execute_many(sql, [(index + 1, checkpoint) for index, checkpoint in added])
+        self._db.execute_many("INSERT INTO subtrees (level, idx, hash) VALUES (?, ?, ?)", hashes.new)
+        return added
+
     def append(self, leaf: LogLeaf, origin: str, key: SigningKey) -> tuple[int, str]:
-        """Add `leaf` and sign the tree it ends: (leaf index, checkpoint note). Commits nothing."""
-        data = leaf.to_bytes()
-        tree = merkle.Tree(_Subtrees(self._db), self.size)
-        index = tree.append(merkle.leaf_hash(data))
-        checkpoint = note.sign_checkpoint(note.Checkpoint(origin=origin, size=tree.size, root=tree.root()), key)
-        self._db.execute("INSERT INTO leaves (idx, leaf) VALUES (?, ?)", [index, data])
-        self._db.execute("INSERT INTO checkpoints (size, note) VALUES (?, ?)", [tree.size, checkpoint])
-        return index, checkpoint
+        """`append_all` for one leaf."""
+        return self.append_all([leaf], origin, key)[0]
 
     def leaf(self, index: int) -> bytes:
         """The canonical bytes of one leaf; `NotFound` past the end."""
@@ -80,7 +109,7 @@ class Log:
 
     def add_cosignature(self, size: int, witness: str, time_s: int, line: str) -> None:
         """Keep a witness's verified signature line on the checkpoint of `size` leaves; a later one is not kept."""
-        sql = "INSERT OR IGNORE INTO cosignatures (size, witness, time_s, line) VALUES (?, ?, ?, ?)"
+        sql = "INSERT INTO cosignatures (size, witness, time_s, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
         self._db.execute(sql, [size, witness, time_s, line])
 
     def witnessed(self) -> dict[str, int]:

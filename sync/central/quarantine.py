@@ -19,8 +19,9 @@ def quarantine(
     kept = None if evidence is None else evidence[:MAX_EVIDENCE_BYTES]
     store.db.execute(
         "INSERT INTO quarantine (received_us, device, item, code, text, evidence)"
-        " SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM quarantine WHERE device = ?) < ?"
-        " AND NOT EXISTS (SELECT 1 FROM quarantine WHERE device = ? AND item IS ? AND code = ? AND text = ?)",
+        " SELECT ?, ?, ?, ?, ?, CAST(? AS BLOB) WHERE (SELECT count(*) FROM quarantine WHERE device = ?) < ?"
+        " AND NOT EXISTS (SELECT 1 FROM quarantine WHERE device = ? AND coalesce(item, '') = coalesce(?, '')"
+        " AND code = ? AND text = ?)",
         [
             store.clock.utc_us(),
             device,

@@ -7,14 +7,13 @@ word to the device), and that an item has one receipt for ever. Implements RC-1 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from sqlite_utils import Database
+from typing import Any, cast
 
 from sync.central.blobs import sha256_of
+from sync.central.database import Database
 from sync.central.log import Log
 from sync.central.store import Store
 from vedette.errors import Integrity, Refused
@@ -24,6 +23,8 @@ from vedette.records import RECEIPT, Manifest, Receipt, keyring, open_manifest, 
 from vedette.wire import Init, RefuseCode
 
 TRIAGED_KINDS = ("hit", "custody")
+
+_Same = tuple[str, str, str]
 
 
 class NotTaken(Refused):
@@ -66,19 +67,21 @@ def check_init(device: str, init: Init, key: PublicKey, *, max_item_bytes: int) 
 
 def stored_receipt(store: Store, device: str, init: Init) -> bytes | None:
     """The receipt of an item that is here already; None when it is not, `NotTaken` when the id is other bytes'."""
-    return _receipt_of(store.db, init.item, (device, init.sha256, hashlib.sha256(init.manifest).hexdigest()))
+    told = device, init.sha256, hashlib.sha256(init.manifest).hexdigest()
+    return _receipts_of(store.db, {init.item: told}).get(init.item)
 
 
-def _receipt_of(db: Database, item: str, same: tuple[str, str, str]) -> bytes | None:
-    """The receipt of `item` where device, sealed hash and manifest hash are `same`; None when it is not stored."""
-    sql = "SELECT device, sealed_sha256, manifest_sha256, receipt FROM items WHERE item = ?"
-    row = db.execute(sql, [item]).fetchone()
-    if row is None:
-        return None
-    if tuple(row[:3]) != same:
-        text = f"item {item} is stored already with other bytes, another manifest or from another device"
-        raise NotTaken(RefuseCode.CONFLICT, text)
-    return bytes(row[3])
+def _receipts_of(db: Database, told: Mapping[str, _Same]) -> dict[str, bytes]:
+    """The receipts of those of these items that are stored; `NotTaken` where one is other bytes'."""
+    columns = "item, device, sealed_sha256, manifest_sha256, receipt"
+    sql = f"SELECT {columns} FROM items WHERE item IN ({', '.join('?' * len(told))})"
+    known: dict[str, bytes] = {}
+    for item, device, sealed_sha256, manifest_sha256, receipt in db.execute(sql, list(told)).fetchall():
+        if (device, sealed_sha256, manifest_sha256) != told[item]:
+            text = f"item {item} is stored already with other bytes, another manifest or from another device"
+            raise NotTaken(RefuseCode.CONFLICT, text)
+        known[item] = bytes(receipt)
+    return known
 
 
 def check_bytes(path: Path, init: Init) -> None:
@@ -97,32 +100,46 @@ def accept(store: Store, signer: Signer, manifest: Manifest, manifest_bytes: byt
 
 def accept_all(store: Store, signer: Signer, items: Sequence[tuple[Manifest, bytes]]) -> list[bytes]:
     """`accept` for several items in one transaction: all of them are stored or none is."""
+    if not items:
+        return []
+    told: dict[str, _Same] = {}
+    for one, record in items:
+        same = one.device, one.sealed_sha256, hashlib.sha256(record).hexdigest()
+        if told.setdefault(one.item, same) != same:
+            raise NotTaken(RefuseCode.CONFLICT, f"item {one.item} came twice with different bytes")
     with store.writing() as db:
-        return [_accept(db, signer, manifest, record, store.clock.utc_us()) for manifest, record in items]
+        kept = _receipts_of(db, told)  # what came by another way since it was looked for
+        new = {one.item: (one, record) for one, record in items if one.item not in kept}
+        kept |= _add(db, signer, list(new.values()), store.clock.utc_us())
+    return [kept[manifest.item] for manifest, _ in items]
 
 
-def _accept(db: Database, signer: Signer, manifest: Manifest, manifest_bytes: bytes, now_us: int) -> bytes:
-    same = manifest.device, manifest.sealed_sha256, hashlib.sha256(manifest_bytes).hexdigest()
-    kept = _receipt_of(db, manifest.item, same)
-    if kept is not None:  # it came by another way since it was looked for
-        return kept
-    shared: dict[str, Any] = {
-        "item": manifest.item,
-        "device": manifest.device,
-        "sealed_sha256": manifest.sealed_sha256,
-        "sealed_size": manifest.sealed_size,
-        "manifest_sha256": hashlib.sha256(manifest_bytes).hexdigest(),
-    }
-    leaf = LogLeaf(kind=manifest.kind, received_us=now_us, **shared)
-    index, checkpoint = Log(db).append(leaf, signer.origin, signer.key)
-    receipt = Receipt(stored_us=now_us, log_index=index, log_checkpoint=checkpoint, **shared)
-    record = sign_record(RECEIPT, receipt.to_body(), signer.key)
-    row = _row(manifest, manifest_bytes, receipt, record)
-    db.execute(f"INSERT INTO items ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
-    db.execute("DELETE FROM transfers WHERE item = ?", [manifest.item])
-    if manifest.kind in TRIAGED_KINDS:
-        db.execute("INSERT INTO to_open (item) VALUES (?)", [manifest.item])
-    return record
+def _add(db: Database, signer: Signer, new: Sequence[tuple[Manifest, bytes]], now_us: int) -> dict[str, bytes]:
+    """Write row and leaf of each item; their receipts."""
+    shared: list[dict[str, Any]] = [
+        {
+            "item": manifest.item,
+            "device": manifest.device,
+            "sealed_sha256": manifest.sealed_sha256,
+            "sealed_size": manifest.sealed_size,
+            "manifest_sha256": hashlib.sha256(record).hexdigest(),
+        }
+        for manifest, record in new
+    ]
+    leaves = [LogLeaf(kind=one.kind, received_us=now_us, **known) for (one, _), known in zip(new, shared, strict=True)]
+    rows: list[dict[str, object]] = []
+    places = Log(db).append_all(leaves, signer.origin, signer.key)
+    for (manifest, record), known, (index, checkpoint) in zip(new, shared, places, strict=True):
+        receipt = Receipt(stored_us=now_us, log_index=index, log_checkpoint=checkpoint, **known)
+        signed = sign_record(RECEIPT, receipt.to_body(), signer.key)
+        rows.append(_row(manifest, record, receipt, signed))
+    if rows:
+        sql = f"INSERT INTO items ({', '.join(rows[0])}) VALUES ({', '.join('?' * len(rows[0]))})"
+        db.execute_many(sql, [list(row.values()) for row in rows])
+    db.execute_many("DELETE FROM transfers WHERE item = ?", [[one.item] for one, _ in new])
+    to_open = [[one.item] for one, _ in new if one.kind in TRIAGED_KINDS]
+    db.execute_many("INSERT INTO to_open (item) VALUES (?)", to_open)
+    return {str(row["item"]): cast(bytes, row["receipt"]) for row in rows}
 
 
 def _row(manifest: Manifest, manifest_bytes: bytes, receipt: Receipt, record: bytes) -> dict[str, object]:

@@ -216,7 +216,7 @@ DEVICE_SQL = (
 
 COUNTS_SQL = (
     "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
-    " (SELECT count(*) FROM devices WHERE online AND revoked_us IS NULL), (SELECT count(*) FROM items),"
+    " (SELECT count(*) FROM devices WHERE online = 1 AND revoked_us IS NULL), (SELECT count(*) FROM items),"
     " (SELECT coalesce(sum(sealed_size), 0) FROM items), (SELECT count(*) FROM hits),"
     " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
     " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"

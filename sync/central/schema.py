@@ -9,14 +9,36 @@ history.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 from sqlite_utils.migrations import Migrations
 
-migrations = Migrations("vedette.central")
+AnyStep = TypeVar("AnyStep", bound=Callable[..., None])
+
+
+class Steps(Migrations):
+    """sqlite-utils' ordered migrations, in a list that PostgreSQL works off too (postgres.migrate)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.steps: list[Callable[..., None]] = []
+
+    def __call__(self, *, name: str | None = None, transactional: bool = True) -> Callable[[AnyStep], AnyStep]:
+        """Register the decorated step."""
+        register = super().__call__(name=name, transactional=transactional)
+
+        def add(step: AnyStep) -> AnyStep:
+            self.steps.append(step)
+            return register(step)
+
+        return add
+
+
+migrations = Steps("vedette.central")
 
 BUSY_TIMEOUT_S = 20.0
 
@@ -141,13 +163,21 @@ def transfers_of_workers(db: Database) -> None:
     )
 
 
-def connect(path: Path) -> Database:
+class Sqlite(Database):
+    """sqlite-utils' database with a way to write many rows at once."""
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one writing statement for each row, inside a transaction."""
+        self.conn.executemany(sql, rows)
+
+
+def connect(path: Path) -> Sqlite:
     """Open the store's database in WAL with synchronous=FULL: a commit that returned survives a power cut."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    return Database(connection)
+    return Sqlite(connection)
 
 
 def migrate(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 Decided here: what is asked of the database and in which order it answers (newest first, because ids are UUIDv7).
 Taking items in is receipts.py, the log is log.py, opening hits is triage.py. Each thread has its own connection.
+Which database and which blobs these are is places.py.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlite_utils import Database
-
-from sync.central import schema
-from sync.central.blobs import Blobs
+from sync.central.database import ALONE, BESIDE_OTHERS, COMMIT, Database
 from sync.central.log import Log
+from sync.central.places import DATABASE as DATABASE
+from sync.central.places import places_of
 from sync.central.rows import (
     COUNTS_SQL,
     DEVICE_SQL,
@@ -47,7 +47,6 @@ from vedette import hitfile, sealed
 from vedette.clock import Clock, SystemClock
 from vedette.errors import NotFound, Refused
 
-DATABASE = "store.db"
 MAX_ROWS = 500
 MAX_NOTE_CHARACTERS = 2000
 MAX_HIT_BYTES = 16 << 20
@@ -61,19 +60,19 @@ class Store:
     """The central store in `folder` (the one that holds store.db, blobs/ and keys/)."""
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
-        if not (folder / DATABASE).is_file():
-            raise NotFound(f"{folder} holds no central store; `vedette central init {folder}` makes one")
         self.folder = folder
         self.clock: Clock = clock or SystemClock()
-        self.blobs = Blobs(folder / "blobs")
+        places = places_of(folder, self.clock)
+        self.blobs = places.blobs
+        self._connect = places.connect
         self._threads = threading.local()
-        schema.migrate(self.db)
+        places.migrate(self.db)
 
     @property
     def db(self) -> Database:
         """This thread's connection."""
         if not hasattr(self._threads, "db"):
-            self._threads.db = schema.connect(self.folder / DATABASE)
+            self._threads.db = self._connect()
         db: Database = self._threads.db
         return db
 
@@ -85,12 +84,23 @@ class Store:
 
     @contextmanager
     def writing(self) -> Generator[Database, None, None]:
-        """One transaction that holds the write lock throughout; durable when the block ends, undone when it raises."""
+        """One transaction that no other `writing` runs beside; durable when the block ends, undone when it raises."""
+        with self._transaction(ALONE) as db:
+            yield db
+
+    @contextmanager
+    def adding(self) -> Generator[Database, None, None]:
+        """The same for rows that nobody else writes: it waits for no other worker where the database allows it."""
+        with self._transaction(BESIDE_OTHERS) as db:
+            yield db
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Generator[Database, None, None]:
         db = self.db
-        db.execute("BEGIN IMMEDIATE")
+        db.execute(begin)
         try:
             yield db
-            db.execute("COMMIT")
+            db.execute(COMMIT)
         except BaseException:
             db.rollback()
             raise
@@ -232,7 +242,7 @@ class Store:
         rows = self._rows(
             "SELECT c.device, c.service, c.seq, c.head, c.utc_us, (SELECT count(*) FROM custody_waiting w"
             f" WHERE w.device = c.device AND w.service = c.service), c.problem FROM chains c"
-            f" WHERE 1{where} ORDER BY c.device, c.service",
+            f" WHERE true{where} ORDER BY c.device, c.service",
             *values,
         )
         return [ChainRow(**dict(zip(ChainRow.__slots__, row, strict=True))) for row in rows]
@@ -240,7 +250,7 @@ class Store:
     def gaps(self, device: str | None = None, limit: int = 100) -> list[GapRow]:
         """Times that devices say they did not record, the latest first."""
         where, values = _where({"device": device})
-        return self._all(GapRow, f"gaps WHERE 1{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit))
+        return self._all(GapRow, f"gaps WHERE true{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit))
 
     def quarantine(self, limit: int = 100) -> list[QuarantineRow]:
         """What came in and did not verify, the latest first."""
@@ -260,7 +270,7 @@ class Store:
     def accesses(self, subject: str | None = None, limit: int = 100) -> list[AccessRow]:
         """Who did what to which item or hit, the latest first."""
         where, values = _where({"subject": subject})
-        return self._all(AccessRow, f"accesses WHERE 1{where} ORDER BY id DESC LIMIT ?", *values, _most(limit))
+        return self._all(AccessRow, f"accesses WHERE true{where} ORDER BY id DESC LIMIT ?", *values, _most(limit))
 
     def add_user(self, name: str, password: str, role: Role) -> User:
         """Make a user; `Refused` for a bad name, a short password or a name that is taken."""

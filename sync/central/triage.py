@@ -13,8 +13,7 @@ import json
 import logging
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
+from sync.central.database import Database
 from sync.central.store import Store
 from vedette import canonical, hitfile
 from vedette.custody_entry import FIRST_PREV, Entry, parse_line
@@ -73,7 +72,11 @@ class Triage:
             elif problem is None:
                 problem = _keep_journal(db, manifest, payload, PublicKey.from_text(key))
             opened = [item, self._store.clock.utc_us(), problem]
-            db.execute("INSERT OR REPLACE INTO opened (item, opened_us, problem) VALUES (?, ?, ?)", opened)
+            db.execute(
+                "INSERT INTO opened (item, opened_us, problem) VALUES (?, ?, ?)"
+                " ON CONFLICT (item) DO UPDATE SET opened_us = excluded.opened_us, problem = excluded.problem",
+                opened,
+            )
             db.execute("DELETE FROM to_open WHERE item = ?", [item])
 
     def _payload(self, manifest: Manifest) -> bytes:
@@ -204,6 +207,8 @@ def _broken(chain: _Chain, item: str, error: VedetteError) -> _Chain:
 
 def _save(db: Database, device: str, service: str, chain: _Chain) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO chains (device, service, seq, head, utc_us, problem) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chains (device, service, seq, head, utc_us, problem) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (device, service) DO UPDATE SET seq = excluded.seq, head = excluded.head,"
+        " utc_us = excluded.utc_us, problem = excluded.problem",
         [device, service, chain.seq, chain.head, chain.utc_us, chain.problem],
     )

@@ -12,8 +12,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 from sync.central import receipts
+from sync.central.adopting import Adopting
+from sync.central.blobs import BlobStore
 from sync.central.fleet import CENTRE_ID, device_key
 from sync.central.incoming import Incoming
 from sync.central.quarantine import quarantine
@@ -27,7 +30,7 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 
 _log = logging.getLogger("vedette.ingest")
 
-SEAL_BATCH = 32
+SEAL_BATCH = 50
 DISK_TROUBLE = (OSError, sqlite3.OperationalError)
 
 
@@ -50,6 +53,7 @@ class Uploads:
         self._incoming = Incoming(store, worker)
         self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
         self._seals: list[Seal] = []
+        self._adopting = Adopting(store.blobs)
         self.items_stored = 0
         self.bytes_stored = 0
 
@@ -57,6 +61,11 @@ class Uploads:
     def under_way(self) -> int:
         """How many uploads have not ended."""
         return self._receiver.under_way
+
+    @property
+    def keeping(self) -> int:
+        """How many whole uploads are on their way into the store of blobs."""
+        return len(self._adopting)
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
         """Take one message of an enrolled device."""
@@ -67,9 +76,14 @@ class Uploads:
         self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
         self._seals.sort(key=lambda seal: seal.init.priority)
-        while self._seals:
+        more = True
+        while more:
             batch, self._seals = self._seals[:SEAL_BATCH], self._seals[SEAL_BATCH:]
-            self._do(self._seal(batch))
+            for seal in batch:
+                self._do(self._guarded(seal.device, seal.init, partial(self._begin_keeping, seal)))
+            ended = self._adopting.done(SEAL_BATCH)
+            self._do(self._seal(ended))
+            more = bool(batch or ended)
 
     def drop(self, device: str) -> None:
         """Let go of everything of a revoked device."""
@@ -127,42 +141,44 @@ class Uploads:
         if self._incoming.owner(init.item) not in (None, device):
             raise NotTaken(RefuseCode.CONFLICT, f"item {init.item} is being sent by another device")
         if self._is_blob_already(device, init):
-            return self._store_all([(action, manifest)])
+            answers = self._store_all([(action, manifest)])
+            self._incoming.discard(init.item)
+            return answers
         part_size, have = self._incoming.open(device, init, action.part_size)
         return self._receiver.opened(device, init.item, part_size=part_size, have=have)
 
     def _is_blob_already(self, device: str, init: Init) -> bool:
-        """Whether a crash came between the rename of this upload's whole blob and the commit of its row."""
-        blob = self._store.blobs.path(init.sha256)
-        if not blob.is_file() or not self._incoming.is_whole(device, init):
-            return False
-        try:
-            receipts.check_bytes(blob, init)
-        except Integrity:
-            return False
-        return True
+        """Whether a crash came between the keeping of this upload's whole blob and the commit of its row."""
+        return self._incoming.is_whole(device, init) and self._store.blobs.holds(init.sha256, init.size)
 
-    def _seal(self, batch: list[Seal]) -> list[Action]:
-        """Check and store the items of `batch`; one that is wrong does not hold up the others."""
+    def _begin_keeping(self, seal: Seal) -> list[Action]:
+        self._manifest(seal.device, seal.init)
+        path = self._incoming.whole(seal.init.item)
+        self._adopting.begin(seal, partial(_keep_blob, self._store.blobs, path, seal.init))
+        return []
+
+    def _seal(self, ended: Sequence[tuple[Seal, Callable[[], None]]]) -> list[Action]:
+        """Store the items whose blobs are kept; one that is wrong does not hold up the others."""
         whole: list[tuple[Seal, Manifest]] = []
         answers: list[Action] = []
-        for seal in batch:
-            answers += self._guarded(seal.device, seal.init, partial(self._keep_blob, seal, whole))
+        for seal, outcome in ended:
+            answers += self._guarded(seal.device, seal.init, partial(self._kept, seal, outcome, whole))
         try:
             return answers + self._store_all(whole)
+        except NotTaken:  # another worker took one of them meanwhile, with other bytes
+            for one in whole:
+                answers += self._guarded(one[0].device, one[0].init, partial(self._store_all, [one]))
+            return answers
         except DISK_TROUBLE as error:
             return answers + [one for seal, _ in whole for one in self._busy(seal.device, seal.init.item, error)]
 
-    def _keep_blob(self, seal: Seal, whole: list[tuple[Seal, Manifest]]) -> list[Action]:
-        manifest = self._manifest(seal.device, seal.init)
-        path = self._incoming.whole(seal.init.item)
+    def _kept(self, seal: Seal, outcome: Callable[[], None], whole: list[tuple[Seal, Manifest]]) -> list[Action]:
         try:
-            receipts.check_bytes(path, seal.init)
+            outcome()
         except Integrity as error:
             self._incoming.discard(seal.init.item)
             raise NotTaken(RefuseCode.MISMATCH, str(error)) from None
-        self._store.blobs.adopt(path, seal.init.sha256)
-        whole.append((seal, manifest))
+        whole.append((seal, self._manifest(seal.device, seal.init)))
         return []
 
     def _store_all(self, whole: Sequence[tuple[Open | Seal, Manifest]]) -> list[Action]:
@@ -202,3 +218,9 @@ class Uploads:
         _log.error("item %s of %s waits, the centre's disk says: %s", item, device, error)
         self._incoming.close(device, item)
         return self._receiver.refuse(device, item, RefuseCode.BUSY, "the centre cannot write now; try later")
+
+
+def _keep_blob(blobs: BlobStore, path: Path, init: Init) -> None:
+    """Hash the whole bytes and keep them; on a thread of the pool where the store of blobs is far."""
+    receipts.check_bytes(path, init)
+    blobs.adopt(path, init.sha256)

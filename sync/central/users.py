@@ -12,8 +12,7 @@ import hmac
 import os
 import re
 
-from sqlite_utils import Database
-
+from sync.central.database import Database
 from sync.central.rows import ROLES, Role, User
 from vedette.clock import Clock
 from vedette.errors import Refused

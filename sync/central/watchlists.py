@@ -82,7 +82,7 @@ def offer(store: Store) -> ListOffer | None:
     row = store.db.execute(sql).fetchone()
     if row is None:
         return None
-    return ListOffer(version=row[0], size=store.blobs.path(row[1]).stat().st_size, sha256=row[1])
+    return ListOffer(version=row[0], size=store.blobs.size(row[1]), sha256=row[1])
 
 
 def part(store: Store, want: ListWant) -> ListPart | None:

@@ -1,12 +1,21 @@
-"""A centre in a temporary folder, devices enrolled in it, the items they make, and a connection without a broker."""
+"""A centre in a temporary folder, devices enrolled in it, the items they make, and a connection without a broker.
+
+The modules of `BOTH_STORES` are the contract of the case store: each of their tests runs on SQLite and a folder, and
+again on a real PostgreSQL and moto's S3 server.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import pwd
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +35,20 @@ from vedette.keys import SigningKey
 from vedette.records import MANIFEST, JournalHead, Manifest, sign_record
 
 ORIGIN = "centre.test/log"
+BOTH_STORES = (
+    "test_store",
+    "test_receipts",
+    "test_ingest",
+    "test_triage",
+    "test_users",
+    "test_watchlists",
+    "test_export",
+    "test_log_tiles",
+    "test_witnesses",
+    "test_fleet",
+    "test_medium",
+    "test_store_contract",
+)
 NEWER = Path(__file__).parents[3] / "build" / "mosquitto-2.1"
 RUN_NEWER = """#!/bin/sh
 exec {root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/lib/x86_64-linux-gnu {root}/sbin/mosquitto "$@"
@@ -256,6 +279,9 @@ class Worker:
     def step(self) -> None:
         self.centre.clock.advance(50_000)
         self.ingest.step(self.centre.clock.mono_us())
+        while self.ingest.counters["keeping"]:  # threads of their own bring blobs into a store that is far
+            time.sleep(0.005)
+            self.ingest.step(self.centre.clock.mono_us())
 
     def upload(self, item: Item) -> list[wire.Message]:
         """The whole upload of `item`; the answers to its fin."""
@@ -265,11 +291,141 @@ class Worker:
         return self.say(device, item.fin())
 
 
+class Postgres:
+    """A PostgreSQL of Debian's in a temporary folder, on a free loopback port, run by the user postgres."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self.binaries = binaries
+        self.folder = folder
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = int(found.getsockname()[1])
+        self._made = 0
+        data = folder / "data"
+        self._run("initdb", "-U", "vedette", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-D", str(data))
+        with (data / "postgresql.conf").open("a") as config:
+            config.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = '{folder}'\n")
+        self.start()
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-w", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End the server; `immediate` is what a power cut is to it, but for what the kernel still writes."""
+        self._run("pg_ctl", "-w", "-D", str(self.folder / "data"), "-m", mode, "stop")
+
+    def database(self, encoding: str = "UTF8") -> str:
+        """The address of a new, empty database."""
+        self._made += 1
+        name = f"test{self._made}"
+        locale = "C.UTF-8" if encoding == "UTF8" else "C"
+        of = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE '{locale}' LC_CTYPE '{locale}'"
+        self.sql("postgres", f"CREATE DATABASE {name} {of}")
+        return f"postgresql://vedette@127.0.0.1:{self.port}/{name}"
+
+    def sql(self, database: str, statement: str) -> None:
+        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "vedette", "-d", database]
+        self._run("psql", "-q", "-v", "ON_ERROR_STOP=1", *address, "-c", statement)
+
+    def _run(self, program: str, *words: str) -> None:
+        command = [str(self.binaries / program), *words]
+        if os.geteuid() == 0:  # it refuses to run as root
+            command = ["runuser", "-u", "postgres", "--", *command]
+        errors = self.folder / f"{program}.err"
+        with errors.open("wb") as told:  # not a pipe, which the server would keep open
+            done = subprocess.run(
+                command, cwd="/", stdin=subprocess.DEVNULL, stdout=told, stderr=told, timeout=120, check=False
+            )
+        assert done.returncode == 0, f"{program}: {errors.read_text()}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL; the test is skipped where Debian's package is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed (apt install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="vedette-postgres-"))
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    server = Postgres(found[-1].parent, folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Bucket:
+    """A new bucket of moto's S3 server: a real HTTP server with the plain subset of S3, which keeps all in memory."""
+
+    endpoint: str
+    name: str
+
+    @property
+    def toml(self) -> str:
+        return f'[blobs]\nurl = "s3://{self.name}/case/store"\nendpoint = "{self.endpoint}"\n'
+
+    @property
+    def client(self) -> Any:
+        from botocore.session import get_session
+
+        return get_session().create_client("s3", region_name="us-east-1", endpoint_url=self.endpoint)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a running S3 server."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
-def centre(tmp_path: Path) -> Centre:
+def make_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bucket]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    def make(**options: Any) -> Bucket:
+        made = Bucket(endpoint=s3_server, name=f"b{hashlib.sha256(os.urandom(16)).hexdigest()[:20]}")
+        made.client.create_bucket(Bucket=made.name, **options)
+        return made
+
+    return make
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "embedded: reaches into SQLite or the folder, so it runs on these only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stores" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH_STORES:
+        embedded_only = any(metafunc.definition.iter_markers("embedded"))
+        metafunc.parametrize("stores", ["embedded"] if embedded_only else ["embedded", "scaled"], indirect=True)
+
+
+@pytest.fixture
+def stores(request: pytest.FixtureRequest) -> str:
+    """What a new centre's central.toml says of its stores."""
+    if getattr(request, "param", "embedded") == "embedded":
+        return ""
+    url = request.getfixturevalue("postgres").database()
+    bucket = request.getfixturevalue("make_bucket")()
+    return f'[store]\nurl = "{url}"\n\n{bucket.toml}'
+
+
+@pytest.fixture
+def centre(tmp_path: Path, stores: str) -> Iterator[Centre]:
     clock = FakeClock()
     made = fleet.make_centre(tmp_path / "central", tmp_path / "escrow", ORIGIN, clock=clock)
-    return Centre(folder=made.folder, escrow=made.escrow, clock=clock, store=Store(made.folder, clock))
+    with made.config.open("a", encoding="utf-8") as config:
+        config.write(f"\n{stores}")
+    store = Store(made.folder, clock)
+    yield Centre(folder=made.folder, escrow=made.escrow, clock=clock, store=store)
+    store.close()
 
 
 @pytest.fixture

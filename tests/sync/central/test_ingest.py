@@ -39,12 +39,13 @@ def test_quarantine_stops_when_one_device_has_filled_its_share(centre: Any, devi
     quarantine(centre.store, "car-2", None, RefuseCode.INVALID, "complaint")
 
     counts = centre.store.db.execute(
-        "SELECT device, count(*), max(length(evidence)) FROM quarantine GROUP BY 1"
+        "SELECT device, count(*), max(length(evidence)) FROM quarantine GROUP BY 1 ORDER BY 1"
     ).fetchall()
 
     assert counts == [("car-1", MAX_PER_DEVICE, 65536), ("car-2", 1, None)]
 
 
+@pytest.mark.embedded
 def test_parts_are_synced_and_committed_when_they_are_acknowledged(
     centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +200,7 @@ def test_seal_waits_when_the_database_cannot_write(
     worker.say(device.id, item.init())
     worker.say(device.id, *item.parts())
     with monkeypatch.context() as full:
-        full.setattr("sync.central.log.Log.append", _database_full)
+        full.setattr("sync.central.log.Log.append_all", _database_full)
         (answer,) = worker.say(device.id, item.fin())
     assert isinstance(answer, Refuse) and answer.code is RefuseCode.BUSY
     assert centre.store.log_size() == 0
@@ -207,6 +208,7 @@ def test_seal_waits_when_the_database_cannot_write(
     assert isinstance(worker.say(device.id, item.init())[0], Sealed)
 
 
+@pytest.mark.embedded
 def test_worker_goes_on_when_the_database_is_full(centre: Any, device: Any, worker: Any) -> None:
     """RC-10. SQLite's own SQLITE_FULL: nothing is receipted, nothing falls over, and all is well when there is room."""
     item, hit = device.item(b"video" * 9_000), device.hit()
