@@ -14,8 +14,9 @@ from vedette.errors import Integrity
 from vedette.fields import check_device_id
 
 COMMAND = "command"
-_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want"})
-_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND})
+RENEW, CERTIFICATE = "renew", "certificate"
+_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW})
+_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE})
 _PINNED = frozenset({"part", "fin"})
 _WORKER = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -76,6 +77,6 @@ def device_subscriptions(device: str) -> tuple[str, ...]:
 
 def worker_subscriptions(worker: str) -> tuple[str, ...]:
     """What one ingest worker subscribes to; inits and list wants are shared by all, parts and fin are its own."""
-    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want"))
+    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW))
     own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
     return (*shared, *own, "devices/+/birth", "devices/+/status")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sync.central.authority import MAX_PEM_BYTES, Authority
 from sync.central.store import Store
+from sync.renewal import is_due
 from vedette import files
 from vedette.errors import Integrity, Refused
 from vedette.renewal import CertificateRequest
@@ -82,6 +83,38 @@ def renew(store: Store, asked: CertificateRequest) -> bytes:
     certificate, serial = Authority(store.folder / "keys").certify(asked.name, public, now_us)
     enter(store, asked.device, asked.name, serial, certificate)
     return certificate
+
+
+def renew_own(keys: Path, host: str, centre: str, now_us: int) -> list[str]:
+    """Renew the broker's and the ingest worker's certificates where they are due; the names of those renewed.
+
+    `host` is where the broker listens, `centre` the worker's name. A certificate that does not fit its key, as a power
+    cut between the two files leaves it, is due as well.
+    """
+    authority = Authority(keys)
+    makers = {
+        "server": lambda: authority.issue_server(host, now_us),
+        "ingest": lambda: authority.issue_client(centre, now_us),
+    }
+    renewed = [name for name in makers if _is_own_due(keys, name, now_us)]
+    for name in renewed:
+        issued = makers[name]()
+        files.replace(keys / f"{name}.key", issued.key, mode=0o600)
+        files.replace(keys / f"{name}.crt", issued.certificate)
+    return renewed
+
+
+def _is_own_due(keys: Path, name: str, now_us: int) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(files.read(keys / f"{name}.crt", max_bytes=MAX_PEM_BYTES))
+        key = serialization.load_pem_private_key(
+            files.read(keys / f"{name}.key", max_bytes=MAX_PEM_BYTES), password=None
+        )
+    except ValueError as error:
+        raise Integrity(f"{keys / name}.crt and .key do not load: {error}") from None
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    is_late = is_due(int(begins.timestamp()) * 1_000_000, int(ends.timestamp()) * 1_000_000, now_us)
+    return is_late or certificate.public_key() != key.public_key()
 
 
 def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sync.central import fleet
 from sync.central.broker import Broker, broker_port, check_port, reachable
+from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
 from sync.central.cutting import Cutting
@@ -53,6 +54,9 @@ class Central:
         (config.run / PORTS).unlink(missing_ok=True)
         self._store = Store(config.data, clock)
         fleet.write_revocations(self._store)
+        renewed = renew_own(config.keys, config.broker.host, fleet.CENTRE_ID, clock.utc_us())
+        if renewed:
+            _log.info("renewed the centre's certificates: %s", ", ".join(renewed))
         self._web = Child(
             "web", [sys.executable, "-m", "sync.central.web", "--config", str(config.data / fleet.CONFIG)], config.run
         )
