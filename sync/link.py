@@ -65,6 +65,13 @@ class Link(Protocol):
         """Leave politely (no will); later calls do nothing."""
 
 
+class BulkLink(Link, Protocol):
+    """A device's second connection, which carries parts of recordings and can be dropped with what is still in it."""
+
+    def cut(self, reason: str) -> None:
+        """End the session without a goodbye and without what is in its socket; `poll` tells it, and reconnects."""
+
+
 def backoff_us(attempt: int, jitter_permille: int) -> int:
     """How long to wait before try number `attempt` (1 is the first again), with `jitter_permille` from 0 to 999.
 

@@ -2,8 +2,9 @@
 
 Decided here: which item goes next (`next_work`, a pure rule), when a failed one is tried again, and that nothing ever
 ages out: an item leaves the outbox by a checked receipt or when its file has left the spool, a refused one stays, is
-shown, and is tried again rarely. The truth is the spool and the receipts folder; the database only keeps a restart
-from reading every manifest again and remembers refusals for people to see. Implements docs/spec/wire.md, "Outbox".
+shown, and is tried again rarely, and one that waits long becomes more urgent. The truth is the spool and the receipts
+folder; the database only keeps a restart from reading every manifest again and remembers refusals for people to see.
+Implements docs/spec/wire.md, "Outbox".
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import sqlite_utils
 
+from sync.network import Network as Network
 from vedette import spool
 from vedette.errors import NotFound, VedetteError
-from vedette.records import KINDS, PRIORITY_BULK
+from vedette.records import KINDS, PRIORITY_HIT
 
 FIRST_RETRY_US = 15_000_000
 MOST_RETRY_US = 600_000_000
@@ -44,22 +46,44 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Network:
-    """What the network at hand may be used for."""
+class Ageing:
+    """Which items count as old: those whose id (a UUIDv7, so a time) comes before `old_before`; empty: none."""
 
-    allow_bulk: bool = True
+    old_before: str = ""
 
-    def allows(self, item: OutboxItem) -> bool:
-        """Whether `item` may go over it."""
-        return self.allow_bulk or item.priority < PRIORITY_BULK
+    @staticmethod
+    def at(utc_us: int, escalate_h: int) -> Ageing:
+        """The rule at `utc_us` where an item is old after `escalate_h` hours; 0 is never."""
+        if not escalate_h:
+            return NEVER_OLD
+        made_ms = f"{max(0, utc_us // 1000 - escalate_h * 3_600_000):012x}"
+        return Ageing(old_before=f"{made_ms[:8]}-{made_ms[8:]}")
+
+    def rank(self, item: OutboxItem) -> int:
+        """The priority by which `item` is sent: one more urgent than its own when it is old, never that of hits."""
+        if item.item_id >= self.old_before:
+            return item.priority
+        return max(min(item.priority, PRIORITY_HIT + 1), item.priority - 1)
+
+
+NEVER_OLD = Ageing()
 
 
 def next_work(
-    items: Iterable[OutboxItem], *, now_us: int, network: Network, under_way: frozenset[str] = frozenset()
+    items: Iterable[OutboxItem],
+    *,
+    now_us: int,
+    network: Network,
+    under_way: frozenset[str] = frozenset(),
+    ageing: Ageing = NEVER_OLD,
 ) -> OutboxItem | None:
     """The item to send now, most urgent and then oldest first, or None when nothing may go over this network yet."""
-    ready = [one for one in items if one.next_try_us <= now_us and one.item_id not in under_way and network.allows(one)]
-    return min(ready, key=lambda one: (one.priority, one.item_id), default=None)
+    ready = [
+        one
+        for one in items
+        if one.next_try_us <= now_us and one.item_id not in under_way and network.allows_priority(one.priority)
+    ]
+    return min(ready, key=lambda one: (ageing.rank(one), one.item_id), default=None)
 
 
 def failed(item: OutboxItem, *, now_us: int, code: str, temporary: bool, why: str) -> OutboxItem:

@@ -13,10 +13,11 @@ import queue
 import random
 import socket
 import ssl
+import struct
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class LinkConfig:
     """Where to connect, as whom (the certificate's common name is user name and client id), and what to hear.
 
     `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
-    messages. A device wants no backlog, so that what is urgent when there is room goes first.
+    messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
     """
 
     host: str
@@ -62,6 +63,7 @@ class LinkConfig:
     keepalive_s: int = 20
     window: int = 20
     backlog: int = 1024
+    dscp: int = 0
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -98,6 +100,13 @@ class _Session:
             return False
         self.topics[told.mid] = topic
         return True
+
+    def drop_unsent(self) -> None:
+        """Let the kernel throw away what it has not sent when the socket is closed (it sends a reset)."""
+        connection = self.client.socket()
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # type: ignore[attr-defined]
 
     def end(self) -> None:
         """Make the network thread leave without waiting for it, also where the network is dead."""
@@ -167,6 +176,30 @@ class PahoLink:
                 events.append(event)
                 self._note(session, event)
         return events + self._work_off()
+
+    def cut(self, reason: str) -> None:
+        """As in `BulkLink`."""
+        session = self._session
+        if session is not None:
+            with contextlib.suppress(queue.Full):
+                self._events.put_nowait((session, Disconnected(reason=reason)))
+            session.up = False
+            session.drop_unsent()
+            session.end()
+
+    def take_up(self, certificate: Path, key: Path) -> None:
+        """Connect with this certificate from now on: the session is ended and made anew. Refused if it does not load.
+
+        What was on its way is lost, as with any session.
+        """
+        config = replace(self._config, certificate=certificate, key=key)
+        self._tls, self._config = _tls(config), config
+        session = self._session
+        if session is not None:
+            with contextlib.suppress(queue.Full):
+                self._events.put_nowait((session, Disconnected(reason="a new certificate is taken up")))
+            session.up = False
+            session.end()
 
     def close(self) -> None:
         """As in `Link`; waits up to GOODBYE_S each for the broker to have taken the last words and the goodbye."""
@@ -290,11 +323,20 @@ class PahoLink:
 
         def on_socket_open(client: Client, _data: Any, connection: Any) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _mark(connection, self._config.dscp)
 
         client = session.client
         client.on_connect, client.on_subscribe, client.on_disconnect = on_connect, on_subscribe, on_disconnect
         client.on_connect_fail, client.on_message, client.on_publish = on_connect_fail, on_message, on_publish
         client.on_socket_open = on_socket_open
+
+
+def _mark(connection: socket.socket, dscp: int) -> None:
+    """Mark the packets of `connection` for the routers on the way (RFC 2474); 0 leaves them as they are."""
+    if dscp and connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    elif dscp:
+        connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def _tls(config: LinkConfig) -> ssl.SSLContext:

@@ -130,6 +130,7 @@ class Sender:
         self._flight = Flight(most_part=part_size) if flight is None else flight
         self._uploads: dict[str, _Upload] = {}
         self._by_rank: list[_Upload] = []
+        self._acknowledged_bytes = 0
         self._retry = RetryTime()
 
     @property
@@ -138,9 +139,9 @@ class Sender:
         return frozenset(self._uploads)
 
     @property
-    def rate(self) -> int:
-        """Bytes a second that the network has lately taken; 0 before anything was measured."""
-        return self._flight.rate
+    def acknowledged_bytes(self) -> int:
+        """Bytes of parts that the centre has acknowledged since the start."""
+        return self._acknowledged_bytes
 
     def has_room(self, priority: int) -> bool:
         """Whether an item of that priority may be offered; less urgent uploads never take an urgent one's room."""
@@ -306,6 +307,8 @@ class Sender:
             return []
         except VedetteError as error:
             return [BadReceipt(item=sealed.item, why=str(error))]
+        upload = self._uploads.get(sealed.item)
+        self._acknowledged_bytes += upload.in_flight_bytes if upload is not None else 0
         self.drop(sealed.item)
         return [Done(item=sealed.item, receipt=sealed.receipt)]
 
@@ -349,7 +352,9 @@ class Sender:
         upload.credit = credit
         landed = [index for index in upload.in_flight if index in upload.acked]
         marks = [(index, upload.in_flight.pop(index)) for index in landed]
-        upload.in_flight_bytes -= sum(mark.size for _, mark in marks)
+        landed_bytes = sum(mark.size for _, mark in marks)
+        upload.in_flight_bytes -= landed_bytes
+        self._acknowledged_bytes += landed_bytes
         clean = [mark for index, mark in marks if index not in upload.resent]
         for mark in clean:
             self._retry.measured(now_us - mark.sent_us)

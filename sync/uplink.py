@@ -8,19 +8,23 @@ manifest). Deletes no evidence, ever. The rules are `sync.outbox` (what next), `
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sync.holdings import Holdings
-from sync.link import Connected, Disconnected, Event, Link, Message, Undelivered
-from sync.outbox import Network, Outbox, next_work
+from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, Undelivered
+from sync.network import Network
+from sync.network_sources import NetworkWatch
+from sync.outbox import Ageing, Outbox, next_work
 from sync.peers import PeerPost
 from sync.remote import RemoteDesk
+from sync.renewal import Renewal
 from sync.sender import Action, BadReceipt, Done, Outcome, Sender, SendFin, SendPart, Stopped
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
 from vedette.errors import Integrity, VedetteError
-from vedette.topics import COMMAND, parse_topic, topic
+from vedette.records import PRIORITY_BULK
+from vedette.topics import CERTIFICATE, COMMAND, RENEW, Address, parse_topic, topic
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
@@ -44,9 +48,12 @@ class UplinkParts:
     intake: WatchlistIntake
     journal: WaitingJournal
     report: UplinkReport
-    network: Network
+    network: NetworkWatch
+    bulk: BulkLink | None = None
+    escalate_h: int = 0
     peers: PeerPost | None = None
     remote: RemoteDesk | None = None
+    renewal: Renewal | None = None
 
 
 class Uplink:
@@ -59,6 +66,7 @@ class Uplink:
         self._idle = False
         self._look_us = 0
         self._told: set[str] = set()
+        self._network = Network()
 
     def step(self, now_us: int) -> float:
         """Hear, look for work, send, report. Returns 0: waiting for something to do is part of hearing."""
@@ -66,12 +74,16 @@ class Uplink:
         now_us = self._parts.clock.mono_us()
         for event in events:
             self._hear(event, now_us)
+        for event in self._parts.bulk.poll(0.0) if self._parts.bulk is not None else ():
+            self._hear_bulk(event, now_us)
         if self._parts.peers is not None:
             self._parts.peers.step(now_us)
         self._note(self._parts.sender.tick(now_us), now_us)
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_EVERY_US
+            self._look_at_network(now_us)
             self._look_for_work(now_us)
+            self._ask_for_certificate(now_us)
         sent = self._publish(now_us)
         self._report(now_us)
         self._idle = not events and not sent
@@ -82,6 +94,8 @@ class Uplink:
         parts = self._parts
         self._birth(online=False)
         parts.link.close()
+        if parts.bulk is not None:
+            parts.bulk.close()
         if parts.peers is not None:
             parts.peers.close()
         parts.holdings.release_all()
@@ -106,6 +120,30 @@ class Uplink:
             else:
                 parts.report.trouble(event.reason)
 
+    def _hear_bulk(self, event: Event, now_us: int) -> None:
+        """Nothing is ever said on the connection for bulk; what counts is that it is there, or lost with its parts."""
+        if isinstance(event, Undelivered):
+            self._undelivered(event, now_us)
+        elif isinstance(event, Disconnected):
+            self._parts.sender.lost_bulk()
+            self._parts.report.trouble(f"connection for bulk: {event.reason}")
+
+    def _look_at_network(self, now_us: int) -> None:
+        """Stop bulk where it stands when the network is no more one for it; what is in its socket goes with it."""
+        parts = self._parts
+        sender = parts.sender
+        busy = bool(sender.under_way) and parts.link.connected
+        parts.report.progress.told(sender.acknowledged_bytes, now_us, busy=busy)
+        before, self._network = self._network, parts.network.now(now_us)
+        parts.report.bulk_waits = self._network.why
+        if self._network.allow_bulk or (self._network == before and not before.allow_bulk):
+            return
+        stopped = sender.stop_from(PRIORITY_BULK)
+        for item_id in stopped:
+            parts.holdings.release(item_id)
+        if stopped and parts.bulk is not None:
+            parts.bulk.cut(f"bulk waits: {self._network.why}")
+
     def _undelivered(self, event: Undelivered, now_us: int) -> None:
         self._parts.report.trouble(f"{event.topic}: {event.reason}")
         address = parse_topic(event.topic)
@@ -122,6 +160,9 @@ class Uplink:
                 if parts.remote is None or not parts.remote.take(event.payload):
                     parts.report.commands_ignored += 1
                 return
+            if address.name == CERTIFICATE:
+                self._new_certificate(event.payload)
+                return
             message = decode(address.name, event.payload)
         except Integrity as error:
             parts.report.messages_refused += 1
@@ -131,6 +172,25 @@ class Uplink:
             self._note(parts.sender.receive(message, now_us), now_us)
         elif isinstance(message, (ListOffer, ListPart)):
             self._list(message, now_us)
+
+    def _new_certificate(self, answer: bytes) -> None:
+        renewal = self._parts.renewal
+        try:
+            name = renewal.take(answer) if renewal is not None else None
+        except (VedetteError, OSError) as error:
+            self._parts.report.messages_refused += 1
+            self._parts.report.trouble(f"a new certificate is not taken: {error}")
+            return
+        if name is not None:
+            self._journal("certificate.renewed", None, {"connection": name})
+
+    def _ask_for_certificate(self, now_us: int) -> None:
+        parts = self._parts
+        if parts.renewal is None or not parts.link.connected:
+            return
+        request = parts.renewal.next_request(now_us)
+        if request is not None and parts.link.publish(Address(device=parts.device, name=RENEW).topic, request):
+            parts.renewal.asked(now_us)
 
     def _list(self, message: ListOffer | ListPart, now_us: int) -> None:
         try:
@@ -148,17 +208,19 @@ class Uplink:
         for item_id in parts.outbox.refresh(now_us):
             if parts.holdings.has_receipt(item_id):
                 parts.outbox.done(item_id)
+        ageing = Ageing.at(parts.clock.utc_us(), parts.escalate_h)
         while parts.link.connected:
             work = next_work(
                 parts.outbox.items.values(),
                 now_us=now_us,
-                network=parts.network,
+                network=self._network,
                 under_way=parts.sender.under_way,
+                ageing=ageing,
             )
-            if work is None or not parts.sender.has_room(work.priority):
+            if work is None or not parts.sender.has_room(ageing.rank(work)):
                 return
             try:
-                parts.sender.offer(parts.holdings.offer(work.item_id))
+                parts.sender.offer(replace(parts.holdings.offer(work.item_id), rank=ageing.rank(work)))
             except (VedetteError, OSError) as error:
                 self._failed(work.item_id, now_us, str(error))
 
@@ -179,7 +241,8 @@ class Uplink:
         try:
             message = parts.holdings.read(action) if isinstance(action, SendPart) else action.message
             worker = action.worker if isinstance(action, (SendPart, SendFin)) else None
-            taken = parts.link.publish(topic(parts.device, message, worker), message.encode())
+            link, bulk = self._way(action)
+            taken = link.publish(topic(parts.device, message, worker, bulk=bulk), message.encode())
         except (VedetteError, OSError) as error:
             item = action.item if isinstance(action, SendPart) else action.message.item
             parts.sender.drop(item)
@@ -189,6 +252,13 @@ class Uplink:
             parts.sender.sent(action, now_us)
             parts.report.bytes_sent += action.length if isinstance(action, SendPart) else 0
         return taken
+
+    def _way(self, action: Action) -> tuple[Link, bool]:
+        """The connection for bulk for parts of recordings while it is there, else the other one."""
+        bulk = self._parts.bulk
+        if bulk is not None and bulk.connected and isinstance(action, SendPart) and action.bulk:
+            return bulk, True
+        return self._parts.link, False
 
     def _note(self, outcomes: list[Outcome], now_us: int) -> None:
         for outcome in outcomes:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+from sync.estimate import duration_text
 from sync.holdings import Holdings
 from sync.link import Will
 from sync.multicast import MulticastAir
-from sync.outbox import Network, Outbox, refused_items
+from sync.network import policy_of
+from sync.network_sources import NetworkWatch, source_of
+from sync.outbox import Outbox, refused_items
 from sync.paho_link import LinkConfig, PahoLink
 from sync.peers import Note, PeerParts, PeerPost, load_peers
 from sync.remote import RemoteDesk, RemoteParts
+from sync.renewal import Identity, Renewal
 from sync.sender import Sender
 from sync.uplink import Uplink, UplinkParts
 from sync.uplink_report import UplinkReport
@@ -26,7 +31,7 @@ from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.records import keyring
 from vedette.sealed import load_identities
-from vedette.topics import device_subscriptions, topic
+from vedette.topics import bulk_identity, bulk_subscriptions, device_subscriptions, topic
 from vedette.trust import Trust, load_trust
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Birth
@@ -60,12 +65,30 @@ def show_status(args: argparse.Namespace) -> int:
     figures = daemon.read_status(config.run, "uplink")
     refused = refused_items(config.data / "outbox.db")
     rows = [[one.item_id, one.kind, one.refused, one.why] for one in refused]
-    text = cli.table([[name, str(value)] for name, value in sorted(figures.items())], heads=["figure", "value"])
+    text = f"{_account(figures)}\n\n" if figures else ""
+    text += cli.table([[name, str(value)] for name, value in sorted(figures.items())], heads=["figure", "value"])
     if rows:
         text += "\n\n" + cli.table(rows, heads=["refused item", "kind", "code", "why"])
     listed = [{"item": one.item_id, "kind": one.kind, "code": one.refused, "why": one.why} for one in refused]
     cli.show(args, {**figures, "refused_items": listed}, text)
     return 0
+
+
+def _account(figures: Mapping[str, int | str | bool | None]) -> str:
+    """One line for the person at the device: how much waits, for what, and for how long still."""
+    items, waiting, rate, left_s = (
+        figures.get(name) for name in ("items_pending", "bytes_pending", "bytes_per_s", "empty_in_s")
+    )
+    if not items:
+        return "nothing waits"
+    said = [f"{items} item{'s' if items != 1 else ''}, {int(waiting or 0) / 1_000_000:,.1f} MB wait"]
+    if not figures.get("connected"):
+        said.append("not connected")
+    elif isinstance(left_s, int):
+        said.append(f"through in about {duration_text(left_s)} at {int(rate or 0) * 8 / 1_000_000:.1f} Mbit/s")
+    if figures.get("bulk_waits"):
+        said.append(f"unmarked video waits: {figures['bulk_waits']}")
+    return "; ".join(said)
 
 
 def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
@@ -83,6 +106,7 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
     )
     intake = _intake(config, trust, clock)
     link = PahoLink(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
+    bulk = _bulk_link(config, clock)
     device, uplink = config.device.id, config.uplink
     journal = _journal(config, clock)
     note = _note(journal, report)
@@ -97,7 +121,12 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
             intake=intake,
             journal=journal,
             report=report,
-            network=Network(allow_bulk=uplink.allow_bulk),
+            network=NetworkWatch(
+                policy_of(config.network, allow_bulk=uplink.allow_bulk), source_of(config.network), clock
+            ),
+            bulk=bulk,
+            renewal=_renewal(config, clock, link, bulk),
+            escalate_h=uplink.escalate_h,
             peers=_peers(config, trust, clock, note),
             remote=RemoteDesk(
                 RemoteParts(device=device, keys=keyring(trust.centre), run_dir=config.run, clock=clock, note=note)
@@ -151,18 +180,60 @@ def _peers(config: DeviceConfig, trust: Trust, clock: Clock, note: Note) -> Peer
 
 def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:
     uplink, device = config.uplink, config.device.id
+    certificate, key = _main_identity(config).files(config.keys)
     return LinkConfig(
         host=uplink.host,
         port=uplink.port,
         client_id=device,
         ca=_file(config, uplink.ca, "ca.crt"),
-        certificate=_file(config, uplink.cert, "tls.crt"),
-        key=_file(config, uplink.key, "tls.key"),
+        certificate=config.data / uplink.cert if uplink.cert else certificate,
+        key=config.data / uplink.key if uplink.key else key,
         subscriptions=device_subscriptions(device),
         will=Will(topic=topic(device, Birth), payload=will.encode()),
         window=LINK_WINDOW,
         backlog=0,
     )
+
+
+def _main_identity(config: DeviceConfig) -> Identity:
+    return Identity(name=config.device.id, stem="tls")
+
+
+def _renewal(config: DeviceConfig, clock: Clock, link: PahoLink, bulk: PahoLink | None) -> Renewal | None:
+    """Renewing of both connections' certificates; none where device.toml names files that somebody else looks after."""
+    if config.uplink.cert or config.uplink.key:
+        return None
+    links, identities = {config.device.id: link}, [_main_identity(config)]
+    name = bulk_identity(config.device.id)
+    if bulk is not None and name is not None:
+        links[name] = bulk
+        identities.append(Identity(name=name, stem="bulk"))
+
+    def take_up(name: str, path: Path) -> None:
+        links[name].take_up(path, path)
+
+    return Renewal(config.device.id, identities, config.keys, clock, take_up)
+
+
+def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
+    """The connection for parts of recordings, where enrolment has left a certificate for it; no will, no birth."""
+    identity = bulk_identity(config.device.id)
+    certificate, key = Identity(name=identity or "", stem="bulk").files(config.keys)
+    if identity is None or not config.uplink.bulk_connection or not (certificate.is_file() and key.is_file()):
+        return None
+    link = LinkConfig(
+        host=config.uplink.host,
+        port=config.uplink.port,
+        client_id=identity,
+        ca=_file(config, config.uplink.ca, "ca.crt"),
+        certificate=certificate,
+        key=key,
+        subscriptions=bulk_subscriptions(config.device.id),
+        window=LINK_WINDOW,
+        backlog=0,
+        dscp=config.uplink.bulk_dscp,
+    )
+    return PahoLink(link, clock)
 
 
 def _file(config: DeviceConfig, named: str, usual: str) -> Path:

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sync.estimate import Progress
 from sync.outbox import Outbox
 from vedette import daemon
 from vedette.clock import Clock, uuid7
 from vedette.custody import seal_closed
 from vedette.errors import VedetteError
 from vedette.identity import SOFTWARE, Identity
+from vedette.records import PRIORITY_BULK
 from vedette.sealed import Recipient
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import MAX_COUNTERS, Birth, Status
@@ -46,6 +48,8 @@ class UplinkReport:
     messages_refused: int = 0
     last_error: str = ""
     journalled: bool = False
+    bulk_waits: str = ""
+    progress: Progress = field(default_factory=Progress)
     _due_us: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,9 +72,15 @@ class UplinkReport:
     def counters(self, *, outbox: Outbox, list_version: int) -> dict[str, int | str]:
         """The uplink's own figures."""
         items = outbox.items.values()
+        pending_bytes = sum(one.size for one in items)
+        bulk_bytes = sum(one.size for one in items if one.priority == PRIORITY_BULK) if self.bulk_waits else 0
+        empty_in_s = self.progress.empty_in_s(pending_bytes - bulk_bytes)
         return {
             "items_pending": len(items),
-            "bytes_pending": sum(one.size for one in items),
+            "bytes_pending": pending_bytes,
+            "bulk_waits": self.bulk_waits,
+            "bytes_per_s": self.progress.bytes_per_s,
+            **({} if empty_in_s is None else {"empty_in_s": empty_in_s}),
             "items_refused": sum(1 for one in items if one.refused),
             "items_bad": len(outbox.bad),
             "bytes_sent": self.bytes_sent,

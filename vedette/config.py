@@ -250,11 +250,12 @@ class CentralSection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerSection:
-    """The embedded Mosquitto (port 0: a free one), or the address of another MQTT broker."""
+    """The embedded Mosquitto (port 0: a free one), or the address of another MQTT broker; `shards` names more of it."""
 
     embedded: bool = True
     host: str = "127.0.0.1"
     port: int = _number(0, 0, 65_535)
+    shards: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,12 @@ from vedette.fields import check_device_id
 
 COMMAND = "command"
 RENEW, CERTIFICATE = "renew", "certificate"
+BULK_ENDING = ".bulk"
+MAX_BULK_IDENTITY = 64  # a certificate's common name is no longer (RFC 5280)
 _FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW})
 _FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE})
 _PINNED = frozenset({"part", "fin"})
+_ON_BULK = "part"
 _WORKER = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -31,17 +34,22 @@ class Named(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Where a message goes: `devices/<device>/<name>[/<worker>]` or `cmd/<device>/<name>`."""
+    """Where a message goes: `devices/<device>/<name>[/<worker>]` or `cmd/<device>/<name>`.
+
+    `bulk`: on the device's second connection, whose identity is `<device>.bulk` and which carries parts only.
+    """
 
     device: str
     name: str
     worker: str | None = None
+    bulk: bool = False
 
     @property
     def topic(self) -> str:
         """The topic's text."""
         root = "devices" if self.name in _FROM_DEVICE else "cmd"
-        return "/".join(filter(None, (root, self.device, self.name, self.worker)))
+        device = self.device + BULK_ENDING if self.bulk else self.device
+        return "/".join(filter(None, (root, device, self.name, self.worker)))
 
 
 def parse_topic(text: str) -> Address:
@@ -50,17 +58,21 @@ def parse_topic(text: str) -> Address:
     names = {"devices": _FROM_DEVICE, "cmd": _FROM_CENTRE}.get(root, frozenset())
     if name not in names or any(rest) or (text.count("/") == 3) != (name in _PINNED):
         raise Integrity(f"not a topic of this protocol: {text[:120]!r}")
-    if device.endswith("\n"):
+    bulk = device.endswith(BULK_ENDING)
+    if device.endswith("\n") or (bulk and name != _ON_BULK):
         raise Integrity(f"not a topic of this protocol: {text[:120]!r}")
     pinned = check_worker(worker) if name in _PINNED else None
-    return Address(device=check_device_id(device), name=name, worker=pinned)
+    device = check_device_id(device.removesuffix(BULK_ENDING))
+    if device.endswith(BULK_ENDING):
+        raise Integrity(f"not a topic of this protocol: {text[:120]!r}")
+    return Address(device=device, name=name, worker=pinned, bulk=bulk)
 
 
-def topic(device: str, message: Named, worker: str | None = None) -> str:
+def topic(device: str, message: Named, worker: str | None = None, *, bulk: bool = False) -> str:
     """The topic `message` travels on to or from `device`; parts and fin need the worker their grant named."""
     if (worker is not None) != (message.name in _PINNED):
         raise ValueError(f"{message.name} goes to a worker: {message.name in _PINNED}")
-    return Address(device=device, name=message.name, worker=worker).topic
+    return Address(device=device, name=message.name, worker=worker, bulk=bulk).topic
 
 
 def check_worker(worker: str) -> str:
@@ -80,3 +92,14 @@ def worker_subscriptions(worker: str) -> tuple[str, ...]:
     shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW))
     own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
     return (*shared, *own, "devices/+/birth", "devices/+/status")
+
+
+def bulk_identity(device: str) -> str | None:
+    """The common name of a device's connection for bulk; None where its id is too long to have one."""
+    name = device + BULK_ENDING
+    return name if len(name) <= MAX_BULK_IDENTITY else None
+
+
+def bulk_subscriptions(device: str) -> tuple[str, ...]:
+    """What the connection for bulk subscribes to: nothing is ever said there, but a session wants one."""
+    return (f"cmd/{device}{BULK_ENDING}/#",)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sync.central import schema
 from sync.central.authority import Authority, Issued
-from sync.central.certificates import CANARY_ID, write_canary
+from sync.central.certificates import CANARY_ID, enter, write_canary
 from sync.central.certificates import REVOCATIONS as REVOCATIONS
 from sync.central.certificates import write_revocations as write_revocations
 from sync.central.device_toml import with_uplink
@@ -28,11 +28,12 @@ from vedette.errors import Integrity, NotFound, Refused
 from vedette.fields import check_device_id
 from vedette.keys import PublicKey, SigningKey
 from vedette.sealed import HybridIdentity, load_identities, save_identity
+from vedette.topics import BULK_ENDING, bulk_identity
 from vedette.trust import Trust, load_trust
 
 CENTRE_ID = "centre"
 RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", "check", "check-2", CANARY_ID})
-RESERVED_ENDING = ".bulk"  # a device's second connection will be <id>.bulk
+RESERVED_ENDING = BULK_ENDING
 CONFIG = "central.toml"
 DEVICE_CONFIG = "device.toml"
 TRUST = "trust.json"
@@ -99,10 +100,11 @@ def _fill(folder: Path, escrow: Path, origin: str, host: str, clock: Clock) -> N
     return NewCentre(folder=folder, config=folder / CONFIG, escrow=escrow)
 
 
-def enrol(store: Store, device: str, device_folder: Path, *, port: int) -> Enrolled:
+def enrol(store: Store, device: str, device_folder: Path, *, port: int, host: str = "") -> Enrolled:
     """Make `device_folder` a device of this centre; its key is the one in keys/sign.pem, made on the device.
 
-    Writes the device's certificate, the centre's public keys and the broker's address there. Repeatable until it is
+    Writes the device's certificate, the centre's public keys and the broker's address there (`host` empty: the one in
+    central.toml). Repeatable until it is
     through; `Refused` when the id is taken, reserved or not the one in device.toml, `NotFound` without a key.
     """
     check_new_id(store, device)
@@ -112,15 +114,18 @@ def enrol(store: Store, device: str, device_folder: Path, *, port: int) -> Enrol
     public = SigningKey.load(place.keys / "sign.pem").public
     central = config.load_central(store.folder / CONFIG)
     now_us = store.clock.utc_us()
-    issued = Authority(central.keys).issue_client(device, now_us)
+    authority = Authority(central.keys)
+    issued = authority.issue_client(device, now_us)
     enrolment = Enrolment(device=device, key=public, certificate_serial=issued.serial, enrolled_us=now_us)
     record = enrolment.sign(SigningKey.load(central.keys / "centre.pem"))
     _write_keys(central, place, issued, record)
-    _write_address(device_folder / DEVICE_CONFIG, central.broker.host, port)
+    host = host or central.broker.host
+    _write_address(device_folder / DEVICE_CONFIG, host, port)
     row = [device, public.text, now_us, record, issued.serial]
     sql = "INSERT INTO devices (device, public_key, enrolled_us, enrolment, certificate_serial) VALUES (?, ?, ?, ?, ?)"
     store.db.execute(sql, row)
-    return Enrolled(device=device, public_key=public.text, host=central.broker.host, port=port)
+    _give_bulk_certificate(store, authority, device, place)
+    return Enrolled(device=device, public_key=public.text, host=host, port=port)
 
 
 def check_new_id(store: Store, device: str) -> None:
@@ -211,6 +216,17 @@ def _write_address(path: Path, host: str, port: int) -> None:
     text = path.read_text(encoding="utf-8")
     files.replace(path, with_uplink(text, host=reachable, port=port).encode())
     config.load_device(path)
+
+
+def _give_bulk_certificate(store: Store, authority: Authority, device: str, place: config.DeviceConfig) -> None:
+    """The identity of the device's second connection (WI-59); a device with too long an id does with one connection."""
+    name = bulk_identity(device)
+    if name is None:
+        return
+    issued = authority.issue_client(name, store.clock.utc_us())
+    enter(store, device, name, issued.serial, issued.certificate)  # first: what is not entered cannot be revoked
+    files.replace(place.keys / "bulk.key", issued.key, mode=0o600)
+    files.replace(place.keys / "bulk.crt", issued.certificate, mode=0o640)
 
 
 def _write_keys(central: config.CentralConfig, place: config.DeviceConfig, issued: Issued, record: bytes) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync import outbox as rules
-from sync.outbox import Network, Outbox, OutboxItem, failed, next_work, refused_items
+from sync.outbox import Ageing, Network, Outbox, OutboxItem, failed, next_work, refused_items
 from vedette import records, spool
+from vedette.clock import FakeClock, uuid7
 from vedette.errors import Integrity, NotFound
 from vedette.keys import SigningKey
 from vedette.records import Manifest
@@ -65,6 +66,42 @@ def test_next_work_leaves_out_bulk_when_the_network_does_not_allow_it() -> None:
     assert next_work(items, now_us=1, network=Network(allow_bulk=False)) is None
     marked = waiting("marked", records.PRIORITY_MARKED)
     assert next_work([*items, marked], now_us=1, network=Network(allow_bulk=False)) == marked
+
+
+def aged(hours: int, priority: int, utc_us: int = 1_800_000_000_000_000) -> OutboxItem:
+    """An item made so many hours before `utc_us`, with priority and age in its id."""
+    clock = FakeClock(utc_us=utc_us - hours * 3_600_000_000)
+    return OutboxItem(item_id=uuid7(clock), kind="segment", priority=priority, size=1)
+
+
+@pytest.mark.parametrize(
+    ("priority", "hours", "rank"),
+    [(4, 23, 4), (4, 25, 3), (3, 25, 2), (2, 25, 1), (1, 25, 1), (0, 25, 0), (4, 9999, 3)],
+)
+def test_old_item_rises_one_priority_and_never_to_that_of_hits(priority: int, hours: int, rank: int) -> None:
+    """WI-65."""
+    ageing = Ageing.at(1_800_000_000_000_000, 24)
+    assert ageing.rank(aged(hours, priority)) == rank
+    assert Ageing.at(1_800_000_000_000_000, 0).rank(aged(hours, priority)) == priority
+
+
+def test_next_work_takes_an_old_recording_before_a_young_marked_one_and_after_every_hit() -> None:
+    """WI-65. WI-30."""
+    hit, old, marked, young = aged(0, 0), aged(30, 4), aged(1, 3), aged(2, 4)
+    items, order = [young, marked, old, hit], []
+    ageing = Ageing.at(1_800_000_000_000_000, 24)
+    while (work := next_work(items, now_us=1, network=Network(), ageing=ageing)) is not None:
+        order.append(work)
+        items.remove(work)
+    assert order == [hit, old, marked, young]
+
+
+def test_old_bulk_still_waits_for_a_network_that_is_for_bulk() -> None:
+    """WI-65. WI-32: age makes no megabyte cheaper."""
+    ageing = Ageing.at(1_800_000_000_000_000, 24)
+    items = [aged(500, 4)]
+    assert next_work(items, now_us=1, network=Network(allow_bulk=False), ageing=ageing) is None
+    assert next_work(items, now_us=1, network=Network(), ageing=ageing) == items[0]
 
 
 def test_next_work_waits_when_an_item_failed_or_is_under_way() -> None:

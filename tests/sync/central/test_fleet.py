@@ -96,6 +96,9 @@ def test_device_has_all_it_needs_when_it_is_enrolled(centre: Any, device: Any) -
     assert mode(device.folder / "keys" / "tls.key") == 0o600
     names = certificate(device.folder / "keys" / "tls.crt").subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     assert [name.value for name in names] == [device.id]
+    names = certificate(device.folder / "keys" / "bulk.crt").subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    assert [name.value for name in names] == [f"{device.id}.bulk"]
+    assert mode(device.folder / "keys" / "bulk.key") == 0o600
     assert centre.store.device(device.id).public_key == device.key.public.text
 
 
@@ -115,6 +118,14 @@ def test_device_is_refused_when_the_id_was_given_before(centre: Any, device: Any
 
     with pytest.raises(Refused, match="never given twice"):
         fleet.enrol(centre.store, device.id, second.folder, port=1)
+
+
+@pytest.mark.parametrize(("length", "has_bulk"), [(59, True), (60, False)])
+def test_device_has_one_connection_when_its_id_is_too_long_for_two(centre: Any, length: int, has_bulk: bool) -> None:
+    """WI-59: a certificate's common name has 64 characters at most, and a cut one could be another's."""
+    made = centre.device("c" * length)
+
+    assert (made.folder / "keys" / "bulk.crt").exists() is has_bulk
 
 
 def test_device_is_refused_when_its_folder_is_of_another(centre: Any) -> None:
@@ -147,7 +158,7 @@ def test_enrolment_can_be_repeated_when_it_was_cut_short(centre: Any, monkeypatc
 
 
 def test_revocation_list_names_the_certificate_when_a_device_is_revoked(centre: Any, device: Any) -> None:
-    """Beside the canary's, which never holds."""
+    """WI-59: those of both its connections, beside the canary's, which never holds."""
     centre.device("car-2")
     fleet.revoke(centre.store, device.id)
 
@@ -156,9 +167,9 @@ def test_revocation_list_names_the_certificate_when_a_device_is_revoked(centre: 
     revocations = x509.load_pem_x509_crl(path.read_bytes())
     public = certificate(centre.folder / "keys" / "ca.crt").public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey) and revocations.is_signature_valid(public)
-    serial = certificate(device.folder / "keys" / "tls.crt").serial_number
+    serials = {certificate(device.folder / "keys" / name).serial_number for name in ("tls.crt", "bulk.crt")}
     canary = certificate(centre.folder / "keys" / "canary.pem").serial_number
-    assert {one.serial_number for one in revocations} == {serial, canary}
+    assert {one.serial_number for one in revocations} == {*serials, canary}
     assert fleet.device_key(centre.store, device.id) is None
     assert centre.store.device(device.id).revoked_us is not None
 

@@ -70,6 +70,28 @@ def test_parts_are_synced_and_committed_when_they_are_acknowledged(
     assert order == ["data", "row"]
 
 
+def test_connection_for_bulk_carries_parts_and_nothing_else(centre: Any, device: Any, worker: Any) -> None:
+    """WI-59. RC-7: what it says besides is refused as no topic of this protocol, its parts are its device's."""
+    item = device.item(b"video" * 20_000)
+    for message in (item.init(), item.fin(), Birth(online=True, boot=BOOT, software="x", list_version=0, utc_us=1)):
+        ending = "/centre" if message.name == "fin" else ""
+        topic = f"devices/{device.id}.bulk/{message.name}{ending}"
+        worker.link.waiting.append(Message(topic=topic, payload=message.encode()))
+    worker.step()
+    assert worker.link.take() == []
+    worker.say(device.id, item.init())
+    for part in item.parts():
+        topic = f"devices/{device.id}.bulk/part/centre"
+        worker.link.waiting.append(Message(topic=topic, payload=part.encode()))
+    worker.step()
+    assert [type(answer) for answer in worker.link.take()] == [Ack]
+
+    (answer,) = worker.say(device.id, item.fin())
+
+    assert isinstance(answer, Sealed)
+    assert centre.store.quarantine() == []
+
+
 def test_upload_goes_on_where_it_was_when_the_worker_is_killed(centre: Any, device: Any, worker: Any) -> None:
     """RC-8. What was acknowledged is granted as had, nothing else."""
     item = device.item(b"video" * 20_000)
