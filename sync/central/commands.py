@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sync.central import case_commands, fleet, log_commands
-from sync.central.broker import broker_port
+from sync.central import case_commands, fleet, log_commands, shards
 from sync.central.children import is_running
 from sync.central.rows import ROLES
 from sync.central.store import Store
@@ -127,8 +126,9 @@ def _enrol(args: argparse.Namespace) -> int:
     central = config.load_central(args.central / fleet.CONFIG)
     if not args.device.is_dir():
         raise NotFound(f"the device's folder {args.device} is not there; `vedette device init` makes it")
-    port = broker_port(central.data, central.broker.host, central.broker.port)
-    enrolled = fleet.enrol(store, args.device_id, args.device, port=port)
+    brokers = shards.addresses(central)
+    host, port = brokers[shards.shard_of(args.device_id, len(brokers))]
+    enrolled = fleet.enrol(store, args.device_id, args.device, port=port, host=host)
     store.note_access(getpass.getuser(), "device.enrol", enrolled.device)
     value = {
         "device": enrolled.device,

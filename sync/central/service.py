@@ -14,8 +14,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sync.central import fleet
-from sync.central.broker import Broker, broker_port, check_port, reachable
+from sync.central import fleet, shards
+from sync.central.broker import Broker, check_port, reachable
 from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
@@ -23,10 +23,12 @@ from sync.central.cutting import Cutting
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
+from sync.link import Link
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics
 from vedette.clock import Clock, SystemClock
 from vedette.config import CentralConfig
+from vedette.errors import VedetteError
 from vedette.keys import SigningKey
 
 PORTS = "ports.json"
@@ -63,7 +65,8 @@ class Central:
         self._web.end_orphan()
         (config.run / WEB_ADDRESS).unlink(missing_ok=True)
         check_port("web", config.web.host, config.web.port)
-        self._broker = self._start_broker()
+        self._addresses = shards.addresses(config)
+        self._brokers = self._start_brokers()
         self._web.start(clock.mono_us())
         self._witnesses = Child(
             "witnesses",
@@ -81,7 +84,7 @@ class Central:
             self._witnesses.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
-        self._cutting = Cutting(self._store, [self._address()])
+        self._cutting = Cutting(self._store, [(reachable(host), port) for host, port in self._addresses])
 
     def step(self, now_us: int) -> float:
         """One round of ingest; children and files now and then."""
@@ -100,30 +103,37 @@ class Central:
         self._depot.stop()
         self._web.stop()
         self._ingest.close()
-        if self._broker is not None:
-            self._broker.stop()
+        for broker in self._brokers:
+            broker.stop()
         self._store.close()
         self._lock.close()
 
-    def _start_broker(self) -> Broker | None:
+    def _start_brokers(self) -> list[Broker]:
         config = self._config.broker
+        brokers: list[Broker] = []
         if not config.embedded:
-            return None
-        port = broker_port(self._config.data, config.host, config.port)
+            return brokers
         queue_bytes = 2 * self._config.ingest.credit_mib << 20
-        broker = Broker(self._config.data, config.host, port, queue_bytes=queue_bytes)
-        broker.start(self._clock.mono_us())
-        return broker
+        try:
+            for number, (host, port) in enumerate(self._addresses):
+                name = f"broker-{number}" if number else "broker"
+                brokers.append(Broker(self._config.data, host, port, queue_bytes=queue_bytes, name=name))
+                brokers[-1].start(self._clock.mono_us())
+        except VedetteError:
+            for broker in brokers:
+                broker.stop()
+            raise
+        return brokers
 
     def _tend(self, now_us: int) -> None:
-        if self._broker is not None:
-            self._broker.tend(now_us)
+        for broker in self._brokers:
+            broker.tend(now_us)
         self._cutting.heard(self._ingest.turned_away(), now_us)
         self._cutting.step(now_us)
         self._web.tend(now_us)
         self._witnesses.tend(now_us)
         self._depot.tend(now_us)
-        ports = {"broker": self._broker.port if self._broker is not None else self._config.broker.port}
+        ports = {"broker": self._addresses[0][1]}
         web = _web_port(self._config.run, self._web.pid)
         if web is not None:
             ports["web"] = web
@@ -133,14 +143,12 @@ class Central:
                 self._ports = ports
                 _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
 
-    def _address(self) -> tuple[str, int]:
-        """Where this process reaches the broker."""
-        broker = self._config.broker
-        port = self._broker.port if self._broker is not None else broker.port
-        return reachable(broker.host), port
+    def _link(self) -> Link:
+        links = [self._link_to(reachable(host), port) for host, port in self._addresses]
+        return links[0] if len(links) == 1 else shards.ShardedLink(links)
 
-    def _link(self) -> PahoLink:
-        keys, (host, port) = self._config.keys, self._address()
+    def _link_to(self, host: str, port: int) -> PahoLink:
+        keys = self._config.keys
         config = LinkConfig(
             host=host,
             port=port,

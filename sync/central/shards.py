@@ -1,0 +1,101 @@
+"""Several brokers as one: which are there, which of them a new device is sent to, and one link over all of them.
+
+Decided here: a device is enrolled at the shard that its id's hash names, and stays there; the centre listens at every
+shard and answers where it last heard the device, so that shards may be added without moving anybody. A broker that is
+down loses what is said to its devices, as any message may be lost, and holds up nobody else's. See docs/guide/scale.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from sync.central.broker import broker_port
+from sync.link import Connected, Disconnected, Event, Link, Message
+from vedette.config import CentralConfig
+from vedette.errors import Integrity, Usage
+from vedette.topics import parse_topic
+
+MAX_SHARDS = 64
+MAX_HOMES = 100_000
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):(\d{1,5})")
+
+Address = tuple[str, int]
+
+
+def addresses(config: CentralConfig) -> list[Address]:
+    """Every broker as central.toml names it, the first one of `host` and `port`; `Usage` where one is no address."""
+    broker = config.broker
+    found = [(broker.host, broker_port(config.data, broker.host, broker.port))]
+    for word in broker.shards.split():
+        named = _ADDRESS.fullmatch(word)
+        if named is None or not 0 < int(named[2]) < 65_536:
+            raise Usage(f"[broker] shards: {word[:60]!r} is no address; write host:port, an IPv6 address in brackets")
+        found.append((named[1].strip("[]"), int(named[2])))
+    if len(set(found)) < len(found) or len(found) > MAX_SHARDS:
+        raise Usage(f"[broker] shards names one broker twice, or more than {MAX_SHARDS}")
+    return found
+
+
+def shard_of(device: str, shards: int) -> int:
+    """The shard of a new device, 0 to `shards` - 1: the first 8 bytes of its id's SHA-256, big-endian, modulo."""
+    return int.from_bytes(hashlib.sha256(device.encode()).digest()[:8], "big") % shards
+
+
+class ShardedLink:
+    """`Link` over one link for each shard, in the order of `addresses`."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._links = tuple(links)
+        self._homes: dict[str, int] = {}
+        self._was_connected = False
+
+    @property
+    def connected(self) -> bool:
+        """At least one shard is there."""
+        return any(link.connected for link in self._links)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """As in `Link`, to the device's shard; what is for a shard that is down is void and counts as taken."""
+        device = parse_topic(topic).device
+        link = self._links[self._homes.get(device, shard_of(device, len(self._links)))]
+        return link.publish(topic, payload, retain=retain) if link.connected else True
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """As in `Link`; `Connected` is the first shard that comes, `Disconnected` the last that goes."""
+        events = [event for index in range(len(self._links)) for event in self._from(index, 0.0)]
+        for index in range(len(self._links)):
+            if events or timeout_s <= 0:
+                break
+            events += self._from(index, timeout_s / len(self._links))
+        return events + self._changed()
+
+    def close(self) -> None:
+        """As in `Link`."""
+        for link in self._links:
+            link.close()
+
+    def _from(self, index: int, timeout_s: float) -> list[Event]:
+        events: list[Event] = []
+        for event in self._links[index].poll(timeout_s):
+            if isinstance(event, Message):
+                self._heard(event.topic, index)
+            if not isinstance(event, (Connected, Disconnected)):
+                events.append(event)
+        return events
+
+    def _heard(self, topic: str, index: int) -> None:
+        try:
+            device = parse_topic(topic).device
+        except Integrity:
+            return
+        if len(self._homes) >= MAX_HOMES and device not in self._homes:
+            self._homes.clear()  # whoever speaks is found again
+        self._homes[device] = index
+
+    def _changed(self) -> list[Event]:
+        before, self._was_connected = self._was_connected, self.connected
+        if before == self._was_connected:
+            return []
+        return [Connected() if self._was_connected else Disconnected(reason="no shard's broker is there")]
