@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sync.central import schema
 from sync.central.blobs import Blobs, BlobStore
@@ -20,6 +20,9 @@ from sync.central.database import Database
 from vedette.clock import Clock
 from vedette.config import BlobsSection, StoreSection, load_central
 from vedette.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from sync.central.s3_blobs import S3Blobs
 
 CONFIG = "central.toml"
 DATABASE = "store.db"
@@ -91,8 +94,11 @@ def _postgres(folder: Path, url: str) -> tuple[Callable[[], Database], Callable[
 
 
 def _blobs(folder: Path, section: BlobsSection, clock: Clock) -> BlobStore:
-    if not section.url:
-        return Blobs(folder / "blobs")
+    return far_blobs(folder, section, clock) if section.url else Blobs(folder / "blobs")
+
+
+def far_blobs(folder: Path, section: BlobsSection, clock: Clock) -> S3Blobs:
+    """The store of blobs that `[blobs] url` names."""
     with _extra("[blobs] url"):
         from sync.central import s3_blobs
     return s3_blobs.S3Blobs(s3_blobs.place_of(section), clock, folder / "keys" / CREDENTIALS)

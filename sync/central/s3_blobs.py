@@ -149,11 +149,14 @@ class S3Blobs:
             raise Integrity(f"blob {sha256} holds other bytes than its name says")
         return data
 
+    def keep(self, source: Path, sha256: str) -> None:
+        """Keep the bytes of `source`, already checked to hash to `sha256`; durable on return."""
+        with source.open("rb") as file:
+            self._keep(file, source.stat().st_size, sha256)
+
     def adopt(self, source: Path, sha256: str) -> None:
         """Keep the bytes of `source`, already checked to hash to `sha256`, and delete it; durable on return."""
-        size = source.stat().st_size
-        with source.open("rb") as file:
-            self._keep(file, size, sha256)
+        self.keep(source, sha256)
         files.remove(source)
 
     def put(self, data: bytes) -> str:
@@ -186,6 +189,7 @@ class S3Blobs:
     def _keep(self, file: BinaryIO, size: int, sha256: str) -> None:
         with self._asking(sha256):
             made = self._upload(file, size, sha256)
+            self._lock(sha256)
         if not self.holds(sha256, size):
             if made:  # nobody was told of it; the next try makes it anew
                 with self._asking(sha256):
@@ -199,9 +203,8 @@ class S3Blobs:
         try:
             if size <= SMALL_BYTES:
                 body = file.read()
-                self._client.put_object(
-                    **where, Body=body, IfNoneMatch="*", ChecksumSHA256=_checksum(body), **self._retention()
-                )
+                checked = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _checksum(body)}
+                self._client.put_object(**where, Body=body, IfNoneMatch="*", **checked, **self._retention())
             else:
                 self._upload_parts(where, file, size)
         except ClientError as error:
@@ -225,6 +228,15 @@ class S3Blobs:
             with suppress(BotoCoreError, ClientError):  # what stays is invisible; a lifecycle rule deletes it
                 self._client.abort_multipart_upload(**upload)
             raise
+
+    def _lock(self, sha256: str) -> None:
+        """Give the object its retention where it has none: it was there already, or the store took parts without it."""
+        where = {"Bucket": self._place.bucket, "Key": self._key(sha256)}
+        if not self._place.lock_days or "ObjectLockMode" in self._client.head_object(**where):
+            return
+        until = self._retention()
+        retention = {"Mode": until["ObjectLockMode"], "RetainUntilDate": until["ObjectLockRetainUntilDate"]}
+        self._client.put_object_retention(**where, Retention=retention, ChecksumAlgorithm="SHA256")
 
     def _retention(self) -> dict[str, Any]:
         if not self._place.lock_days:

@@ -134,6 +134,7 @@ def test_proof_meets_a_policy_of_two_when_both_witnesses_cosigned(
     assert "cosigned by w1.test/x at " in said
 
 
+@pytest.mark.embedded  # the old copy is one of the folder
 def test_split_view_is_caught_when_a_centre_shows_two_histories_to_two_witnesses(
     centre: Any, running: Callable[[str], Running], tmp_path: Path, capsys: Any
 ) -> None:
@@ -211,6 +212,7 @@ def _grown(centre: Any, policy: log_policy.Policy) -> cosigning.Outcome:
     return cosigning.collect(centre.store, policy)[0]
 
 
+@pytest.mark.embedded  # the old copy is one of the folder
 def test_centre_raises_an_alarm_when_its_store_was_restored_from_an_old_copy(
     centre: Any, running: Callable[[str], Running], tmp_path: Path
 ) -> None:
