@@ -16,13 +16,12 @@ with more traffic.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
 
-from sync.flight import LEAST_PARTS, Flight, Mark
+from sync.flight import LEAST_PARTS, Flight
 from sync.parts import PartSet
 from sync.retry import LEAST_RETRY_US, MOST_RETRY_US, RetryTime
 from sync.sending import Action, BadReceipt, Done, Offer, Outcome, SendFin, SendInit, SendPart, Stopped
+from sync.upload import State, Upload
 from vedette.errors import NotFound, VedetteError
 from vedette.wire import (
     DEFAULT_PART_BYTES,
@@ -59,53 +58,8 @@ MAX_TRIES = 6
 LEAST_SEAL_WAIT_US = 5_000_000
 UNHEARD_RETRY_US = 2_000_000
 CREDIT_WAIT_US = 10_000_000
-
-
-class _State(Enum):
-    ASKING = "asking"
-    SENDING = "sending"
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class _Upload:
-    offer: Offer
-    state: _State = _State.ASKING
-    since_us: int | None = None
-    tries: int = 0
-    worker: str = ""
-    part_size: int = DEFAULT_PART_BYTES
-    credit: int = 0
-    lease_us: int = MOST_RETRY_US
-    acked: PartSet = field(default_factory=lambda: PartSet(0))
-    in_flight: dict[int, Mark] = field(default_factory=dict)
-    in_flight_bytes: int = 0
-    sent: PartSet = field(default_factory=lambda: PartSet(0))
-    resent: set[int] = field(default_factory=set)
-    fin_sent: bool = False
-    unheard: bool = False
-
-    @property
-    def rank(self) -> tuple[int, str]:
-        return self.offer.urgency, self.offer.item
-
-    @property
-    def waits_for_room(self) -> bool:
-        """Nothing is on its way: it waits for credit, or for what is more urgent."""
-        return self.state is _State.SENDING and not (self.in_flight or self.fin_sent)
-
-    def next_part(self) -> int | None:
-        return next((index for index in self.acked.missing() if index not in self.in_flight), None)
-
-    def ask(self) -> None:
-        self.state = _State.ASKING
-        self.since_us = None
-        self.fin_sent = self.unheard = False
-        self.land_all()
-
-    def land_all(self) -> None:
-        """Count nothing as on its way any more."""
-        self.in_flight.clear()
-        self.in_flight_bytes = 0
+EAGER_BYTES = 128 * 1024
+EAGER_PARTS = 4
 
 
 class Sender:
@@ -128,9 +82,10 @@ class Sender:
         self._window = window
         self._part_size = part_size
         self._flight = Flight(most_part=part_size) if flight is None else flight
-        self._uploads: dict[str, _Upload] = {}
-        self._by_rank: list[_Upload] = []
+        self._uploads: dict[str, Upload] = {}
+        self._by_rank: list[Upload] = []
         self._acknowledged_bytes = 0
+        self._workers: set[str] = set()
         self._retry = RetryTime()
 
     @property
@@ -150,7 +105,7 @@ class Sender:
     def offer(self, offer: Offer) -> None:
         """Begin an upload; offering what is under way changes nothing."""
         if offer.item not in self._uploads:
-            self._uploads[offer.item] = _Upload(offer=offer)
+            self._uploads[offer.item] = Upload(offer=offer)
             self._by_rank = sorted(self._uploads.values(), key=lambda one: one.rank)
 
     def drop(self, item: str) -> None:
@@ -163,6 +118,7 @@ class Sender:
         """The session is gone and with it everything in flight; items are offered again in the next one."""
         self._uploads.clear()
         self._by_rank.clear()
+        self._workers.clear()
         self._retry = RetryTime()
 
     def lost_bulk(self) -> None:
@@ -180,14 +136,17 @@ class Sender:
 
     def undelivered(self, worker: str) -> None:
         """Nobody hears that worker any more: ask who takes over."""
+        self._workers.discard(worker)
         for upload in self._uploads.values():
-            if upload.state is _State.SENDING and upload.worker == worker:
+            if upload.state is State.SENDING and upload.worker == worker:
                 upload.ask()
+            elif upload.eager and upload.worker == worker:
+                upload.begin_anew()
 
     def unheard(self, now_us: int) -> None:
         """No ingest worker is there at all: ask again in a moment, which is no item's failure and no slow link."""
         for upload in self._uploads.values():
-            if upload.state is _State.ASKING and upload.since_us is not None:
+            if upload.state is State.ASKING and upload.since_us is not None:
                 upload.since_us, upload.unheard = now_us, True
 
     def next_action(self) -> Action | None:
@@ -203,7 +162,11 @@ class Sender:
         item = action.item if isinstance(action, SendPart) else action.message.item
         upload = self._uploads[item]
         upload.since_us = now_us
-        if isinstance(action, SendFin):
+        if isinstance(action, SendInit):
+            if self._may_be_eager(upload, action.message.part_size):
+                upload.send_eagerly(next(iter(self._workers)), action.message.part_size)
+            upload.asked = True
+        elif isinstance(action, SendFin):
             upload.fin_sent = True
         elif isinstance(action, SendPart):
             in_flight = sum(one.in_flight_bytes for one in self._uploads.values()) + action.length
@@ -224,7 +187,7 @@ class Sender:
             return self._on_refuse(message, upload)
         if isinstance(message, Grant):
             self._on_grant(message, upload, now_us)
-        elif upload.state is _State.SENDING:
+        elif upload.state is State.SENDING:
             self._on_ack(PartSet(upload.acked.total), message.ranges, message.credit, upload, now_us)
         return []
 
@@ -232,10 +195,11 @@ class Sender:
         """Take note of silence: ask again, or stop uploads that got no answer MAX_TRIES times running."""
         silent = [one for one in self._uploads.values() if (due := self._due_us(one)) is not None and due <= now_us]
         outcomes: list[Outcome] = []
+        if any(one.in_flight or (one.state is State.ASKING and not one.unheard) for one in silent):
+            # Once, however many uploads it is that one silence is noticed by.
+            self._retry.silence()
+            self._flight.silence()
         for upload in silent:
-            if upload.in_flight or (upload.state is _State.ASKING and not upload.unheard):
-                self._retry.silence()
-                self._flight.silence()
             upload.tries += 0 if upload.unheard or upload.waits_for_room else 1
             upload.ask()
             if upload.tries >= MAX_TRIES:
@@ -248,7 +212,7 @@ class Sender:
         """When `tick` has something to do if nothing arrives before."""
         return min((due for one in self._uploads.values() if (due := self._due_us(one)) is not None), default=None)
 
-    def _due_us(self, upload: _Upload) -> int | None:
+    def _due_us(self, upload: Upload) -> int | None:
         """When silence about this upload is loss, or its lease wants to be renewed."""
         if upload.since_us is None:
             return None
@@ -257,11 +221,20 @@ class Sender:
         if upload.waits_for_room:
             # Asking renews the lease, and finds the word that there is room where that was lost.
             return upload.since_us + min(upload.lease_us // 2, CREDIT_WAIT_US)
-        return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if upload.fin_sent else self._retry.us)
+        seals = upload.fin_sent and upload.state is State.SENDING
+        return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if seals else self._retry.us)
 
-    def _action(self, upload: _Upload) -> Action | None:
-        if upload.state is _State.ASKING:
-            return self._init(upload.offer) if upload.since_us is None else None
+    def _may_be_eager(self, upload: Upload, part_size: int) -> bool:
+        """A small urgent item goes at once behind its first init, where one worker has granted all there was so far."""
+        size = upload.offer.size
+        small = size <= EAGER_BYTES and parts_of(size, part_size) <= EAGER_PARTS
+        return small and not upload.offer.is_bulk and not upload.asked and len(self._workers) == 1
+
+    def _action(self, upload: Upload) -> Action | None:
+        if upload.state is State.ASKING and upload.since_us is None:
+            return self._init(upload.offer)
+        if upload.state is State.ASKING and not upload.eager:
+            return None
         index = upload.next_part()
         if index is None:
             fin = Fin(item=upload.offer.item, sha256=upload.offer.sha256)
@@ -283,7 +256,7 @@ class Sender:
             bulk=upload.offer.is_bulk,
         )
 
-    def _ahead(self, upload: _Upload) -> tuple[int, int]:
+    def _ahead(self, upload: Upload) -> tuple[int, int]:
         """Parts and bytes in flight that are as urgent as this upload; less urgent ones must not hold it up."""
         ahead = [one for one in self._uploads.values() if one.offer.urgency <= upload.offer.urgency]
         return sum(len(one.in_flight) for one in ahead), sum(one.in_flight_bytes for one in ahead)
@@ -312,37 +285,42 @@ class Sender:
         self.drop(sealed.item)
         return [Done(item=sealed.item, receipt=sealed.receipt)]
 
-    def _on_refuse(self, refuse: Refuse, upload: _Upload) -> list[Outcome]:
+    def _on_refuse(self, refuse: Refuse, upload: Upload) -> list[Outcome]:
         if refuse.code is RefuseCode.UNKNOWN_ITEM:
-            if upload.state is _State.SENDING:
+            if upload.state is State.SENDING:
                 upload.ask()
+            elif upload.eager:
+                upload.begin_anew()
             return []
         self.drop(refuse.item)
         return [Stopped(item=refuse.item, code=refuse.code, text=refuse.text)]
 
-    def _on_grant(self, grant: Grant, upload: _Upload, now_us: int) -> None:
+    def _on_grant(self, grant: Grant, upload: Upload, now_us: int) -> None:
         total = parts_of(upload.offer.size, grant.part_size)
         if total > MAX_PARTS or (grant.have and grant.have[-1][1] >= total):
             return
-        if upload.state is _State.SENDING:
+        if upload.state is State.SENDING:
             if (grant.worker, grant.part_size) == (upload.worker, upload.part_size):
                 self._on_ack(PartSet(total), grant.have, grant.credit, upload, now_us)
             return
         if upload.since_us is not None and upload.tries == 0:
             self._retry.measured(now_us - upload.since_us)
-        if (grant.part_size, total) != (upload.part_size, upload.sent.total):
+        self._workers.add(grant.worker)
+        same = (grant.part_size, total) == (upload.part_size, upload.sent.total)
+        if not (upload.eager and same and grant.worker == upload.worker and grant.credit >= len(upload.in_flight)):
+            upload.begin_anew()
+        if not same:
             upload.sent, upload.resent = PartSet(total), set()
         if PartSet(total, grant.have).count > upload.acked.count:
             upload.tries = 0
-        upload.unheard = False
-        upload.state, upload.worker, upload.part_size = _State.SENDING, grant.worker, grant.part_size
-        upload.credit, upload.acked = grant.credit, PartSet(total, grant.have)
-        upload.lease_us = grant.lease_s * 1_000_000
-        upload.land_all()
-        upload.fin_sent, upload.since_us = False, now_us
+        upload.unheard = upload.eager = False
+        upload.state, upload.worker, upload.part_size = State.SENDING, grant.worker, grant.part_size
+        upload.lease_us, upload.since_us = grant.lease_s * 1_000_000, now_us
+        upload.acked = PartSet(total)
+        self._on_ack(PartSet(total), grant.have, grant.credit, upload, now_us)
 
     def _on_ack(
-        self, heard: PartSet, ranges: tuple[tuple[int, int], ...], credit: int, upload: _Upload, now_us: int
+        self, heard: PartSet, ranges: tuple[tuple[int, int], ...], credit: int, upload: Upload, now_us: int
     ) -> None:
         if ranges and ranges[-1][1] >= heard.total:
             return

@@ -24,9 +24,7 @@ def test_sender_puts_a_hit_before_bulk_when_bulk_fills_the_window(one_item: Fact
     device.granted()
     assert len(device.drain()) == device.window
     hit = device.add(b"x" * (PART + 1), priority=0)
-    (init,) = device.drain()
-    device.note(device.sender.receive(Grant(item=hit, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
-    assert [(type(message), message.item) for message in [init, *device.drain()]] == [
+    assert [(type(message), message.item) for message in device.drain()] == [
         (Init, hit),
         (Part, hit),
         (Part, hit),
@@ -233,9 +231,7 @@ def test_sender_asks_again_for_what_was_on_the_connection_for_bulk_when_that_is_
     bulk = device.granted()
     device.drain()
     hit = device.add(b"x" * (PART + 1), priority=0)
-    device.drain()
-    device.note(device.sender.receive(Grant(item=hit, worker="w1", part_size=PART, have=(), credit=9, lease_s=9), 2))
-    assert [message.item for message in device.drain(2)] == [hit, hit, hit]
+    assert [message.item for message in device.drain(2)] == [hit] * 4
     device.sender.lost_bulk()
     assert [(type(message), message.item) for message in device.drain(3)] == [(Init, bulk)]
 
@@ -258,3 +254,91 @@ def test_sender_sends_an_old_item_before_a_younger_one_of_its_kind(offer_of: Fac
     first = sender.next_action()
     assert isinstance(first, SendInit)
     assert (first.message.item, first.message.priority) == (old.item, 4)
+
+
+def hit_behind_bulk(one_item: Factory, size: int = PART + 1, priority: int = 0) -> tuple[Any, str]:
+    """A device with bulk under way at worker w1, and a new item."""
+    device = one_item(50 * PART)
+    device.granted()
+    device.drain()
+    return device, device.add(b"x" * size, priority)
+
+
+def grant_of(item: str, *, worker: str = "w1", credit: int = 9, have: wire.Ranges = (), part_size: int = PART) -> Grant:
+    return Grant(item=item, worker=worker, part_size=part_size, have=have, credit=credit, lease_s=60)
+
+
+@pytest.mark.parametrize(
+    ("size", "priority", "eager"),
+    [
+        (1, 0, True),
+        (device_side.EAGER_PARTS * PART, 2, True),
+        (device_side.EAGER_PARTS * PART + 1, 0, False),
+        (1, 3, False),
+        (1, 4, False),
+    ],
+)
+def test_sender_sends_a_small_urgent_item_behind_its_init_without_waiting(
+    size: int, priority: int, eager: bool, one_item: Factory
+) -> None:
+    """WI-67: one answer time instead of two, which on a slow link is what a hit takes."""
+    device, item = hit_behind_bulk(one_item, size, priority)
+    sent = [type(message) for message in device.drain(2) if message.item == item]
+    assert sent[0] is Init
+    assert (sent[-1] is Fin) is eager
+
+
+def test_sender_does_not_send_again_what_went_before_the_grant(one_item: Factory) -> None:
+    """WI-67. WI-23."""
+    device, hit = hit_behind_bulk(one_item)
+    device.drain(2)
+    device.note(device.sender.receive(grant_of(hit), 3))
+    assert device.drain(3) == []
+    device.note(device.sender.receive(Ack(item=hit, ranges=((0, 1),), credit=0), 4))
+    assert device.drain(4) == []
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [{"worker": "w2"}, {"credit": 1}, {"part_size": 2 * PART}],
+    ids=["other worker", "less credit", "other parts"],
+)
+def test_sender_begins_anew_when_the_grant_is_not_what_it_went_by(grant: dict[str, Any], one_item: Factory) -> None:
+    """WI-67. WI-25."""
+    device, hit = hit_behind_bulk(one_item)
+    device.drain(2)
+    device.note(device.sender.receive(grant_of(hit, **grant), 3))
+    first = device.drain(3)[0]
+    assert isinstance(first, Part) and (first.item, first.index) == (hit, 0)
+
+
+def test_sender_waits_for_the_grant_when_its_worker_did_not_know_the_item(one_item: Factory) -> None:
+    """WI-67. WI-22: the parts were there before the init."""
+    device, hit = hit_behind_bulk(one_item)
+    device.drain(2)
+    device.note(device.sender.receive(wire.Refuse(item=hit, code=RefuseCode.UNKNOWN_ITEM, text=""), 3))
+    assert device.drain(3) == []
+    device.note(device.sender.receive(grant_of(hit), 4))
+    assert [type(message) for message in device.drain(4)] == [Part, Part, Fin]
+
+
+def test_sender_is_eager_only_while_one_worker_grants_all(one_item: Factory) -> None:
+    """WI-67: where several share the inits, whoever gets it is not known before."""
+    device, hit = hit_behind_bulk(one_item)
+    device.drain(2)
+    device.note(device.sender.receive(grant_of(hit, worker="w2"), 3))
+    device.drain(3)
+    second = device.add(b"y", priority=0)
+    assert [type(message) for message in device.drain(4) if message.item == second] == [Init]
+    device.sender.undelivered("w1")
+    device.drain(5)
+    third = device.add(b"z", priority=0)
+    assert [type(message) for message in device.drain(6) if message.item == third] == [Init, Part, Fin]
+
+
+def test_sender_asks_once_more_and_waits_when_an_eager_item_was_lost(one_item: Factory) -> None:
+    """WI-67. WI-27: it is tried once; after silence there is no more traffic than before."""
+    device, hit = hit_behind_bulk(one_item)
+    device.drain(2)
+    device.note(device.sender.tick(120_000_000))
+    assert [type(message) for message in device.drain(120_000_000) if message.item == hit] == [Init]

@@ -1,0 +1,82 @@
+"""One upload on the device: where it stands, what is on its way and what the centre has. State of `sync.sender`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from sync.flight import Mark
+from sync.parts import PartSet
+from sync.retry import MOST_RETRY_US
+from sync.sending import Offer
+from vedette.wire import DEFAULT_PART_BYTES, parts_of
+
+
+class State(Enum):
+    """Whether the centre's grant is waited for, or there is one."""
+
+    ASKING = "asking"
+    SENDING = "sending"
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Upload:
+    """An item under way; times are monotonic microseconds, `since_us` is None while its init is still to be sent.
+
+    `eager`: its parts follow the init without waiting for the grant.
+    """
+
+    offer: Offer
+    state: State = State.ASKING
+    since_us: int | None = None
+    tries: int = 0
+    worker: str = ""
+    part_size: int = DEFAULT_PART_BYTES
+    credit: int = 0
+    lease_us: int = MOST_RETRY_US
+    acked: PartSet = field(default_factory=lambda: PartSet(0))
+    in_flight: dict[int, Mark] = field(default_factory=dict)
+    in_flight_bytes: int = 0
+    sent: PartSet = field(default_factory=lambda: PartSet(0))
+    resent: set[int] = field(default_factory=set)
+    fin_sent: bool = False
+    unheard: bool = False
+    asked: bool = False
+    eager: bool = False
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Its place in the order of sending, the least first."""
+        return self.offer.urgency, self.offer.item
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Nothing is on its way: it waits for credit, or for what is more urgent."""
+        return self.state is State.SENDING and not (self.in_flight or self.fin_sent)
+
+    def next_part(self) -> int | None:
+        """The first part that neither was acknowledged nor is on its way; None when there is none."""
+        return next((index for index in self.acked.missing() if index not in self.in_flight), None)
+
+    def ask(self) -> None:
+        """Ask the centre again where it stands."""
+        self.state = State.ASKING
+        self.since_us = None
+        self.unheard = False
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing that was sent so far counts."""
+        self.fin_sent = self.eager = False
+        self.land_all()
+
+    def send_eagerly(self, worker: str, part_size: int) -> None:
+        """Go on behind the init as if this worker had granted the whole; its grant will say."""
+        self.eager, self.worker, self.part_size = True, worker, part_size
+        total = parts_of(self.offer.size, part_size)
+        self.credit, self.acked, self.sent = total, PartSet(total), PartSet(total)
+
+    def land_all(self) -> None:
+        """Count nothing as on its way any more."""
+        self.in_flight.clear()
+        self.in_flight_bytes = 0
