@@ -1,0 +1,135 @@
+"""Sealed items of any size for a device's spool, without a camera: what a transfer is loaded with.
+
+Decided here: they are what the recorder and the reader leave there (sealed to the centre's recipients, signed by the
+device, committed), so that uplink, keeper and centre see nothing unusual. The content is noise or a made-up hit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vedette import hitfile, sealed, spool
+from vedette.clock import SystemClock, uuid7
+from vedette.config import DeviceConfig, load_device
+from vedette.keys import SigningKey
+from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_HIT, Manifest, sign_record
+from vedette.trust import Trust, load_trust
+
+JPEG = b"\xff\xd8\xff\xd9"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """An item that lies in the spool as a `.part` file; `commit` makes it one that is sent."""
+
+    item: str
+    kind: str
+    sha256: str
+    size: int
+    record: bytes
+
+
+class Loader:
+    """Puts items into the spool of the enrolled device whose device.toml is at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.config: DeviceConfig = load_device(path)
+        self._trust: Trust = load_trust(self.config.trust)
+        self._key = SigningKey.load(self.config.keys / "sign.pem")
+        self._clock = SystemClock()
+        spool.make_folders(self.config.spool)
+
+    def put(self, size: int, *, priority: int = PRIORITY_BULK) -> Packed:
+        """Commit a segment with `size` bytes of noise."""
+        return self.commit(self.pack(size, priority=priority))
+
+    def put_hit(self, text: str = "AB123CD") -> Packed:
+        """Commit a hit that the centre can open."""
+        return self.commit(self.pack_hit(text))
+
+    def pack(self, size: int, *, priority: int = PRIORITY_BULK) -> Packed:
+        """Seal a segment with `size` bytes of noise and leave it uncommitted."""
+        data = sealed.seal(os.urandom(size), self._trust.segment_recipients())
+        return self._write("segment", data, size, priority)
+
+    def pack_hit(self, text: str = "AB123CD") -> Packed:
+        """Seal a hit and leave it uncommitted."""
+        plain = hitfile.pack(self._hit(text), {"crop.jpg": JPEG, "context.jpg": JPEG})
+        return self._write("hit", sealed.seal(plain, self._trust.lead_recipients()), len(plain), PRIORITY_HIT)
+
+    def commit(self, packed: Packed) -> Packed:
+        """Make it an item: from now on the uplink sends it."""
+        spool.commit(self.config.spool, packed.kind, packed.item, packed.record)
+        return packed
+
+    def _write(self, kind: str, data: bytes, plain_size: int, priority: int) -> Packed:
+        item, now_us = uuid7(self._clock), self._clock.utc_us()
+        with spool.part_path(self.config.spool, kind, item).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        manifest = Manifest(
+            item=item,
+            kind=kind,
+            device=self.config.device.id,
+            sealed_sha256=hashlib.sha256(data).hexdigest(),
+            sealed_size=len(data),
+            plain_sha256=None,
+            plain_size=plain_size,
+            created_us=now_us,
+            started_us=now_us,
+            ended_us=now_us,
+            time_source="simulated",
+            time_error_us=None,
+            complete=True,
+            priority=priority,
+            recording=None,
+            sequence=0,
+            activation=None,
+            media=None,
+            journal=None,
+            software="simulator",
+            models={},
+        )
+        record = sign_record(MANIFEST, manifest.to_body(), self._key)
+        return Packed(item=item, kind=kind, sha256=manifest.sealed_sha256, size=len(data), record=record)
+
+    def _hit(self, text: str) -> hitfile.Hit:
+        now_us = self._clock.utc_us()
+        entry = hitfile.MatchedEntry(
+            entry="a" * 32,
+            text=text,
+            region="FR",
+            reason="stolen",
+            priority="high",
+            source="simulator",
+            valid_from_us=0,
+            valid_to_us=2 * now_us,
+        )
+        return hitfile.Hit(
+            hit=uuid7(self._clock),
+            device=self.config.device.id,
+            raised_us=now_us,
+            time_source="simulated",
+            time_error_us=0,
+            text=text,
+            text_ascii=text,
+            region="FR",
+            confidence_permille=981,
+            looks=3,
+            alternatives=(),
+            entry=entry,
+            list_version=1,
+            list_issued_us=now_us,
+            list_age_us=0,
+            models={"reader": "0" * 64},
+            position=None,
+            track=1,
+            first_seen_us=now_us,
+            last_seen_us=now_us,
+            box_px=(1, 2, 3, 4),
+            corners_dpx=(1, 2, 3, 4, 5, 6, 7, 8),
+        )
