@@ -6,6 +6,8 @@ morning's estimate a week; older times fade. Implements WI-64 of docs/spec/wire.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 FADE_US = 120_000_000
 LEAST_US = 2_000_000
 MOST_PAUSE_US = 2_000_000
@@ -43,6 +45,24 @@ class Progress:
         if self.bytes_per_s == 0:
             return None
         return min(LONGEST_S, -(-waiting_bytes // self.bytes_per_s))
+
+
+def account_text(figures: Mapping[str, int | str], *, connected: bool) -> str:
+    """The uplink's figures as one line for the person at the device: how much waits, for what, how long still."""
+    items, left_s = int(figures["items_pending"]), figures.get("empty_in_s")
+    if not items:
+        return "nothing waits"
+    said = [f"{items} item{'s' if items != 1 else ''}, {int(figures['bytes_pending']) / 1_000_000:,.1f} MB wait"]
+    if not connected:
+        said.append("not connected")
+    elif left_s == 0:
+        said.append("nothing else waits")
+    elif left_s is not None:
+        rate = int(figures["bytes_per_s"]) * 8 / 1_000_000
+        said.append(f"through in about {duration_text(int(left_s))} at {rate:.1f} Mbit/s")
+    if figures["bulk_waits"]:
+        said.append(f"unmarked video waits: {figures['bulk_waits']}")
+    return "; ".join(said)
 
 
 def duration_text(seconds: int) -> str:

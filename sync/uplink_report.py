@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sync.estimate import Progress
+from sync.estimate import Progress, account_text
 from sync.outbox import Outbox
 from vedette import daemon
 from vedette.clock import Clock, uuid7
@@ -96,8 +96,10 @@ class UplinkReport:
     def write_file(self, *, connected: bool, outbox: Outbox, list_version: int) -> None:
         """Leave the counters in `RUN/status/uplink.json`."""
         counters = self.counters(outbox=outbox, list_version=list_version)
+        state = {"state": "connected" if connected else "not connected", "utc_us": self.clock.utc_us()}
+        account = {"account": account_text(counters, connected=connected)}
         try:
-            daemon.write_status(self.run_dir, "uplink", {"connected": connected, **counters})
+            daemon.write_status(self.run_dir, "uplink", {"connected": connected, **state, **account, **counters})
         except OSError as error:
             _log.warning("status file: %s", error)
 

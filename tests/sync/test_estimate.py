@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.estimate import FADE_US, LONGEST_S, Progress, duration_text
+from sync.estimate import FADE_US, LONGEST_S, Progress, account_text, duration_text
 
 SECOND_US = 1_000_000
 
@@ -71,3 +71,29 @@ def test_estimate_has_a_longest() -> None:
 def test_duration_is_said_as_a_person_says_it(seconds: int, text: str) -> None:
     """WI-64."""
     assert duration_text(seconds) == text.replace("1 days", "1 day")
+
+
+@pytest.mark.parametrize(
+    ("figures", "connected", "text"),
+    [
+        ({"items_pending": 0}, True, "nothing waits"),
+        ({"items_pending": 1}, False, "1 item, 9,000.0 MB wait; not connected"),
+        (
+            {"empty_in_s": 7_500, "bytes_per_s": 1_200_000},
+            True,
+            "30 items, 9,000.0 MB wait; through in about 2 h 5 min at 9.6 Mbit/s",
+        ),
+        ({}, True, "30 items, 9,000.0 MB wait"),
+        (
+            {"empty_in_s": 0, "bulk_waits": "metered"},
+            True,
+            "30 items, 9,000.0 MB wait; nothing else waits; unmarked video waits: metered",
+        ),
+    ],
+)
+def test_account_says_in_one_line_what_waits_and_for_how_long(
+    figures: dict[str, int | str], connected: bool, text: str
+) -> None:
+    """WI-64."""
+    usual: dict[str, int | str] = {"items_pending": 30, "bytes_pending": 9_000_000_000, "bytes_per_s": 0}
+    assert account_text({**usual, "bulk_waits": "", **figures}, connected=connected) == text

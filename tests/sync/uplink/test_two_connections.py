@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -157,6 +159,14 @@ def test_status_says_when_nothing_will_wait_any_more(two: Any) -> None:
     two.drive(lambda: two.status()["bulk_waits"] == "metered")
     assert two.status()["empty_in_s"] == 0
     assert "unmarked video waits: metered" in two.command("status").stdout
+    shown = subprocess.run(
+        [sys.executable, "-m", "vedette.cli", "device", "status", "--config", str(two.config_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert "uplink" in shown and "unmarked video waits: metered" in shown
 
 
 def test_uplink_never_waits_when_the_command_that_tells_the_network_hangs(two: Any) -> None:
