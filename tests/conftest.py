@@ -17,6 +17,7 @@ from vedette.records import Manifest
 
 ROOT = Path(__file__).parents[1]
 NPM_PACKAGE = "age-encryption@0.3.1"
+NPM_TUS = "tus-js-client@4.3.1"
 NPM_FOLDER = ROOT / "build" / "npm"
 
 # A loaded machine is slow and not wrong.
@@ -76,13 +77,25 @@ def manifest_of() -> Callable[..., Manifest]:
 @pytest.fixture(scope="session")
 def npm_age() -> Path:
     """A folder in which node finds the package age-encryption; kept between runs under build/npm."""
+    return npm_folder(NPM_PACKAGE)
+
+
+@pytest.fixture(scope="session")
+def npm_tus() -> Path:
+    """A folder in which node finds the reference client of tus."""
+    return npm_folder(NPM_TUS)
+
+
+def npm_folder(package: str) -> Path:
+    """The folder with `package` (name@version) installed in it, else the test is skipped."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (apt install nodejs npm)")
-    if not (NPM_FOLDER / "node_modules" / "age-encryption").is_dir():
+    if not (NPM_FOLDER / "node_modules" / package.rpartition("@")[0]).is_dir():
         NPM_FOLDER.mkdir(parents=True, exist_ok=True)
-        (NPM_FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
-        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", NPM_PACKAGE]
+        if not (NPM_FOLDER / "package.json").is_file():
+            (NPM_FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
+        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
         done = subprocess.run(install, cwd=NPM_FOLDER, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
-            pytest.skip(f"npm cannot install {NPM_PACKAGE}: {done.stderr.strip()[:200]}")
+            pytest.skip(f"npm cannot install {package}: {done.stderr.strip()[:200]}")
     return NPM_FOLDER

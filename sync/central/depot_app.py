@@ -1,0 +1,356 @@
+"""The depot's HTTPS door as tus 1.0 (creation, checksum): where cars on the depot's network leave their bulk video.
+
+Decided here: how the wire's init, parts and fin read as requests and its answers as responses; the bytes at rest and
+the receipts are those of the MQTT way, the engine is `sync.central.depot_desk`. The device is the common name of the
+client certificate, never anything a request says. Implements DE-1 to DE-5 of docs/spec/depot.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sync.central.depot_desk import Desk, Late, Talk
+from sync.parts import PartSet
+from vedette import wire
+from vedette.clock import check_uuid7
+from vedette.errors import Integrity, Refused, VedetteError
+from vedette.wire import Ack, Fin, FromCentre, Grant, Init, Part, Refuse, RefuseCode, Sealed, parts_of
+
+TUS = "1.0.0"
+DEVICE = "vedette.device"
+ANSWER_HEADER = "Vedette-Answer"
+OCTETS = "application/offset+octet-stream"
+MOST_IN_FLIGHT = 16
+_STATUS = {
+    RefuseCode.UNKNOWN_ITEM: 404,
+    RefuseCode.BUSY: 503,
+    RefuseCode.MISMATCH: 409,
+    RefuseCode.INVALID: 422,
+    RefuseCode.CONFLICT: 409,
+    RefuseCode.REVOKED: 403,
+}
+BAD_OFFSET, BAD_CHECKSUM = 409, 460
+_CHECKSUMS: dict[str, Callable[..., Any]] = {
+    "sha256": hashlib.sha256,
+    "sha1": partial(hashlib.sha1, usedforsecurity=False),
+}  # tus demands sha1
+
+
+@dataclass(kw_only=True, slots=True)
+class _Upload:
+    """What this process knows of an upload under way: how it is cut, and which parts are durable."""
+
+    init: Init
+    part_size: int
+    credit: int
+    durable: PartSet = field(default_factory=lambda: PartSet(0))
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the beginning that are durable without a gap."""
+        first = next(self.durable.missing(), self.durable.total)
+        return min(self.init.size, first * self.part_size)
+
+    def part(self, index: int, payload: bytes) -> Part:
+        return Part(item=self.init.item, index=index, payload=payload)
+
+    def size_of(self, index: int) -> int:
+        return min(self.part_size, self.init.size - index * self.part_size)
+
+    def heard(self, ranges: wire.Ranges, credit: int) -> None:
+        for first, last in ranges:
+            self.durable.add(first, last)
+        self.credit = credit
+
+
+class _Failed(Exception):
+    """A request ends with this response."""
+
+    def __init__(self, status: int, refuse: Refuse, offset: int | None = None) -> None:
+        super().__init__(refuse.text)
+        self.status = status
+        self.refuse = refuse
+        self.offset = offset
+
+
+def make_app(desk: Desk, receipt_of: Callable[[str, str], bytes | None], *, max_item_bytes: int) -> Starlette:
+    """The application; `receipt_of(device, item)` is the stored receipt of an item that is that device's, or None."""
+    door = _Door(desk, receipt_of, max_item_bytes)
+
+    @asynccontextmanager
+    async def life(_app: Starlette) -> AsyncIterator[None]:
+        desk.start()
+        try:
+            yield
+        finally:
+            desk.stop()
+
+    routes = [
+        Route("/files", _guarded(door.options), methods=["OPTIONS"]),
+        Route("/files", _guarded(door.create), methods=["POST"]),
+        Route("/files/{item}", _guarded(door.look), methods=["HEAD"]),
+        Route("/files/{item}", _guarded(door.append), methods=["PATCH"]),
+        Route("/files/{item}", _guarded(door.finish), methods=["GET"]),
+    ]
+    return Starlette(routes=routes, lifespan=life)
+
+
+def _guarded(work: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """`work` with its refusals as responses, and what tus wants of each."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            told = request.headers.get("Tus-Resumable", TUS)
+            if told != TUS:
+                raise _Failed(
+                    412, _refuse(request, RefuseCode.INVALID, f"tus {told[:20]} is not spoken here, {TUS} is")
+                )
+            response = await work(request)
+        except _Failed as failed:
+            response = Response(failed.refuse.encode(), failed.status, media_type="application/json")
+            response.headers[ANSWER_HEADER] = Refuse.name
+            if failed.offset is not None:
+                response.headers["Upload-Offset"] = str(failed.offset)
+            if failed.status == 412:
+                response.headers["Tus-Version"] = TUS
+        except Late as error:
+            response = _refused(request, RefuseCode.BUSY, str(error))
+        except Refused as error:
+            response = _refused(request, RefuseCode.BUSY, str(error))
+        except VedetteError as error:
+            response = _refused(request, RefuseCode.INVALID, str(error))
+        response.headers["Tus-Resumable"] = TUS
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return handle
+
+
+def _refuse(request: Request, code: RefuseCode, text: str) -> Refuse:
+    item = str(request.path_params.get("item", ""))
+    try:
+        check_uuid7(item)
+    except Integrity:
+        item = "00000000-0000-7000-8000-000000000000"
+    return Refuse(item=item, code=code, text=text[: wire.MAX_TEXT])
+
+
+def _refused(request: Request, code: RefuseCode, text: str) -> Response:
+    response = Response(_refuse(request, code, text).encode(), _STATUS[code], media_type="application/json")
+    response.headers[ANSWER_HEADER] = Refuse.name
+    return response
+
+
+class _Door:
+    """The requests. All of them run in one event loop; the uploads known are forgotten with the process."""
+
+    def __init__(self, desk: Desk, receipt_of: Callable[[str, str], bytes | None], max_item_bytes: int) -> None:
+        self._desk = desk
+        self._receipt_of = receipt_of
+        self._max_item_bytes = max_item_bytes
+        self._uploads: dict[tuple[str, str], _Upload] = {}
+
+    async def options(self, request: Request) -> Response:
+        """What this server speaks."""
+        headers = {
+            "Tus-Version": TUS,
+            "Tus-Extension": "creation,checksum",
+            "Tus-Checksum-Algorithm": ",".join(_CHECKSUMS),
+            "Tus-Max-Size": str(self._max_item_bytes),
+        }
+        return Response(status_code=204, headers=headers)
+
+    async def create(self, request: Request) -> Response:
+        """POST: init. The answer's offset is what of the item is durable here already."""
+        device, init = _device(request), _init(request)
+        async with self._desk.talk(device, init.item) as talk:
+            answer = await talk.ask(init)
+            self._note(device, init, answer)
+        offset = init.size if isinstance(answer, Sealed) else self._uploads[device, init.item].offset
+        body = answer.encode()
+        headers = {
+            "Location": f"/files/{init.item}",
+            "Upload-Offset": str(offset),
+            ANSWER_HEADER: answer.name,
+        }
+        return Response(body, 201, headers=headers, media_type="application/json")
+
+    async def look(self, request: Request) -> Response:
+        """HEAD: how much is durable."""
+        upload = self._known(request)
+        return Response(headers={"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.init.size)})
+
+    async def append(self, request: Request) -> Response:
+        """PATCH: parts. What is durable when the request ends, or breaks off, stays."""
+        upload, device = self._known(request), _device(request)
+        kind, offset = request.headers.get("Content-Type"), request.headers.get("Upload-Offset", "")
+        if kind != OCTETS:
+            raise _Failed(415, _refuse(request, RefuseCode.INVALID, f"the content type must be {OCTETS}"))
+        async with self._desk.talk(device, upload.init.item) as talk:
+            if offset != str(upload.offset):
+                text = f"Upload-Offset must be {upload.offset}"
+                raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
+            await _Pump(self, device, upload, talk, request).run()
+        answer = Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=upload.credit)
+        value = base64.b64encode(answer.encode()).decode()
+        return Response(
+            status_code=204,
+            headers={"Upload-Offset": str(upload.offset), ANSWER_HEADER: f"{Ack.name} {value}"},
+        )
+
+    async def finish(self, request: Request) -> Response:
+        """GET: fin. The receipt, once every byte is durable, hashed, logged and signed for."""
+        device, item = _device(request), check_uuid7(str(request.path_params["item"]))
+        upload = self._uploads.get((device, item))
+        if upload is None:
+            receipt = self._receipt_of(device, item)
+            if receipt is None:
+                raise _Failed(404, _refuse(request, RefuseCode.UNKNOWN_ITEM, "the item is not here and not under way"))
+            answer: FromCentre = Sealed(item=item, receipt=receipt)
+        else:
+            async with self._desk.talk(device, item) as talk:
+                answer = await talk.ask(Fin(item=item, sha256=upload.init.sha256))
+                self._note(device, upload.init, answer)
+                while isinstance(answer, Ack) and upload.durable.complete:  # it was on its way when fin was said
+                    answer = await talk.hear()
+                    self._note(device, upload.init, answer)
+            if not isinstance(answer, Sealed):
+                text = f"{upload.offset} of {upload.init.size} bytes are here"
+                raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
+        return Response(answer.encode(), headers={ANSWER_HEADER: answer.name}, media_type="application/json")
+
+    def _known(self, request: Request) -> _Upload:
+        upload = self._uploads.get((_device(request), str(request.path_params["item"])))
+        if upload is None:
+            raise _Failed(404, _refuse(request, RefuseCode.UNKNOWN_ITEM, "no such upload is under way; create it"))
+        return upload
+
+    def _note(self, device: str, init: Init, answer: FromCentre) -> None:
+        """Remember where the upload stands; a refusal forgets it and ends the request."""
+        known = self._uploads.get((device, init.item))
+        if isinstance(answer, Refuse):
+            self._uploads.pop((device, init.item), None)
+            raise _Failed(_STATUS[answer.code], answer)
+        if isinstance(answer, Sealed):
+            self._uploads.pop((device, init.item), None)
+            if known is not None:  # a fin that came before the last part was remembered
+                known.heard(((0, known.durable.total - 1),), known.credit)
+        elif isinstance(answer, Grant) and known is not None and known.part_size == answer.part_size:
+            known.init = init
+            known.heard(answer.have, answer.credit)
+        elif isinstance(answer, Grant):
+            durable = PartSet(parts_of(init.size, answer.part_size), answer.have)
+            self._uploads[device, init.item] = _Upload(
+                init=init, part_size=answer.part_size, credit=answer.credit, durable=durable
+            )
+        elif isinstance(answer, Ack) and known is not None:
+            known.heard(answer.ranges, answer.credit)
+
+    def heard(self, device: str, upload: _Upload, answer: FromCentre) -> None:
+        """Take an answer to a part."""
+        self._note(device, upload.init, answer)
+
+
+class _Pump:
+    """Cuts a request's body into parts and keeps as many on their way as the engine gives credit for."""
+
+    def __init__(self, door: _Door, device: str, upload: _Upload, talk: Talk, request: Request) -> None:
+        self._door = door
+        self._device = device
+        self._upload = upload
+        self._talk = talk
+        self._request = request
+        self._waiting: set[int] = set()
+
+    async def run(self) -> None:
+        """Until the body ends or breaks off; an incomplete part at its end is not kept."""
+        wanted = _checksum(self._request)
+        index, buffer = self._upload.offset // self._upload.part_size, bytearray()
+        try:
+            async for piece in self._request.stream():
+                buffer += piece
+                while index < self._upload.durable.total and len(buffer) >= self._upload.size_of(index):
+                    if wanted is None:
+                        await self._send(index, buffer)
+                        index += 1
+                    elif len(buffer) > self._upload.size_of(index):
+                        raise self._wrong(400, "a body with Upload-Checksum holds one part at most")
+                    else:
+                        break
+                if index == self._upload.durable.total and buffer:
+                    raise self._wrong(413, "the body goes past Upload-Length")
+        except ClientDisconnect:
+            wanted = None
+        if wanted is not None:
+            name, digest = wanted
+            if _CHECKSUMS[name](buffer).digest() != digest:
+                raise self._wrong(BAD_CHECKSUM, f"the body's {name} is another than Upload-Checksum")
+            if buffer and len(buffer) == self._upload.size_of(index):
+                await self._send(index, buffer)
+        while self._waiting:
+            await self._hear()
+
+    async def _send(self, index: int, buffer: bytearray) -> None:
+        size = self._upload.size_of(index)
+        while len(self._waiting) >= max(1, min(MOST_IN_FLIGHT, self._upload.credit)):
+            await self._hear()
+        if index not in self._upload.durable:
+            self._waiting.add(index)
+            self._talk.tell(self._upload.part(index, bytes(buffer[:size])))
+        del buffer[:size]
+
+    async def _hear(self) -> None:
+        self._door.heard(self._device, self._upload, await self._talk.hear())
+        self._waiting = {index for index in self._waiting if index not in self._upload.durable}
+
+    def _wrong(self, status: int, text: str) -> _Failed:
+        return _Failed(status, _refuse(self._request, RefuseCode.INVALID, text), self._upload.offset)
+
+
+def _device(request: Request) -> str:
+    device: Any = request.scope.get(DEVICE)
+    if not isinstance(device, str):
+        raise _Failed(403, _refuse(request, RefuseCode.REVOKED, "there is no client certificate"))
+    return device
+
+
+def _init(request: Request) -> Init:
+    """The init in `Upload-Metadata: init <base64>`, of the size that `Upload-Length` says; raises Integrity."""
+    pairs = [pair.strip().split(" ") for pair in request.headers.get("Upload-Metadata", "").split(",")]
+    values = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == Init.name]
+    if len(values) != 1:
+        raise Integrity("Upload-Metadata must hold `init` and the message in base64")
+    try:
+        message = wire.decode(Init.name, base64.b64decode(values[0], validate=True))
+    except (binascii.Error, ValueError):
+        raise Integrity("Upload-Metadata: init is not base64") from None
+    if not isinstance(message, Init) or request.headers.get("Upload-Length") != str(message.size):
+        raise Integrity("Upload-Length must be the size that init names")
+    return message
+
+
+def _checksum(request: Request) -> tuple[str, bytes] | None:
+    text = request.headers.get("Upload-Checksum")
+    if text is None:
+        return None
+    name, _, value = text.partition(" ")
+    try:
+        digest = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if name not in _CHECKSUMS or len(digest) != _CHECKSUMS[name]().digest_size:
+        said = f"Upload-Checksum must be one of {', '.join(_CHECKSUMS)} and its base64"
+        raise _Failed(400, _refuse(request, RefuseCode.INVALID, said))
+    return name, digest

@@ -1,0 +1,161 @@
+"""The engine behind the depot's HTTPS door: the same receiver as the ingest's, asked by requests in place of messages.
+
+Decided here: one thread owns the uploads; requests hand it messages of the wire and wait for its answers, so that what
+many cars send at once is made durable by few fsyncs. Whom to believe is told by the caller, who has the certificate;
+that the device is enrolled and not revoked is checked here again. Implements DE-6 to DE-9 of docs/spec/depot.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from sync.central.fleet import device_key
+from sync.central.quarantine import quarantine
+from sync.central.receipts import Signer
+from sync.central.store import Store
+from sync.central.uploads import DISK_TROUBLE, Uploads
+from vedette.clock import Clock
+from vedette.config import IngestSection
+from vedette.errors import Refused
+from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
+
+WORKER = "depot"
+ANSWER_S = 60.0
+IDLE_S = 0.1
+BATCH = 256
+REFRESH_US = 1_000_000
+MAX_HEARD = 64
+
+_log = logging.getLogger("vedette.depot")
+
+
+class Late(Refused):
+    """The engine gave no answer in time."""
+
+
+class Talk:
+    """What one request says about one item of one device, and what it is answered."""
+
+    def __init__(self, desk: Desk, device: str, item: str) -> None:
+        self._desk = desk
+        self._device = device
+        self.item = item
+        self.heard: asyncio.Queue[FromCentre] = asyncio.Queue()
+
+    def tell(self, message: Init | Part | Fin) -> None:
+        """Hand a message to the engine."""
+        self._desk.put(self._device, message)
+
+    async def hear(self) -> FromCentre:
+        """The next answer; `Late` when none comes."""
+        try:
+            return await asyncio.wait_for(self.heard.get(), ANSWER_S)
+        except asyncio.TimeoutError:
+            raise Late("the store did not answer in time") from None
+
+    async def ask(self, message: Init | Part | Fin) -> FromCentre:
+        """Hand over `message` and wait for the next answer."""
+        self.tell(message)
+        return await self.hear()
+
+
+class Desk:
+    """Takes messages from any thread, works them off in its own; `start` and `stop` frame its life."""
+
+    def __init__(self, store: Store, signer: Signer, limits: IngestSection, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._work: queue.Queue[tuple[str, Init | Part | Fin]] = queue.Queue()
+        self._talks: dict[tuple[str, str], Talk] = {}
+        self._enrolled: dict[str, bool] = {}
+        self._refresh_at_us = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = threading.Event()
+        self._make_uploads = partial(Uploads, store, signer, limits, self._answer, worker=WORKER)
+        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in the event loop whose requests will be answered."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after what is under way; unfinished uploads rest on the disk."""
+        self._over.set()
+        self._thread.join()
+
+    @asynccontextmanager
+    async def talk(self, device: str, item: str) -> AsyncIterator[Talk]:
+        """The only talk about this item; `Refused` while another request has one."""
+        if (device, item) in self._talks:
+            raise Refused(f"item {item} is being sent by another request")
+        talk = self._talks[device, item] = Talk(self, device, item)
+        try:
+            yield talk
+        finally:
+            del self._talks[device, item]
+
+    def put(self, device: str, message: Init | Part | Fin) -> None:
+        """As `Talk.tell`."""
+        self._work.put((device, message))
+
+    def _run(self) -> None:
+        uploads = self._make_uploads()
+        while not self._over.is_set():
+            now_us = self._clock.mono_us()
+            if now_us >= self._refresh_at_us:
+                self._refresh_at_us = now_us + REFRESH_US
+                self._attempt(partial(self._refresh, uploads))
+            for device, message in self._batch():
+                self._attempt(partial(self._take, uploads, device, message, now_us))
+            self._attempt(partial(uploads.settle, now_us))
+
+    def _batch(self) -> list[tuple[str, Init | Part | Fin]]:
+        """What waits, after waiting for the first."""
+        found: list[tuple[str, Init | Part | Fin]] = []
+        with suppress(queue.Empty):
+            while len(found) < BATCH:
+                found.append(self._work.get(block=not found, timeout=IDLE_S))
+        return found
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Do `work`; what a disk does not take is as if it had not been said, and its request waits in vain."""
+        try:
+            work()
+        except DISK_TROUBLE as error:
+            _log.error("the store cannot be written: %s", error)
+
+    def _refresh(self, uploads: Uploads) -> None:
+        before, self._enrolled = self._enrolled, {}
+        for device, was_enrolled in before.items():
+            if was_enrolled and not self._is_enrolled(device):
+                uploads.drop(device)
+
+    def _is_enrolled(self, device: str) -> bool:
+        if device not in self._enrolled:
+            self._enrolled[device] = device_key(self._store, device) is not None
+        return self._enrolled[device]
+
+    def _take(self, uploads: Uploads, device: str, message: Init | Part | Fin, now_us: int) -> None:
+        if self._is_enrolled(device):
+            uploads.receive(device, message, now_us)
+            return
+        text = f"{device} is not enrolled here, or was revoked"
+        quarantine(self._store, device, None, RefuseCode.REVOKED, text)
+        self._answer(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
+
+    def _answer(self, device: str, message: FromCentre) -> None:
+        """Hand an answer to the request that talks about the item; nobody may be there any more."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._deliver, device, message)
+
+    def _deliver(self, device: str, message: FromCentre) -> None:
+        talk = self._talks.get((device, getattr(message, "item", "")))
+        if talk is not None and talk.heard.qsize() < MAX_HEARD:
+            talk.heard.put_nowait(message)
