@@ -2,8 +2,8 @@
 
 Decided here: which datagram starts a recording, how often our own is sent, and what custody says of both. It is part of
 the uplink because that is the only service with a network; the recorder gets a command file like any other. Who a peer
-is, `peers/<device>.enrolment` in the device's folder says: the centre's signed word, checked at the start. Implements
-docs/spec/activation.md, AC-20 to AC-27.
+is, the centre's signed word says: its list (`sync.peer_intake`), or `peers/<device>.enrolment` in the device's folder
+where there is none. Implements docs/spec/activation.md, AC-20 to AC-27.
 """
 
 from __future__ import annotations
@@ -73,11 +73,17 @@ class PeerPost:
     def __init__(self, parts: PeerParts) -> None:
         self._parts = parts
         self._fresh = Fresh(slack_us=parts.window_us, started_us=parts.clock.utc_us())
-        own = Enrolment(device=parts.device, key=parts.key.public, certificate_serial="", enrolled_us=0)
-        # A member of a group hears itself; what it hears of itself is known as its own and left alone.
-        self._known = {**parts.peers, parts.key.public.key_id: own}
+        self._known: dict[str, Enrolment] = {}
+        self.believe(parts.peers)
         self._outgoing: dict[bytes, tuple[int, int]] = {}
         self.counts = PeerCounts()
+
+    def believe(self, peers: Mapping[str, Enrolment]) -> None:
+        """From now on these are the peers, and nobody else."""
+        parts = self._parts
+        own = Enrolment(device=parts.device, key=parts.key.public, certificate_serial="", enrolled_us=0)
+        # A member of a group hears itself; what it hears of itself is known as its own and left alone.
+        self._known = {**peers, parts.key.public.key_id: own}
 
     def step(self, now_us: int) -> None:
         """Take what the recorder wants told, hear what came, send what is due."""

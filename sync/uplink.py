@@ -15,6 +15,7 @@ from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, U
 from sync.network import Network
 from sync.network_sources import NetworkWatch
 from sync.outbox import Ageing, Outbox, next_work
+from sync.peer_intake import PeerIntake
 from sync.peers import PeerPost
 from sync.remote import RemoteDesk
 from sync.renewal import Renewal
@@ -24,7 +25,7 @@ from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
 from vedette.errors import Integrity, VedetteError
 from vedette.records import PRIORITY_BULK
-from vedette.topics import CERTIFICATE, COMMAND, RENEW, Address, parse_topic, topic
+from vedette.topics import CERTIFICATE, COMMAND, PEERS, RENEW, Address, parse_topic, topic
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
@@ -52,6 +53,7 @@ class UplinkParts:
     bulk: BulkLink | None = None
     escalate_h: int = 0
     peers: PeerPost | None = None
+    peer_list: PeerIntake | None = None
     remote: RemoteDesk | None = None
     renewal: Renewal | None = None
 
@@ -114,6 +116,8 @@ class Uplink:
             parts.sender.reset()
             parts.holdings.release_all()
             parts.intake.lost_session()
+            if parts.peer_list is not None:
+                parts.peer_list.lost_session()
             self._look_us = 0
             if isinstance(event, Connected):
                 self._birth(online=True)
@@ -160,6 +164,9 @@ class Uplink:
                 if parts.remote is None or not parts.remote.take(event.payload):
                     parts.report.commands_ignored += 1
                 return
+            if address.name == PEERS:
+                self._new_peers(event.payload)
+                return
             if address.name == CERTIFICATE:
                 self._new_certificate(event.payload)
                 return
@@ -172,6 +179,36 @@ class Uplink:
             self._note(parts.sender.receive(message, now_us), now_us)
         elif isinstance(message, (ListOffer, ListPart)):
             self._list(message, now_us)
+
+    def _new_peers(self, record: bytes) -> None:
+        parts = self._parts
+        if parts.peer_list is None:
+            return
+        try:
+            found = parts.peer_list.take(record)
+        except (VedetteError, OSError) as error:
+            parts.report.messages_refused += 1
+            self._journal("peers.refused", None, {"why": str(error)[:300]})
+            return
+        if parts.peers is not None:
+            parts.peers.believe(parts.peer_list.believed())
+        self._journal("peers.accepted", None, {"version": found.version, "peers": len(found.peers)})
+
+    def _say_of_activations(self, now_us: int) -> None:
+        """Answer the centre's commands; ask for the list of peers."""
+        parts = self._parts
+        want = parts.peer_list.next_want(now_us) if parts.peer_list is not None and parts.link.connected else None
+        if (
+            want is not None
+            and parts.peer_list is not None
+            and parts.link.publish(topic(parts.device, want), want.encode())
+        ):
+            parts.peer_list.asked(now_us)
+        while parts.remote is not None and parts.link.connected:
+            answer = parts.remote.next_answer()
+            if answer is None or not parts.link.publish(topic(parts.device, answer), answer.encode()):
+                return
+            parts.remote.answered()
 
     def _new_certificate(self, answer: bytes) -> None:
         renewal = self._parts.renewal
@@ -226,6 +263,7 @@ class Uplink:
 
     def _publish(self, now_us: int) -> int:
         parts = self._parts
+        self._say_of_activations(now_us)
         want = parts.intake.next_want(now_us) if parts.link.connected else None
         if want is not None and parts.link.publish(topic(parts.device, want), want.encode()):
             parts.intake.asked(now_us)

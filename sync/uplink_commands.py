@@ -16,7 +16,8 @@ from sync.network import policy_of
 from sync.network_sources import NetworkWatch, source_of
 from sync.outbox import Outbox, refused_items
 from sync.paho_link import LinkConfig, PahoLink
-from sync.peers import Note, PeerParts, PeerPost, load_peers
+from sync.peer_intake import PeerIntake
+from sync.peers import Note, PeerParts, PeerPost
 from sync.remote import RemoteDesk, RemoteParts
 from sync.renewal import Identity, Renewal
 from sync.sender import Sender
@@ -110,6 +111,8 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
     device, uplink = config.device.id, config.uplink
     journal = _journal(config, clock)
     note = _note(journal, report)
+    peer_list = PeerIntake(config.data / "peers", keyring(trust.centre), device=device)
+    peers = _peers(config, peer_list, clock, note)
     return Uplink(
         UplinkParts(
             device=device,
@@ -127,7 +130,8 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
             bulk=bulk,
             renewal=_renewal(config, clock, link, bulk),
             escalate_h=uplink.escalate_h,
-            peers=_peers(config, trust, clock, note),
+            peers=peers,
+            peer_list=None if peers is None else peer_list,
             remote=RemoteDesk(
                 RemoteParts(device=device, keys=keyring(trust.centre), run_dir=config.run, clock=clock, note=note)
             ),
@@ -155,7 +159,7 @@ def _note(journal: WaitingJournal, report: UplinkReport) -> Note:
     return note
 
 
-def _peers(config: DeviceConfig, trust: Trust, clock: Clock, note: Note) -> PeerPost | None:
+def _peers(config: DeviceConfig, peer_list: PeerIntake, clock: Clock, note: Note) -> PeerPost | None:
     """Talk with cameras nearby where device.toml says so; a network that cannot be used is noted and done without."""
     peers = config.peers
     if not (peers.listen or peers.tell):
@@ -168,7 +172,7 @@ def _peers(config: DeviceConfig, trust: Trust, clock: Clock, note: Note) -> Peer
     parts = PeerParts(
         device=config.device.id,
         key=SigningKey.load(config.keys / "sign.pem"),
-        peers=load_peers(config.data / "peers", keyring(trust.centre), own=config.device.id),
+        peers=peer_list.believed(),
         air=air,
         run_dir=config.run,
         clock=clock,

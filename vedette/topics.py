@@ -15,10 +15,11 @@ from vedette.fields import check_device_id
 
 COMMAND = "command"
 RENEW, CERTIFICATE = "renew", "certificate"
+PEERS, PEERS_WANT, ANSWER = "peers", "peers-want", "answer"
 BULK_ENDING = ".bulk"
 MAX_BULK_IDENTITY = 64  # a certificate's common name is no longer (RFC 5280)
-_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW})
-_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE})
+_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW, PEERS_WANT, ANSWER})
+_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE, PEERS})
 _PINNED = frozenset({"part", "fin"})
 _ON_BULK = "part"
 _WORKER = re.compile(r"[a-z0-9-]{1,32}")
@@ -89,7 +90,7 @@ def device_subscriptions(device: str) -> tuple[str, ...]:
 
 def worker_subscriptions(worker: str) -> tuple[str, ...]:
     """What one ingest worker subscribes to; inits and list wants are shared by all, parts and fin are its own."""
-    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW))
+    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW, PEERS_WANT, ANSWER))
     own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
     return (*shared, *own, "devices/+/birth", "devices/+/status")
 

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from vedette import canonical
+from vedette.activation_messages import CommandAnswer, PeersWant
 from vedette.clock import check_uuid7
 from vedette.errors import Integrity
 from vedette.records import KINDS, PRIORITY_BULK
@@ -321,12 +322,12 @@ class ListPart:
         return ListPart(version=version, offset=offset, payload=data[ListPart.FORM.size :])
 
 
-Control = Birth | Status | Init | Fin | Grant | Ack | Sealed | Refuse | ListOffer | ListWant
+Control = Birth | Status | Init | Fin | Grant | Ack | Sealed | Refuse | ListOffer | ListWant | PeersWant | CommandAnswer
 Message = Control | Part | ListPart
-FromDevice = Birth | Status | Init | Part | Fin | ListWant
+FromDevice = Birth | Status | Init | Part | Fin | ListWant | PeersWant | CommandAnswer
 FromCentre = Grant | Ack | Sealed | Refuse | ListOffer | ListPart
 
-_CONTROL = (Birth, Status, Init, Fin, Grant, Ack, Sealed, Refuse, ListOffer, ListWant)
+_CONTROL = (Birth, Status, Init, Fin, Grant, Ack, Sealed, Refuse, ListOffer, ListWant, PeersWant, CommandAnswer)
 _READERS: dict[str, Callable[[MessageFields], Control]] = {kind.name: kind.read for kind in _CONTROL}
 _BINARY: dict[str, Callable[[bytes], Part | ListPart]] = {Part.name: Part.decode, ListPart.name: ListPart.decode}
 

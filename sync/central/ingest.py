@@ -13,7 +13,9 @@ from collections.abc import Callable
 from functools import partial
 
 from sync.central import certificates, watchlists
+from sync.central.commanding import Commanding
 from sync.central.fleet import device_key
+from sync.central.peer_lists import PeerLists
 from sync.central.presence import Presence
 from sync.central.quarantine import quarantine
 from sync.central.receipts import Signer
@@ -22,6 +24,7 @@ from sync.central.triage import Triage
 from sync.central.uploads import DISK_TROUBLE, Uploads
 from sync.link import Connected, Disconnected, Link, Message
 from vedette import topics, wire
+from vedette.activation_messages import CommandAnswer, PeersWant
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
 from vedette.renewal import open_certificate_request
@@ -30,6 +33,7 @@ from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, R
 _log = logging.getLogger("vedette.ingest")
 
 POLL_S = 0.05
+COMMANDS_EVERY_US = 200_000
 FLEET_REFRESH_US = 1_000_000
 TRIAGE_BATCH = 16
 MAX_TURNED_AWAY = 1000
@@ -47,6 +51,9 @@ class Ingest:
         self._uploads = Uploads(store, signer, limits, self._send)
         self._triage = Triage(store)
         self._presence = Presence(store)
+        self._commanding = Commanding(store, signer.key, self._publish)
+        self._peer_lists = PeerLists(store, signer.key, self._publish)
+        self._commands_at_us = 0
         self._enrolled: dict[str, bool] = {}
         self._turned_away: set[str] = set()
         self._refresh_at_us = 0
@@ -75,6 +82,10 @@ class Ingest:
         if now_us >= self._refresh_at_us:
             self._refresh_at_us = now_us + FLEET_REFRESH_US
             self._attempt(self._refresh)
+            self._attempt(self._peer_lists.step)
+        if now_us >= self._commands_at_us and self._link.connected:
+            self._commands_at_us = now_us + COMMANDS_EVERY_US
+            self._attempt(self._commanding.step)
         for event in self._link.poll(POLL_S):
             if isinstance(event, Message):
                 self._attempt(partial(self._hear, event, now_us))
@@ -137,6 +148,8 @@ class Ingest:
             self._uploads.receive(device, message, now_us)
         elif isinstance(message, Birth):
             self._presence.birth(device, message)
+            if message.online:
+                self._commanding.came(device)
             offer = watchlists.offer(self._store)
             if message.online and offer is not None and offer.version > message.list_version:
                 self._send(device, offer)
@@ -146,6 +159,11 @@ class Ingest:
             part = watchlists.part(self._store, message)
             if part is not None:
                 self._send(device, part)
+
+        elif isinstance(message, CommandAnswer):
+            self._commanding.answer(device, message)
+        elif isinstance(message, PeersWant):
+            self._peer_lists.want(device, message)
 
     def _renew(self, device: str, record: bytes) -> None:
         """Give an enrolled device a new certificate for a key of its own; what does not hold is quarantined."""
@@ -157,8 +175,7 @@ class Ingest:
         except VedetteError as error:
             quarantine(self._store, device, None, RefuseCode.INVALID, str(error), record)
             return
-        answer = topics.Address(device=device, name=topics.CERTIFICATE)
-        self._outgoing.append((answer.topic, certificate))
+        self._publish(topics.Address(device=device, name=topics.CERTIFICATE).topic, certificate)
 
     def _turn_away(self, device: str, name: str, payload: bytes) -> None:
         """A certificate of ours that is not enrolled (any more): nothing is taken; an init is told why, once a row."""
@@ -176,7 +193,10 @@ class Ingest:
             self._send(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
 
     def _send(self, device: str, message: FromCentre) -> None:
-        self._outgoing.append((topics.topic(device, message), message.encode()))
+        self._publish(topics.topic(device, message), message.encode())
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        self._outgoing.append((topic, payload))
 
     def _flush(self) -> None:
         """Publish what is to be said as far as the connection takes it; without one it is void, devices ask again."""

@@ -163,6 +163,38 @@ def transfers_of_workers(db: Database) -> None:
     )
 
 
+@migrations()
+def commands_and_peers(db: Database) -> None:
+    """Commands to devices with what became of them, and the groups and signed lists of peers; none is ever deleted."""
+    for statement in (
+        "CREATE TABLE remote_commands (id TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devices(device),"
+        " command TEXT NOT NULL, reason TEXT NOT NULL, asked_by TEXT NOT NULL, asked_us INTEGER NOT NULL,"
+        " expires_us INTEGER NOT NULL, from_us INTEGER, to_us INTEGER, sent_us INTEGER, record BLOB,"
+        " outcome TEXT, why TEXT, answered_us INTEGER,"
+        " custody_seq INTEGER) WITHOUT ROWID",
+        "CREATE INDEX remote_commands_expires ON remote_commands(expires_us)",
+        "CREATE INDEX remote_commands_device ON remote_commands(device, id)",
+        "CREATE TABLE device_groups (device TEXT PRIMARY KEY REFERENCES devices(device), name TEXT NOT NULL)"
+        " WITHOUT ROWID",
+        "CREATE TABLE group_moves (id INTEGER PRIMARY KEY, device TEXT NOT NULL, name TEXT NOT NULL,"
+        " moved_by TEXT NOT NULL, moved_us INTEGER NOT NULL)",
+        "CREATE TABLE peer_lists (version INTEGER PRIMARY KEY, name TEXT NOT NULL, issued_us INTEGER NOT NULL,"
+        " members_sha256 TEXT NOT NULL, record BLOB NOT NULL)",
+        "CREATE INDEX peer_lists_name ON peer_lists(name, version)",
+    ):
+        db.execute(statement)
+    for table, verbs in (
+        ("remote_commands", ("DELETE",)),
+        ("group_moves", ("UPDATE", "DELETE")),
+        ("peer_lists", ("UPDATE", "DELETE")),
+    ):
+        for verb in verbs:
+            db.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

@@ -18,7 +18,7 @@ from vedette.records import keyring
 
 S = 1_000_000
 WINDOW_US = 10 * S
-KEYS = {name: SigningKey.generate() for name in ("car-1", "cam-7", "stranger", "centre")}
+KEYS = {name: SigningKey.generate() for name in ("car-1", "cam-7", "cam-8", "stranger", "centre")}
 
 
 def enrolment(device: str, key: str | None = None) -> Enrolment:
@@ -304,3 +304,18 @@ def test_multicast_is_refused_when_an_address_is_none(group: str, interface: str
 def test_multicast_is_refused_when_the_interface_is_not_there() -> None:
     with pytest.raises(Refused, match="cannot be used"):
         MulticastAir("239.255.86.69", 47_999, interface="203.0.113.9")
+
+
+def test_peer_is_believed_no_more_when_it_is_off_the_list_and_a_new_one_is(make) -> None:
+    """AC-35: without a restart."""
+    car, camera, other = make("car-1", "cam-7"), make("cam-7"), make("cam-8")
+    tell(camera)
+    car.step()
+    assert len(car.asked()) == 1
+    car.post.believe({KEYS["cam-8"].public.key_id: enrolment("cam-8")})
+    tell(camera)
+    tell(other)
+    car.step()
+    assert [detail["device"] for event, detail in car.notes if event == "peer.heard"] == ["cam-7", "cam-8"]
+    assert len(car.asked()) == 1
+    assert "not trusted here" in car.refusals()[0]

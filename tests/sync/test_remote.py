@@ -6,6 +6,7 @@ import pytest
 
 from sync.remote import SLACK_US, RemoteDesk, RemoteParts
 from vedette import commands
+from vedette.activation_messages import LATE, REFUSED, TAKEN
 from vedette.activation_record import COMMAND, MAX_COMMAND_LIFE_US, RemoteCommand
 from vedette.clock import FakeClock, uuid7
 from vedette.keys import SigningKey
@@ -102,3 +103,50 @@ def test_command_counts_only_while_it_is_valid(desk, clock, issued_s: int, life_
     issued_us = clock.utc_us() + issued_s * S
     payload = sign_record(COMMAND, body(clock, issued_us=issued_us, expires_us=issued_us + life_us), CENTRE)
     assert desk.take(payload) is is_taken
+
+
+def answers(desk: RemoteDesk) -> list[tuple[str, str]]:
+    found = []
+    while (answer := desk.next_answer()) is not None:
+        desk.answered()
+        found.append((answer.id, answer.outcome))
+    return found
+
+
+def test_command_is_answered_the_same_however_often_it_comes(desk, clock, tmp_path: Path) -> None:
+    """AC-31, AC-33: signed anew it is still the same command, and is carried out once."""
+    first = body(clock)
+    desk.take(sign_record(COMMAND, first, CENTRE))
+    clock.advance(20 * S)
+    assert not desk.take(sign_record(COMMAND, {**first, "issued_us": clock.utc_us()}, CENTRE))
+    assert answers(desk) == [(first["id"], TAKEN), (first["id"], TAKEN)]
+    assert len(commands.take(tmp_path, "recorder")) == 1
+
+
+def test_command_from_before_this_run_is_late_and_taken_when_it_is_signed_anew(desk, clock, tmp_path: Path) -> None:
+    """AC-31, AC-33: so it is where the device's clock is ahead of the centre's."""
+    wanted = body(clock, issued_us=clock.utc_us() - 5 * S)
+    assert not desk.take(sign_record(COMMAND, wanted, CENTRE))
+    clock.advance(10 * S)
+    assert desk.take(sign_record(COMMAND, {**wanted, "issued_us": clock.utc_us()}, CENTRE))
+    assert answers(desk) == [(wanted["id"], LATE), (wanted["id"], TAKEN)]
+    assert len(commands.take(tmp_path, "recorder")) == 1
+
+
+def test_command_is_answered_as_refused_when_the_disk_takes_none(desk, clock, monkeypatch) -> None:
+    """AC-33."""
+
+    def full(*_args: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(commands, "post", full)
+    wanted = body(clock)
+    assert not desk.take(sign_record(COMMAND, wanted, CENTRE))
+    assert answers(desk) == [(wanted["id"], REFUSED)]
+
+
+def test_nothing_is_answered_to_who_is_not_the_centre(desk, clock) -> None:
+    """AC-33."""
+    assert not desk.take(sign_record(COMMAND, body(clock), OTHER))
+    assert not desk.take(b"start")
+    assert answers(desk) == []

@@ -77,6 +77,9 @@ def test_subscriptions_share_inits_and_pin_parts_when_a_worker_listens() -> None
     assert topics.worker_subscriptions("w1") == (
         "$share/ingest/devices/+/init",
         "$share/ingest/devices/+/list-want",
+        "$share/ingest/devices/+/renew",
+        "$share/ingest/devices/+/peers-want",
+        "$share/ingest/devices/+/answer",
         "devices/+/fin/w1",
         "devices/+/part/w1",
         "devices/+/birth",
