@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import endurance, evidence, plates, recorder, sync, transfer
+from bench import absence, crowd, endurance, evidence, plates, recorder, sound, transfer
 from bench.harness import Fact, Row
 from vedette.cli import table
 
@@ -18,8 +18,10 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "segment": evidence.segment_writer,
     "recorder": recorder.recorder_cpu,
     "endurance": endurance.endurance,
-    "sync": sync.sync_over_an_hour,
-    "transfer": transfer.transfer,
+    "sound": sound.sound_over_an_hour,
+    "sync": transfer.transfer,
+    "crowd": crowd.crowd,
+    "absence": absence.absence,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
 LEGEND = "ratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"

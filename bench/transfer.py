@@ -1,114 +1,124 @@
-"""Sealed items from a spool to the centre's receipt, over a real Mosquitto with TLS, against the bare disk work."""
+"""Sealed items from four spools to the centre's receipts, over a real Mosquitto with TLS, against two references.
+
+The references move the same bytes between as many processes: QoS 1 with nobody in control over a Mosquitto of the same
+configuration (nothing is hashed, written or promised there), and an HTTPS PUT that hashes and fsyncs. The three are run
+in turn, so that a machine that gets slower slows all of them.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
+import socket
+import statistics
+import subprocess
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench.harness import Row, pair
-from simulator.stage import Scene, Stage
-from sync.uplink_commands import make_uplink
-from vedette import records, sealed, spool
-from vedette.clock import SystemClock, uuid7
-from vedette.config import DeviceConfig, load_device
-from vedette.errors import NotFound
-from vedette.keys import SigningKey
-from vedette.trust import load_trust
+from bench.depot import Devices, Site, devices, end, hear, site, start, together
+from bench.harness import Row
+from sync.central.broker import Broker
 
-ITEMS, ITEM_MIB = 4, 8
-GIVE_UP_S = 120.0
-_LIST = "plate,region,reason,priority,source,valid_from,valid_to\n"
+DEVICES, ITEMS, ITEM_BYTES = 4, 4, 16 << 20
+ROUNDS = 5
+HOST = "127.0.0.1"
+MIB = 1 << 20
 
 
 def transfer() -> list[Row]:
-    """32 MiB in four items to receipts; hashed, copied and fsynced once is the least anything could do."""
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(
-            Path(folder) / "stage", Scene(device="car-1", camera={}, board={}, recorder={}, watchlist_csv=_LIST)
-        )
-        try:
-            stage.prepare()
-            stage.start_centre()
-            return [_measure(stage, Path(folder))]
-        finally:
-            stage.close()
+    """256 MiB from four devices to receipts, in parts of 256 KiB at most."""
+    with site() as where:
+        paths = where.enrol(DEVICES)
+        with devices(where, paths, each=1) as fleet:
+            return _rows(where, fleet, paths)
 
 
-def _measure(stage: Stage, folder: Path) -> Row:
-    config = load_device(stage.device / "device.toml")
-    plain = os.urandom(ITEM_MIB << 20)
+def _rows(where: Site, fleet: Devices, paths: Sequence[Path]) -> list[Row]:
+    flood, end_flood = _flood(where, paths)
+    shelf, end_shelf = _shelf(where)
+    times: list[tuple[float, float, float]] = []
+    try:
+        for _ in range(ROUNDS + 1):
+            fleet.tell("pack", ITEMS, ITEM_BYTES)
+            took_s = max(float(answer["seconds"]) for answer in fleet.tell("go"))
+            times.append((took_s, _timed(flood), _timed(shelf)))
+    finally:
+        end_flood()
+        end_shelf()
+    ours, *others = zip(*times[1:], strict=True)
+    names = ("the same bytes by QoS 1 without control", "the same bytes by HTTPS PUT, hashed and fsynced")
+    return [_row(name, ours, reference) for name, reference in zip(names, others, strict=True)]
 
-    def send() -> None:
-        for _ in range(ITEMS):
-            put_item(config, plain)
-        _send_all(config)
 
-    def bare() -> None:
-        for _ in range(ITEMS):
-            hashlib.sha256(plain)
-            with (folder / "copy").open("wb") as file:
-                file.write(plain)
-                file.flush()
-                os.fsync(file.fileno())
-
-    return pair(
-        f"{ITEMS} items of {ITEM_MIB} MiB: seal, send, receipt",
-        send,
-        "SHA-256, write, fsync of the same bytes",
-        bare,
-        amount=ITEMS * ITEM_MIB,
+def _row(reference: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
+    ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+    return Row(
+        name=f"{DEVICES} devices, {ITEMS} items of {ITEM_BYTES // MIB} MiB each, to receipts",
+        amount=DEVICES * ITEMS * ITEM_BYTES / MIB,
         unit="MiB",
-        rounds=3,
-        note="broker, centre and uplink on this machine",
+        median_s=statistics.median(ours),
+        reference=reference,
+        reference_s=statistics.median(theirs),
+        ratio=ratio,
+        note=f"goodput {1 / ratio:.2f} of the reference's",
     )
 
 
-def put_item(config: DeviceConfig, plain: bytes) -> None:
-    """Seal `plain` as a segment and commit it to the spool."""
-    clock = SystemClock()
-    item, now_us = uuid7(clock), clock.utc_us()
-    data = sealed.seal(plain, load_trust(config.trust).segment_recipients())
-    part = spool.part_path(config.spool, "segment", item)
-    part.write_bytes(data)
-    manifest = records.Manifest(
-        item=item,
-        kind="segment",
-        device=config.device.id,
-        sealed_sha256=hashlib.sha256(data).hexdigest(),
-        sealed_size=len(data),
-        plain_sha256=None,
-        plain_size=len(plain),
-        created_us=now_us,
-        started_us=now_us,
-        ended_us=now_us,
-        time_source="simulated",
-        time_error_us=None,
-        complete=True,
-        priority=records.PRIORITY_BULK,
-        recording=None,
-        sequence=0,
-        activation=None,
-        media=None,
-        journal=None,
-        software="bench",
-        models={},
-    )
-    record = records.sign_record(records.MANIFEST, manifest.to_body(), SigningKey.load(config.keys / "sign.pem"))
-    spool.commit(config.spool, "segment", item, record)
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
-def _send_all(config: DeviceConfig) -> None:
-    waiting = [item_id for _kind, item_id, _path in spool.item_ids(config.spool)]
-    clock, uplink = SystemClock(), make_uplink(config, SystemClock())
-    until = time.monotonic() + GIVE_UP_S
-    while not all((config.receipts / f"{item_id}.receipt").is_file() for item_id in waiting):
-        if time.monotonic() > until:
-            raise NotFound(f"no receipt for every item within {GIVE_UP_S:.0f} s")
-        time.sleep(min(uplink.step(clock.mono_us()), 0.01))
-    uplink.close()
-    for kind, item_id, _path in list(spool.item_ids(config.spool)):
-        spool.final_path(config.spool, kind, item_id).unlink()
-        spool.manifest_path(config.spool, kind, item_id).unlink()
+def _flood(where: Site, paths: Sequence[Path]) -> tuple[Callable[[], object], Callable[[], None]]:
+    """Four publishers, a second broker of the same configuration, and one subscriber that counts."""
+    central, log = where.stage.central, where.stage.logs / "carriers.log"
+    broker = Broker(central, HOST, _free_port(), queue_bytes=1 << 30, name="reference")
+    broker.start(0)
+    address = HOST, str(broker.port)
+    sink = start("bench.carriers", ["sink", *address, str(central / "keys")], log)
+    sources = [
+        start("bench.carriers", ["flood", *address, str(path.parent / "keys"), path.parent.name], log) for path in paths
+    ]
+    total = DEVICES * ITEMS * ITEM_BYTES
+
+    def run() -> None:
+        works = [partial(_say, child, "go", ITEMS, ITEM_BYTES) for child in sources]
+        together([*works, partial(_say, sink, "until", total)])
+
+    def close() -> None:
+        for child in (*sources, sink):
+            end(child)
+        broker.stop()
+
+    return run, close
+
+
+def _shelf(where: Site) -> tuple[Callable[[], object], Callable[[], None]]:
+    """Four clients and one HTTPS server."""
+    keys, log, folder = where.stage.central / "keys", where.stage.logs / "carriers.log", where.stage.folder / "shelf"
+    folder.mkdir()
+    server = start("bench.carriers", ["shelf", HOST, str(keys), str(folder)], log)
+    port = str(_say(server, "port")["port"])
+    clients = [start("bench.carriers", ["put", HOST, port, str(keys / "ca.crt")], log) for _ in range(DEVICES)]
+
+    def run() -> None:
+        together([partial(_say, child, "go", ITEMS, ITEM_BYTES) for child in clients])
+
+    def close() -> None:
+        for child in (*clients, server):
+            end(child)
+
+    return run, close
+
+
+def _say(child: subprocess.Popen[str], *words: object) -> dict[str, object]:
+    assert child.stdin is not None
+    child.stdin.write(" ".join(str(word) for word in words) + "\n")
+    child.stdin.flush()
+    return hear(child)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -78,7 +78,7 @@ def _rising(levels: Iterable[tuple[int, bool]], *, quiet_us: int = 2 * SECOND_US
     return found
 
 
-def sync_over_an_hour() -> list[Fact]:
+def sound_over_an_hour() -> list[Fact]:
     """One hour of media time in segments of a minute."""
     apart: list[int] = []
     heard = 0

@@ -1,0 +1,185 @@
+"""`python -m bench.vehicles DEVICE.TOML…`: uplinks of many devices in one process, driven line by line over its pipe.
+
+Decided here: each device is the real uplink on its own thread, with its own spool, connections and receipts; only the
+process around it is shared. Words on standard input, one JSON line answers each:
+
+    pack COUNT BYTES   seal so many segments for each device and leave them uncommitted
+    go                 commit them and wait until each has its receipt
+    crowd SECONDS      keep two such segments waiting on each device, put hits, tell how long each hit took
+    fill COUNT BYTES   pack and commit at once, and do not wait
+    drain              wait for every receipt; tell whether hits came first
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from simulator.freight import Loader, Packed
+from sync.uplink import Uplink
+from sync.uplink_commands import make_uplink
+from vedette import spool
+from vedette.clock import SystemClock
+from vedette.errors import NotFound
+
+LOOK_S = 0.005
+GIVE_UP_S = 900.0
+SEGMENT_BYTES = 4 << 20
+WAITING = 2
+HIT_EVERY_S = 2.0
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """One device: its uplink on a thread, and what it was given to send."""
+
+    loader: Loader
+    packed: list[Packed] = field(default_factory=list)
+    sent: list[Packed] = field(default_factory=list)
+    hits: dict[str, float] = field(default_factory=dict)
+    next_hit_s: float = 0.0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> Vehicle:
+        """Begin to send what lies in the spool."""
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """End the uplink's thread soon."""
+        self._over.set()
+
+    def _run(self) -> None:
+        clock = SystemClock()
+        uplink: Uplink = make_uplink(self.loader.config, clock)
+        while not self._over.is_set():
+            time.sleep(uplink.step(clock.mono_us()))
+        uplink.close()
+
+    def commit(self) -> None:
+        """Let what is packed be sent."""
+        self.sent += [self.loader.commit(one) for one in self.packed]
+        self.packed.clear()
+
+    def is_through(self, packed: Packed) -> bool:
+        """Whether its receipt is on the disk."""
+        return (self.loader.config.receipts / f"{packed.item}.receipt").is_file()
+
+    def forget(self, packed: Packed) -> None:
+        """Do as the keeper does with what has its receipt."""
+        spool.manifest_path(self.loader.config.spool, packed.kind, packed.item).unlink()
+        spool.final_path(self.loader.config.spool, packed.kind, packed.item).unlink()
+
+
+class Yard:
+    """All devices of this process and the words it understands."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._vehicles = [Vehicle(Loader(path)).start() for path in paths]
+
+    def pack(self, count: int, size: int) -> dict[str, object]:
+        """Seal segments for later."""
+        for one in self._vehicles:
+            one.packed += [one.loader.pack(size) for _ in range(count)]
+        return {"items": count * len(self._vehicles)}
+
+    def go(self) -> dict[str, object]:
+        """Send what is packed; seconds until the last receipt."""
+        began = time.monotonic()
+        for one in self._vehicles:
+            one.commit()
+        self._until_through(began)
+        seconds = time.monotonic() - began
+        for one in self._vehicles:
+            for packed in one.sent:
+                one.forget(packed)
+            one.sent.clear()
+        return {"seconds": seconds}
+
+    def fill(self, count: int, size: int) -> dict[str, object]:
+        """Commit segments and a hit behind them on each device."""
+        for one in self._vehicles:
+            one.packed += [one.loader.pack(size) for _ in range(count)]
+            one.commit()
+            one.sent.append(one.loader.put_hit())
+        return {"items": (count + 1) * len(self._vehicles)}
+
+    def drain(self) -> dict[str, object]:
+        """How many devices had the receipt of their hit before any other; seconds until the last hit and the last."""
+        began, began_ns = time.monotonic(), time.time_ns()
+        self._until_through(began)
+        received = [{one.item: self._received_ns(vehicle, one) for one in vehicle.sent} for vehicle in self._vehicles]
+        hits = [times[vehicle.sent[-1].item] for vehicle, times in zip(self._vehicles, received, strict=True)]
+        return {
+            "in_order": sum(hit == min(times.values()) for hit, times in zip(hits, received, strict=True)),
+            "hits_s": (max(hits) - began_ns) / 1e9,
+            "all_s": (max(max(times.values()) for times in received) - began_ns) / 1e9,
+        }
+
+    def _received_ns(self, vehicle: Vehicle, packed: Packed) -> int:
+        return (vehicle.loader.config.receipts / f"{packed.item}.receipt").stat().st_mtime_ns
+
+    def crowd(self, seconds: float) -> dict[str, object]:
+        """Seconds from a hit's commit to its receipt, and the bulk bytes that came through meanwhile."""
+        began, taken, carried = time.monotonic(), list[float](), 0
+        for number, one in enumerate(self._vehicles):
+            one.next_hit_s = began + 2.0 + HIT_EVERY_S * number / len(self._vehicles)
+        while (now := time.monotonic()) < began + seconds or any(one.hits for one in self._vehicles):
+            for one in self._vehicles:
+                taken += self._hits(one, now, is_last=now >= began + seconds)
+                carried += self._bulk(one)
+            self._look(began)
+        return {"hits": taken, "bytes": carried, "seconds": time.monotonic() - began}
+
+    def _hits(self, one: Vehicle, now: float, *, is_last: bool) -> list[float]:
+        if now >= one.next_hit_s and not is_last:
+            one.hits[one.loader.put_hit().item] = time.monotonic()
+            one.next_hit_s = now + HIT_EVERY_S
+        done = [item for item in one.hits if (one.loader.config.receipts / f"{item}.receipt").is_file()]
+        return [time.monotonic() - one.hits.pop(item) for item in done]
+
+    def _bulk(self, one: Vehicle) -> int:
+        """Keep segments waiting; the bytes of those that got their receipt."""
+        done = [sent for sent in one.sent if one.is_through(sent)]
+        for sent in done:
+            one.forget(sent)
+            one.sent.remove(sent)
+        if len(one.sent) < WAITING:
+            one.sent.append(one.loader.put(SEGMENT_BYTES))
+        return sum(sent.size for sent in done)
+
+    def _until_through(self, began: float) -> None:
+        for one in self._vehicles:
+            for packed in one.sent:
+                while not one.is_through(packed):
+                    self._look(began)
+
+    def _look(self, began: float) -> None:
+        if time.monotonic() - began > GIVE_UP_S:
+            raise NotFound(f"no receipt for every item within {GIVE_UP_S:.0f} s")
+        time.sleep(LOOK_S)
+
+    def close(self) -> None:
+        """End every uplink."""
+        for one in self._vehicles:
+            one.stop()
+
+
+def main(paths: list[str]) -> int:
+    """Serve the words until standard input ends."""
+    yard = Yard([Path(path) for path in paths])
+    print(json.dumps({"devices": len(paths)}), flush=True)
+    for line in sys.stdin:
+        word, *numbers = line.split()
+        values = [float(number) if word == "crowd" else int(number) for number in numbers]
+        print(json.dumps(getattr(yard, word)(*values)), flush=True)
+    yard.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
