@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sqlite_%' ORDER BY rowid"
-_NUMBERED = ("quarantine", "decisions", "accesses")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +105,9 @@ def _copy(source: schema.Sqlite, target: Postgres) -> None:
         columns = [column[0] for column in rows.description]
         while batch := rows.fetchmany(_BATCH):
             target.copy_in(table, columns, batch)
-    for table in _NUMBERED:
+    for table in _tables(source):
+        if not _is_numbered(source, table):
+            continue
         sequence = f"pg_get_serial_sequence('{table}', 'id')"
         target.execute(f"SELECT setval({sequence}, greatest((SELECT max(id) FROM {table}), 1))")
 
@@ -125,6 +126,12 @@ def _check_same(source: schema.Sqlite, target: Postgres) -> None:
 def _tables(source: schema.Sqlite) -> list[str]:
     """The tables in the order in which they were made, so that a row comes after those it refers to."""
     return [str(row[0]) for row in source.execute(_TABLES).fetchall()]
+
+
+def _is_numbered(source: schema.Sqlite, table: str) -> bool:
+    """Whether the database gives the rows of this table their ids."""
+    columns = source.execute(f"PRAGMA table_info({table})").fetchall()
+    return any((name, kind, key) == ("id", "INTEGER", 1) for _, name, kind, _, _, key in columns)
 
 
 def _count(db: Database, table: str) -> int:

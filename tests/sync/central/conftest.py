@@ -48,6 +48,8 @@ BOTH_STORES = (
     "test_fleet",
     "test_medium",
     "test_store_contract",
+    "test_service",
+    "test_depot",
 )
 NEWER = Path(__file__).parents[3] / "build" / "mosquitto-2.1"
 RUN_NEWER = """#!/bin/sh

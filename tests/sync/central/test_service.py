@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from vedette.wire import Grant, Sealed
 pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
 
 WAIT_S = 20.0
+KILLS = 8
 
 
 def until(fact: Callable[[], object], wait_s: float = WAIT_S) -> bool:
@@ -189,6 +192,36 @@ def test_upload_is_finished_when_the_centre_is_killed_in_the_middle(
 
     assert upload(link, device, item) is not None
     assert centre.store.log_size() == 2
+
+
+def test_nothing_receipted_is_missing_when_the_centre_is_killed_again_and_again(
+    centre: Any, running: Running, connect: Any
+) -> None:
+    """RC-1, CS-9. kill -9 at seeded moments, in the midst of blobs, rows and receipts; nothing comes twice."""
+    device, dice = centre.device(), random.Random(5)
+    running.wait()
+    link = connect(device)
+    items = [device.item(os.urandom(size)) for size in (40, 300_000, 40, 300_000, 9 << 20, 40, 300_000, 40)]
+    over = threading.Event()
+
+    def kill() -> None:
+        for _ in range(KILLS):
+            if over.wait(dice.uniform(0.3, 2.0)):
+                return
+            running.process.kill()
+            running.process.wait()
+            running.start()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    receipts = [upload(link, device, item, wait_s=120.0) for item in items]
+    over.set()
+    killer.join()
+
+    for item, sealed in zip(items, receipts, strict=True):
+        assert sealed is not None and sealed.receipt == centre.store.receipt(item.id)
+        assert centre.store.blobs.holds(item.manifest.sealed_sha256, item.manifest.sealed_size)
+    assert centre.store.log_size() == len(items) == len(centre.store.items(limit=500))
 
 
 def test_everything_ends_when_the_centre_is_stopped(centre: Any, running: Running) -> None:
