@@ -1,4 +1,4 @@
-"""`vedette device init|run|start|stop|mode|status` and `vedette camera probe`.
+"""`vedette device init|run|start|stop|mode|recover|status` and `vedette camera probe`.
 
 Decided here: what a new device folder holds before the centre enrols it, and how its services are started and asked.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from edge.camera import open_camera
 from edge.camera.port import EncodedUnit, Recorded, SmallFrame
+from edge.ring import REASONS
 from vedette import cli, commands, config, daemon, files, spool
-from vedette.clock import Clock, SystemClock, iso
+from vedette.clock import Clock, SystemClock, iso, uuid7
 from vedette.config import CameraSection, DeviceConfig
 from vedette.daemon import Step
 from vedette.errors import Integrity, NotFound, Refused, Usage
@@ -61,6 +63,7 @@ def register(nouns: cli.Nouns) -> None:
     mode.add_argument("--activation", default="command", help="by whom, for custody (default: command)")
     _add_config(mode)
     mode.set_defaults(run=_mode)
+    _register_recover(verbs)
     status = verbs.add_parser("status", help="what the services say of themselves")
     _add_config(status)
     cli.add_json(status)
@@ -135,6 +138,15 @@ def _register_init(verbs: cli.Nouns) -> None:
     parser.set_defaults(run=_init)
 
 
+def _register_recover(verbs: cli.Nouns) -> None:
+    parser = verbs.add_parser("recover", help="recover video that nobody activated, where policy keeps it")
+    for name, dest in (("--from", "begin"), ("--to", "end")):
+        parser.add_argument(name, dest=dest, required=True, metavar="TIME", help="ISO 8601, UTC where it names no zone")
+    parser.add_argument("--reason", required=True, choices=REASONS, help="why, for custody")
+    _add_config(parser)
+    parser.set_defaults(run=_recover)
+
+
 def _init(args: argparse.Namespace) -> int:
     camera = CameraSection(adapter=args.camera, source=args.source)
     device = init_device(args.folder, args.id, camera=camera, run_dir=args.run_dir, mode=args.mode)
@@ -160,6 +172,27 @@ def _command(args: argparse.Namespace) -> int:
 def _mode(args: argparse.Namespace) -> int:
     on = args.on == "on"
     return _post(args.config, {"command": "mode", "mode": args.mode, "on": on, "activation": args.activation, "id": ""})
+
+
+def _recover(args: argparse.Namespace) -> int:
+    from_us, to_us = _moment_us(args.begin), _moment_us(args.end)
+    if from_us >= to_us:
+        raise Usage("--to is not after --from")
+    if not config.load_device(args.config).recorder.retroactive_h:
+        raise Refused("recorder.retroactive_h is 0: video that nobody activated is not kept on this device")
+    claim = {"id": uuid7(SystemClock()), "reason": args.reason, "from_us": from_us, "to_us": to_us}
+    code = _post(args.config, {"command": "recover", "activation": "command", **claim})
+    print(f"asked for; custody names it by {claim['id']} (ring.claimed, then ring.settled or ring.refused)")
+    return code
+
+
+def _moment_us(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z") + ("+00:00" if text.endswith("Z") else ""))
+    except ValueError:
+        raise Usage(f"{text[:40]!r} is not a time such as 2026-11-23T08:00:00Z") from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def _post(path: Path, body: dict[str, Any]) -> int:

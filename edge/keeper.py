@@ -1,10 +1,10 @@
-"""The keeper: the only service that deletes, and only for a receipt that it has checked itself (law 6).
+"""The keeper: the only service that deletes, an item only for a receipt that it has checked itself (law 6).
 
 Decided here: what is checked before an item goes (the centre's signature, that the receipt names this device, item,
 manifest and sealed bytes, and that the file on the disk still has those bytes), and in which order its files go, so
 that a crash between them is finished by the next run. A receipt that is wrong is reported and nothing is deleted for
-it. When room is low, receipts count at once however long files were to stay (`edge.room`). Implements SP-6 of
-docs/spec/spool.md and RE-21 of docs/spec/record.md.
+it. When room is low, receipts count at once however long files were to stay (`edge.room`). What was never an item, the
+ring, is `edge.keeper_ring`'s. Implements SP-6 of docs/spec/spool.md and RE-21 of docs/spec/record.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.room import Ladder, Rung, free_bytes
+from edge.keeper_ring import RingKeeper
+from edge.ring import folder_of
+from edge.room import Ladder, Rung, free_bytes, spare_bytes
 from vedette import daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
 from vedette.config import DeviceConfig
@@ -79,6 +81,13 @@ class KeeperService:
         self.counts = Counts()
         spool.make_folders(config.spool)
         config.receipts.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._ring = RingKeeper(
+            folder_of(config.data),
+            hours=config.recorder.retroactive_h,
+            most_bytes=config.recorder.retroactive_mib << 20,
+            public=key.public,
+            say=self._say,
+        )
         # On a disk without one free byte no journal can begin; deleting for a receipt makes room for it.
         with suppress(NoRoom):
             self._say("keeper.ready", None, {"receipts": sum(1 for _ in self._receipts())})
@@ -86,6 +95,8 @@ class KeeperService:
     def step(self, now_us: int) -> float:
         """Look at the receipts, at most `MAX_PER_STEP` of them, and delete what they allow."""
         self._look_at_room()
+        with suppress(VedetteError, OSError):
+            self._ring.look(now_us, utc_us=self._clock.utc_us(), short_bytes=self._short_bytes())
         due = self._due()
         for path in due[:MAX_PER_STEP]:
             try:
@@ -119,6 +130,13 @@ class KeeperService:
             self._rung = rung
             with suppress(Refused, OSError):
                 self._say("room.changed", None, {"rung": rung.name.lower(), "free_mib": free >> 20})
+
+    def _short_bytes(self) -> int:
+        """How much more must be free before nothing has to give way any more."""
+        if self._rung is Rung.PLENTY:
+            return 0
+        bound = max(self._ladder.low_bytes, self._ladder.unmarked_bytes, self._ladder.marked_bytes)
+        return max(0, bound + spare_bytes(bound) - self._free(self._config.spool))
 
     def _receipts(self) -> Iterator[Path]:
         return (path for path in self._config.receipts.iterdir() if path.suffix == _ENDING)
@@ -219,6 +237,8 @@ class KeeperService:
                 "freed_bytes": counts.freed_bytes,
                 "refused": counts.refused,
                 "waiting": counts.waiting,
+                "evicted": self._ring.evicted,
+                "evicted_bytes": self._ring.evicted_bytes,
                 "room": self._rung.name.lower(),
             },
         )

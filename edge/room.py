@@ -1,9 +1,10 @@
 """The room on the device's disk: what has to give way at how little of it, and how long it will last.
 
 Decided here: the ladder of what gives way, one rung after the other. Below `low` files that have their receipt go at
-once, however long they were to stay; below `unmarked` continuous recording stops; below `marked` marked recording does
-too. Nothing without a receipt is ever deleted, so the last rung is to stop. A rung is left only with some room to
-spare, or it would be entered and left with every file.
+once, however long they were to stay, and so does what nobody activated (`edge.ring`, where policy has it); below
+`unmarked` continuous recording stops; below `marked` marked recording does too. No item without a receipt is ever
+deleted, so the last rung is to stop. A rung is left only with some room to spare, or it would be entered and left with
+every file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What asks a camera to record over a network: a peer's `vedette/activation/1` and the centre's `vedette/command/1`.
 
 Decided here: the two signed records, and that a record counts only while it is fresh, once, and never from the device
-itself. A command may start and mark, never stop, mute, hide or put to sleep: that takes a hand on the device.
+itself. A command may start, mark and recover, never stop, mute, hide or put to sleep: that takes a hand on the device.
 Implements docs/spec/activation.md, AC-20 to AC-31.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from vedette import canonical
 from vedette.enrolment import Enrolment
@@ -25,6 +26,9 @@ MAX_NAME = 64
 MAX_REASON = 200
 MAX_SEEN = 1024
 MAX_COMMAND_LIFE_US = 600_000_000
+RECOVER = "recover"
+# What the device's custody says in place of a recovery's reason: the centre keeps its words under the command's id.
+AT_CENTRE = "at_the_centre"
 VERBS = ("start", "mark")
 
 
@@ -45,7 +49,9 @@ class Activation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteCommand:
-    """The centre asks one device to `start` or to `mark`, with a reason, until it expires."""
+    """The centre asks one device to `start`, to `mark`, or to `recover` what it kept from `from_us` to `to_us` (UTC)
+    without an activation, with a reason, until it expires. Only `recover` has the two times.
+    """
 
     id: str
     device: str
@@ -53,10 +59,19 @@ class RemoteCommand:
     reason: str
     issued_us: int
     expires_us: int
+    from_us: int | None = None
+    to_us: int | None = None
 
     def sign(self, key: SigningKey) -> bytes:
         """The record's bytes, the payload on `cmd/<device>/command`."""
-        return sign_record(COMMAND, {name: getattr(self, name) for name in self.__slots__}, key)
+        names = [name for name in self.__slots__ if self.command == RECOVER or name not in ("from_us", "to_us")]
+        return sign_record(COMMAND, {name: getattr(self, name) for name in names}, key)
+
+    def to_message(self, activation: str) -> dict[str, Any]:
+        """The message to the recorder. The words of a reason may hold a name or a plate: they stay at the centre."""
+        body = {"command": self.command, "activation": activation, "id": self.id}
+        more = {"reason": AT_CENTRE, "from_us": self.from_us, "to_us": self.to_us}
+        return {**body, **more} if self.command == RECOVER else body
 
 
 def open_activation(data: bytes, peers: Mapping[str, Enrolment]) -> Activation:
@@ -82,18 +97,24 @@ def open_activation(data: bytes, peers: Mapping[str, Enrolment]) -> Activation:
 def open_command(data: bytes, keys: Mapping[str, PublicKey], *, device: str) -> RemoteCommand:
     """The command to `device` in a record by one of `keys` (the centre's).
 
-    Raises `Integrity`, `NotTrusted` for another key or another device's command, `Refused` for a life that is too long.
+    Raises `Integrity`, `NotTrusted` for another key or another device's command, `Refused` for a life that is too long,
+    and for a recovery of no time.
     """
     fields = Fields(open_record(COMMAND, data, keys, max_bytes=MAX_COMMAND_BYTES), "command")
+    verb = fields.one_of("command", (*VERBS, RECOVER))
     found = RemoteCommand(
         id=fields.uuid7("id"),
         device=fields.device("device"),
-        command=fields.one_of("command", VERBS),
+        command=verb,
         reason=fields.text("reason", most=MAX_REASON),
         issued_us=fields.integer("issued_us"),
         expires_us=fields.integer("expires_us"),
+        from_us=fields.integer("from_us") if verb == RECOVER else None,
+        to_us=fields.integer("to_us") if verb == RECOVER else None,
     )
     fields.close()
+    if verb == RECOVER and (found.from_us or 0) >= (found.to_us or 0):
+        raise Refused(f"command {found.id} would recover no time at all")
     if found.device != device:
         raise NotTrusted(f"the command is for {found.device}, not for {device}")
     if not 0 < found.expires_us - found.issued_us <= MAX_COMMAND_LIFE_US:

@@ -90,6 +90,7 @@ class RecorderSection:
     may_stealth: bool = True
     may_sleep: bool = True
     retroactive_h: int = _number(0, 0, 72)
+    retroactive_mib: int = _number(8192, 64, 1 << 20)
     min_free_mib: int = _number(512, 0, 1 << 20)
     marked_min_free_mib: int = _number(64, 0, 1 << 20)
 

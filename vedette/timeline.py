@@ -16,9 +16,10 @@ SECOND_US = 1_000_000
 
 
 class State(Enum):
-    """What a second was: recorded, or why it was not."""
+    """What a second was: recorded, kept without an activation (and never sent unless recovered), or why it was not."""
 
     RECORDED = "recorded"
+    RETAINED = "retained"
     STANDBY = "standby"
     ASLEEP = "asleep"
     OFF = "off"

@@ -64,7 +64,8 @@ def _timeline(args: argparse.Namespace) -> int:
     key = _key(args)
     identities = load_identities(args.identity) if args.identity else []
     entries = verify_pieces(read_lines(args.paths, identities, service=args.service), key)
-    whole = read_timeline(entries, _beside(args, key, identities))
+    beside, keeper = (_beside(args, key, identities, service) for service in ("position", "keeper"))
+    whole = read_timeline(entries, beside, keeper)
     begin = _moment(args.begin, zone) if args.begin else whole.from_us
     end = _moment(args.end, zone) if args.end else whole.to_us
     if whole.from_us == whole.to_us and not (args.begin and args.end):
@@ -86,10 +87,10 @@ def _timeline(args: argparse.Namespace) -> int:
     return Integrity.exit_code if shown.unexplained_us else 0
 
 
-def _beside(args: argparse.Namespace, key: PublicKey, identities: Sequence[Identity]) -> list[Entry]:
-    """The position service's lines, where they are among what is named; a place is in none of them."""
+def _beside(args: argparse.Namespace, key: PublicKey, identities: Sequence[Identity], service: str) -> list[Entry]:
+    """The lines of another service, where they are among what is named; a place is in none of them."""
     try:
-        lines = read_lines(args.paths, identities, service="position")
+        lines = read_lines(args.paths, identities, service=service)
     except NotFound:
         return []
     return verify_pieces(lines, key)

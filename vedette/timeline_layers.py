@@ -7,17 +7,17 @@ order, died, or went with the machine. Implements TI-12 to TI-20 of docs/spec/ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from vedette.custody_entry import Entry
 from vedette.errors import Integrity
 from vedette.timeline import SECOND_US, Layer, Note, Overlay, State, Stretch, Timeline, lay_out
 from vedette.timeline_axis import SURE, Axis
-from vedette.timeline_marks import Segment, recorded, runs_of
+from vedette.timeline_marks import Segment, recorded, retained, runs_of
 
 STALL_US = 1_250_000
 STARTING_US = 60 * SECOND_US
-STALLED, RECORDED, MISSING, DOWN, GAP, TROUBLE, STARTING, IDLE = 90, 80, 70, 60, 50, 40, 30, 20
+STALLED, RECORDED, RETAINED, MISSING, DOWN, GAP, TROUBLE, STARTING, IDLE = 90, 80, 75, 70, 60, 50, 40, 30, 20
 _GAPS = {
     "camera": State.CAMERA, "ended": State.CAMERA, "disk_full": State.FULL, "full": State.FULL, "disk": State.DISK,
     "stream": State.DISK, "thermal": State.THERMAL, "hot": State.THERMAL, "sleep": State.ASLEEP, "asleep": State.ASLEEP,
@@ -27,22 +27,25 @@ _DEATHS = ("killed", "service_stopped")
 _PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}
 
 
-def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = ()) -> Timeline:
+def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = (), keeper: Sequence[Entry] = ()) -> Timeline:
     """The shift that a recorder's verified lines tell of, from the first line to the last; lines may be missing.
 
-    `entries` are of one device and service and in the order of their seq; `beside` are those of its position service.
-    Raises Integrity when there is no line.
+    `entries` are of one device and service and in the order of their seq; `beside` are those of its position service,
+    `keeper` those of its keeper. Raises Integrity when there is no line.
     """
     if not entries:
         raise Integrity("there is no line from which a timeline could be drawn")
     axis = Axis(entries)
     reading = _Reading(entries, axis)
-    layers = [*reading.segments(), *reading.breaks(), *reading.gaps(), *reading.runs()]
-    proven = [one.stretch for one in layers if one.rank == RECORDED]
+    gone = {entry.item for entry in keeper if entry.event == "ring.evicted"}
+    layers = [
+        *reading.segments(), *reading.kept(gone), *reading.breaks(), *reading.gaps(), *reading.runs(),
+    ]  # fmt: skip
+    proven = [one.stretch for one in layers if one.rank in (RECORDED, RETAINED)]
     from_us = min([axis.at(0), *(one.from_us for one in proven)])
     to_us = axis.at(len(entries) - 1)
     proven_us = max((one.to_us for one in proven), default=0)
-    if entries[-1].event == "segment.checkpoint" and to_us - proven_us < SECOND_US:
+    if entries[-1].event in ("segment.checkpoint", "ring.checkpoint") and to_us - proven_us < SECOND_US:
         to_us = proven_us  # The recording goes on; the next checkpoint would prove what follows.
     return Timeline(
         device=entries[0].device,
@@ -84,6 +87,16 @@ class _Reading:
                 self.notes.append(Note(at_us=one.to_us, kind="proven_to", value=one.recording or ""))
             before = one
 
+    def kept(self, gone: Collection[str | None]) -> Iterator[Layer]:
+        """What was kept though nobody had activated anything, and what was recovered of it; `gone` are evicted."""
+        for one in retained(self.entries, self.axis):
+            why = "ring_evicted" if one.item in gone else "ring_kept"
+            yield _layer(RETAINED, one.from_us, one.to_us, State.RETAINED, why)
+        for index, entry in enumerate(self.entries):
+            if entry.event == "ring.claimed" and entry.detail.get("resumed") is not True:
+                value = f"{entry.detail.get('id')} ({entry.detail.get('by')}, {entry.detail.get('reason')})"
+                self.notes.append(Note(at_us=self.axis.at(index), kind="ring_claimed", value=value))
+
     def breaks(self) -> Iterator[Layer]:
         """The time between two runs of the service, and lines that are not here."""
         for index in range(1, len(self.entries)):
@@ -99,7 +112,7 @@ class _Reading:
                 self._down[after.boot] = state, why
                 if is_reboot:
                     self._doubt_length(index, from_us)
-                if state is not State.OFF and not before.event.startswith("segment."):
+                if state is not State.OFF and not before.event.startswith(("segment.", "ring.")):
                     self.notes.append(Note(at_us=from_us, kind="died_between"))
                 yield _layer(DOWN, from_us, to_us, state, why)
 

@@ -6,7 +6,7 @@ than it says. Implements TI-12 and TI-13 of docs/spec/timeline.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vedette.custody_entry import Entry
@@ -17,6 +17,7 @@ from vedette.timeline_axis import Axis
 class Segment:
     """A segment: its beginning in shown time, how much its last mark proves, and whether its recorder closed it."""
 
+    item: str
     from_us: int
     media_us: int
     recording: str | None
@@ -30,26 +31,43 @@ class Segment:
 
 
 def recorded(entries: Sequence[Entry], axis: Axis) -> list[Segment]:
-    """Each segment, as far as its marks prove it, in order of time."""
+    """Each segment, as far as its marks prove it, in order of time.
+
+    What was recovered from the ring began when the ring's own line says so: its other lines are of the recovery.
+    """
+    kept = {one.item: one.from_us for one in retained(entries, axis)}
+    marks = ((index, entry, entry.item, entry.event) for index, entry in enumerate(entries))
+    found = _segments(marks, axis, "segment.")
+    for one in found:
+        one.from_us = kept.get(one.item, one.from_us)
+    return sorted(found, key=lambda one: one.from_us)
+
+
+def retained(entries: Sequence[Entry], axis: Axis) -> list[Segment]:
+    """Each segment that was kept though nobody had activated anything, as far as its marks prove it."""
+    marks = ((index, entry, entry.detail.get("segment"), entry.event) for index, entry in enumerate(entries))
+    return sorted(_segments(marks, axis, "ring."), key=lambda one: one.from_us)
+
+
+def _segments(marks: Iterable[tuple[int, Entry, object, str]], axis: Axis, prefix: str) -> list[Segment]:
     found: dict[str, Segment] = {}
-    for index, entry in enumerate(entries):
-        if entry.item is None or not entry.event.startswith("segment."):
+    for index, entry, item, event in marks:
+        if not isinstance(item, str) or not event.startswith(prefix):
             continue
-        known = found.get(entry.item)
+        known, what = found.get(item), event.removeprefix(prefix)
         recording = entry.detail.get("recording")
         media_us = entry.detail.get("media_us", 0)
-        if entry.event == "segment.opened" and isinstance(started_us := entry.detail.get("started_us"), int):
-            found[entry.item] = Segment(
-                axis.moment(index, started_us), 0, str(recording), entry.detail.get("marked") is True
-            )
-        elif entry.event in ("segment.checkpoint", "segment.closed", "segment.recovered") and isinstance(media_us, int):
-            if known is None and entry.event != "segment.recovered":
-                known = found[entry.item] = Segment(axis.at(index) - media_us, 0, None, False)
+        if what == "opened" and isinstance(started_us := entry.detail.get("started_us"), int):
+            at_us, marked = axis.moment(index, started_us), entry.detail.get("marked") is True
+            found[item] = Segment(item, at_us, 0, str(recording), marked)
+        elif what in ("checkpoint", "closed", "recovered") and isinstance(media_us, int):
+            if known is None and what != "recovered":
+                known = found[item] = Segment(item, axis.at(index) - media_us, 0, None, False)
             if known is not None:
-                known.media_us = media_us if entry.event != "segment.checkpoint" else max(known.media_us, media_us)
+                known.media_us = media_us if what != "checkpoint" else max(known.media_us, media_us)
                 known.marked = known.marked or entry.detail.get("marked") is True
-                known.is_closed = entry.event == "segment.closed"
-    return sorted(found.values(), key=lambda one: one.from_us)
+                known.is_closed = what == "closed"
+    return list(found.values())
 
 
 def runs_of(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,8 @@ ROW, BAR = 44, 30
 MAX_NOTES = 12
 # Colour and hatching: angle in degrees, distance and width of its lines in pixels.
 _LOOKS = {
-    State.RECORDED: ("#1b7f4d", None), State.STANDBY: ("#d5d9de", None), State.ASLEEP: ("#b9c6d8", (90, 6, 1)),
+    State.RECORDED: ("#1b7f4d", None), State.RETAINED: ("#8fc3aa", (45, 6, 2)),
+    State.STANDBY: ("#d5d9de", None), State.ASLEEP: ("#b9c6d8", (90, 6, 1)),
     State.OFF: ("#f1f2f4", (0, 6, 1)), State.STARTING: ("#e6dcc2", (45, 8, 1)),
     State.RESTARTED: ("#f0a53a", (45, 6, 2)), State.POWER_LOST: ("#8a5a2b", (135, 6, 2)),
     State.CAMERA: ("#7d5ba6", (45, 5, 2)), State.FULL: ("#2f6db3", (135, 5, 2)),

@@ -16,11 +16,18 @@ from vedette.timeline_words import ROWS, Words
 
 LABEL, MIN_CELLS = 15, 20
 SIGNS = {
-    State.RECORDED: "█", State.STANDBY: "·", State.ASLEEP: "z", State.OFF: "-", State.STARTING: "s",
-    State.RESTARTED: "R", State.POWER_LOST: "P", State.CAMERA: "C", State.FULL: "F", State.DISK: "D",
-    State.THERMAL: "T", State.OTHER: "o", State.UNKNOWN: "?",
+    State.RECORDED: "█", State.RETAINED: "▒", State.STANDBY: "·", State.ASLEEP: "z", State.OFF: "-",
+    State.STARTING: "s", State.RESTARTED: "R", State.POWER_LOST: "P", State.CAMERA: "C", State.FULL: "F",
+    State.DISK: "D", State.THERMAL: "T", State.OTHER: "o", State.UNKNOWN: "?",
 }  # fmt: skip
-_COLOURS = {State.RECORDED: 32, State.UNKNOWN: 41, State.STANDBY: 90, State.OFF: 90, State.ASLEEP: 90}
+_COLOURS = {
+    State.RECORDED: 32,
+    State.RETAINED: 36,
+    State.UNKNOWN: 41,
+    State.STANDBY: 90,
+    State.OFF: 90,
+    State.ASLEEP: 90,
+}
 _TROUBLE = 33
 _STEPS_S = (60, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 7 * 86_400)
 
@@ -135,7 +142,7 @@ def _cells(timeline: Timeline, stretches: Sequence[Stretch], cells: int, colours
 def _urgency(state: State) -> int:
     if state is State.UNKNOWN:
         return 2
-    return 0 if state in (State.STANDBY, State.OFF, State.ASLEEP, State.RECORDED) else 1
+    return 0 if state in (State.STANDBY, State.OFF, State.ASLEEP, State.RECORDED, State.RETAINED) else 1
 
 
 def _sign(state: State, colours: bool) -> str:

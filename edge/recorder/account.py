@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.recorder.recovery import Recovered
+from vedette.spool import Item
+
 
 @dataclass(slots=True)
 class Counts:
@@ -20,6 +23,18 @@ class Counts:
     completed: int = 0
     cut: int = 0
     quarantined: int = 0
+
+    def add(self, found: Recovered) -> None:
+        """Count what a run of recovery did."""
+        self.completed += found.completed
+        self.cut += found.cut
+        self.quarantined += found.quarantined
+
+    def file(self, item: Item) -> None:
+        """Count an item that was filed."""
+        self.segments += 1
+        self.sealed_bytes += item.manifest.sealed_size
+        self.media_us += item.manifest.media.duration_us if item.manifest.media else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from edge.recorder import activation, modes
 from edge.recorder.activation import Command, Policy, State, Verb
 from edge.recorder.facts import Detail
 from edge.recorder.modes import Change, Mode, Modes, Permitted
+from edge.ring import Claim, parse_claim
 from vedette import commands
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
-from vedette.errors import Refused
 from vedette.schedule import Schedule, parse_schedule
 
 SECOND_US = 1_000_000
@@ -33,20 +33,21 @@ TOLD = ("button", "command", "crash", "door", "lights", "speed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voices:
-    """How duty speaks: `note` writes custody, `mute` begins and ends the muted time of the sound."""
+    """How duty speaks: `note` writes custody, `mute` begins and ends the muted time of the sound, `claim` asks for a
+    stretch of what nobody activated.
+    """
 
     note: Callable[[str, Detail], None]
     mute: Callable[[bool, str], None]
+    claim: Callable[[Claim], None]
 
 
 class Duty:
     """The recorder's orders; pictures' time (`picture_us`) is what activations count in."""
 
     def __init__(self, config: DeviceConfig, clock: Clock, voices: Voices) -> None:
-        """Read the policy; `Usage` for a schedule that is none, `Refused` for a mode that is not built."""
+        """Read the policy; `Usage` for a schedule that is none."""
         recorder = config.recorder
-        if recorder.retroactive_h:
-            raise Refused("recorder.retroactive_h: keeping video without an activation is not built; set it to 0")
         self._run_dir, self._clock, self._voices = config.run, clock, voices
         self._modes_path = config.run / SERVICE / "modes.json"
         self._tells_peers = config.peers.tell
@@ -113,6 +114,8 @@ class Duty:
             self._ask(change)
         elif body.get("command") == IGNORED_STOP:
             self._ignore_stop(body)
+        elif (claim := parse_claim(body, now_us=self._clock.utc_us())) is not None:
+            self._voices.claim(claim)
         elif (command := activation.parse_command(body, now_us=now_us)) is not None:
             self._activate(command, now_us)
         else:

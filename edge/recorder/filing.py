@@ -7,15 +7,18 @@ between any two of these is completed from the journal by `edge.recorder.recover
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
-from edge.recorder.facts import Ending, SegmentFacts
+from edge.recorder.facts import Detail, Ending, SegmentFacts
 from edge.recorder.history import STATE, read_history
 from edge.recorder.segments import Finished, Progress
-from vedette import spool
+from vedette import files, spool
 from vedette.custody import Journal, seal_closed
+from vedette.errors import VedetteError
 from vedette.identity import Identity
 from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_MARKED, JournalHead, Manifest, Media, sign_record
 from vedette.sealed import Recipient
@@ -24,8 +27,37 @@ KIND = "segment"
 ROLL_ENTRIES = 48
 
 
+class Shelf(Protocol):
+    """Where segments are put and what custody says of them: the spool, or the ring."""
+
+    journal: Journal
+
+    @property
+    def folder(self) -> Path: ...
+
+    def started(self, detail: Detail) -> None: ...
+
+    def stopped(self, detail: Detail) -> None: ...
+
+    def opened(self, facts: SegmentFacts) -> Path: ...
+
+    def checkpoint(self, facts: SegmentFacts, progress: Progress) -> None: ...
+
+    def closed(self, facts: SegmentFacts, finished: Finished) -> spool.Item | None: ...
+
+    def tidy(self, *, all_of_it: bool = False) -> None: ...
+
+    def is_filed(self, item: str) -> bool: ...
+
+    def cut(self, item: str, ending: Ending) -> None: ...
+
+    def finish(self, facts: SegmentFacts, ending: Ending, path: Path) -> None: ...
+
+    def put_aside(self, item: str, path: Path, why: str) -> None: ...
+
+
 class Filing:
-    """Writes custody of segments and commits them."""
+    """Writes custody of segments and commits them; the `Shelf` that is the spool."""
 
     def __init__(
         self,
@@ -40,6 +72,19 @@ class Filing:
         self._custody_recipients = custody_recipients
         self._identity = identity
         self._rolled_seq = journal.head[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where the sealed files lie."""
+        return self.spool_root / KIND
+
+    def started(self, detail: Detail) -> None:
+        """Say in the journal that a recording starts."""
+        self.journal.append("recording.started", detail=detail)
+
+    def stopped(self, detail: Detail) -> None:
+        """Say in the journal that it stopped."""
+        self.journal.append("recording.stopped", detail=detail)
 
     def opened(self, facts: SegmentFacts) -> Path:
         """Say in the journal that the segment begins; the path at which to write it."""
@@ -81,9 +126,32 @@ class Filing:
         manifest = self._manifest(facts, ending)
         return spool.commit(self.spool_root, KIND, facts.item, self._sign(manifest))
 
-    def manifest_bytes(self, facts: SegmentFacts, ending: Ending) -> bytes:
-        """The signed manifest alone, for a sealed file that has its final name already."""
-        return self._sign(self._manifest(facts, ending))
+    def is_filed(self, item: str) -> bool:
+        """Whether a segment's file needs nothing more."""
+        return spool.manifest_path(self.spool_root, KIND, item).exists()
+
+    def cut(self, item: str, ending: Ending) -> None:
+        """Say in the journal how a segment ends that a dead run left."""
+        self.journal.append("segment.recovered", item, ending.to_detail())
+
+    def finish(self, facts: SegmentFacts, ending: Ending, path: Path) -> None:
+        """Commit a segment that a dead run left at `path`; the journal must have the ending already."""
+        if path.suffix == ".part":
+            self.commit(facts, ending)
+        else:
+            manifest = self._sign(self._manifest(facts, ending))
+            files.write_new(spool.manifest_path(self.spool_root, KIND, facts.item), manifest)
+
+    def put_aside(self, item: str, path: Path, why: str) -> None:
+        """Put a file that custody does not explain where a person sees it."""
+        target = self.spool_root / spool.QUARANTINE / path.name
+        try:
+            self.journal.append("segment.quarantined", item, {"file": path.name, "why": why[:512]})
+        except VedetteError:
+            return
+        os.replace(path, target)
+        files.fsync_dir(target.parent)
+        files.fsync_dir(path.parent)
 
     def _sign(self, manifest: Manifest) -> bytes:
         return sign_record(MANIFEST, manifest.to_body(), self.journal.key)

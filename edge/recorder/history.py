@@ -20,6 +20,7 @@ from vedette.custody_tail import HEAD_NAME, MAX_FILE_BYTES, journal_files
 from vedette.errors import Integrity, NotFound
 
 MAX_FILES = 16
+RETROACTIVE = "retroactive"
 STATE = "recorder.state"
 STOPPED, ENDED, SERVICE_STOPPED = "stopped", "ended", "service_stopped"
 
@@ -42,7 +43,7 @@ class Segment:
 
 @dataclass(slots=True)
 class History:
-    """The recorder's past.
+    """The recorder's past; `ring` are the segments that nobody activated, which count for nothing else here.
 
     `broke_off_us` is where the last recorded picture ended (UTC), None when there is none. `activation` is that of the
     last recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and
@@ -50,6 +51,7 @@ class History:
     """
 
     segments: dict[str, Segment] = field(default_factory=dict)
+    ring: dict[str, Segment] = field(default_factory=dict)
     broke_off_us: int | None = None
     activation: str | None = None
     held: bool = False
@@ -106,6 +108,8 @@ def _learn(history: History, entry: Entry) -> None:
         history.broke_off_us = max(history.broke_off_us or 0, to_us)
     elif entry.item is not None and entry.event.startswith("segment."):
         _learn_segment(history, entry, entry.item)
+    elif entry.event.startswith("ring.") and isinstance(item := entry.detail.get("segment"), str):
+        _learn_marks(history.ring, entry, item, entry.event.removeprefix("ring."))
 
 
 def _learn_state(history: History, detail: Detail) -> None:
@@ -118,19 +122,24 @@ def _learn_state(history: History, detail: Detail) -> None:
 
 
 def _learn_segment(history: History, entry: Entry, item: str) -> None:
-    if entry.event == "segment.opened":
-        facts = SegmentFacts.from_detail(item, entry.detail)
-        history.segments[item] = Segment(facts=facts, marked=facts.marked)
-    segment = history.segments.get(item)
-    if segment is None:
-        return
-    if entry.event == "segment.checkpoint":
-        segment.progress.append(_progress(entry))
-        segment.marked = bool(entry.detail.get("marked"))
-    elif entry.event in ("segment.closed", "segment.recovered"):
-        segment.ending = Ending.from_detail(entry.detail)
+    segment = _learn_marks(history.segments, entry, item, entry.event.removeprefix("segment."))
+    if segment is None or segment.facts.activation == RETROACTIVE:
+        return  # What was claimed from the ring says nothing of what was being recorded.
     history.broke_off_us = max(history.broke_off_us or 0, segment.ended_us)
     history.marked = segment.marked if segment.ending is None else segment.ending.marked
+
+
+def _learn_marks(segments: dict[str, Segment], entry: Entry, item: str, what: str) -> Segment | None:
+    if what == "opened":
+        facts = SegmentFacts.from_detail(item, entry.detail)
+        segments[item] = Segment(facts=facts, marked=facts.marked)
+    segment = segments.get(item)
+    if segment is not None and what == "checkpoint":
+        segment.progress.append(_progress(entry))
+        segment.marked = bool(entry.detail.get("marked"))
+    elif segment is not None and what in ("closed", "recovered"):
+        segment.ending = Ending.from_detail(entry.detail)
+    return segment
 
 
 def _progress(entry: Entry) -> Progress:

@@ -20,13 +20,16 @@ from edge.recorder.account import Counts, Gap
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.fragments import StreamFault
-from edge.recorder.history import SERVICE_STOPPED, STATE, History, read_history
+from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History, read_history
 from edge.recorder.mute import Mute
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
+from edge.recorder.retaining import Retaining, RingPolicy
 from edge.recorder.segments import OpenFile, PartFile
 from edge.recorder.surroundings import FindPosition, Surroundings, nowhere
+from edge.ring import Claim
+from edge.ring import folder_of as ring_folder
 from edge.room import free_bytes, spare_bytes
 from vedette.clock import Clock
 from vedette.errors import Refused
@@ -45,7 +48,7 @@ class Terms:
     """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free.
 
     `marked_min_free_bytes` is that for marked and activated recordings, None where it is the same for all. `position`
-    and `zone` are for the stamp over the pictures.
+    and `zone` are for the stamp over the pictures, `ring` for what nobody activated.
     """
 
     recipients: Sequence[Recipient]
@@ -54,6 +57,7 @@ class Terms:
     marked_min_free_bytes: int | None = None
     position: FindPosition = nowhere
     zone: datetime.tzinfo = datetime.timezone.utc
+    ring: RingPolicy | None = None
     open_file: OpenFile = PartFile
     free_bytes: Callable[[Path], int] = free_bytes
 
@@ -74,6 +78,7 @@ class Keeping:
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
+        self.ring = Retaining(terms.ring or RingPolicy(folder=ring_folder(spool_root.parent)))
         self._surroundings = Surroundings(clock, terms.position)
         self._mute, self._mute_said = Mute(), True
         self.trouble: str | None = None
@@ -89,10 +94,9 @@ class Keeping:
         history = History()
         self._open()
         with self._on_disk():
-            found = recover(self._filing, read_history(self._filing.journal.folder))
-            self.counts.completed += found.completed
-            self.counts.cut += found.cut
-            self.counts.quarantined += found.quarantined
+            earlier = read_history(self._filing.journal.folder)
+            self.counts.add(recover(self._filing, earlier.segments))
+            self.counts.add(self.ring.repair(self._filing, earlier))
             history = read_history(self._filing.journal.folder)
             self._filing.journal.append(STATE, detail=history.to_detail())
             self._filing.tidy()
@@ -143,14 +147,28 @@ class Keeping:
         if self.recording is not None or self.trouble is not None:
             self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
-        terms = self._terms
-        form = Form(recipients=terms.recipients, info=info, segment_us=terms.segment_us, open_file=terms.open_file,
-                    surroundings=self._surroundings, zone=terms.zone)  # fmt: skip
         self._frame_us, self._last = info.frame_us, None
         with self._on_disk():
-            self.recording = Recording(self._filing, form, activation=activation, held=held)
+            self.ring.end("activation")
+            self.recording = Recording(self._filing, self._form(info), activation=activation, held=held)
         for unit in self._buffer.take():
             self.take(unit, marked=is_marked(unit.utc_us))
+
+    def retain(self, info: StreamInfo) -> None:
+        """Keep what nobody activated, where policy says so and nothing is recorded."""
+        if self.recording is None and self.trouble is None:
+            with self._on_disk():
+                self.ring.begin(self._filing, self._form(info))
+
+    def claim(self, claim: Claim) -> None:
+        """Recover a stretch of what nobody activated."""
+        with self._on_disk():
+            self.ring.claim(self._filing, claim)
+
+    def _form(self, info: StreamInfo) -> Form:
+        terms = self._terms
+        return Form(recipients=terms.recipients, info=info, segment_us=terms.segment_us, open_file=terms.open_file,
+                    surroundings=self._surroundings, zone=terms.zone)  # fmt: skip
 
     def mute(self, on: bool, by: str) -> None:
         """Begin or end the muted time: pictures go on, sound is left out, custody has who began and who ended it."""
@@ -166,6 +184,8 @@ class Keeping:
             return
         if self.recording is None:
             self._buffer.add(unit)
+            with self._on_disk():
+                self.ring.take(unit)
             return
         with self._on_disk():
             if isinstance(unit, SoundUnit):
@@ -177,7 +197,9 @@ class Keeping:
                 self.counts.pictures += 1
 
     def end(self, reason: str) -> None:
-        """End the recording, and with it any gap that was still open."""
+        """End the recording, and with it any gap that was still open; what nobody activated goes on after a stop."""
+        if reason != STOPPED:
+            self._end_ring(reason)
         if self.recording is not None:
             with self._on_disk():
                 self.recording.stop(reason)
@@ -190,6 +212,7 @@ class Keeping:
 
     def interrupt(self, why: str) -> None:
         """End the recording, which is to go on: what is missing until it does is a gap."""
+        self._end_ring(why)
         if self.recording is None:
             return
         ended_us = None if self._last is None else self._last[0] + self._frame_us
@@ -200,7 +223,12 @@ class Keeping:
 
     def forget(self) -> None:
         """Empty the pre-event buffer: the camera begins its time anew."""
+        self._end_ring("camera_fault")
         self._buffer.clear()
+
+    def _end_ring(self, reason: str) -> None:
+        with self._on_disk():
+            self.ring.end(reason)
 
     def tend(self, now_us: int) -> None:
         """Once a second make what is recorded durable and look at the free space; try to get out of trouble."""
@@ -208,10 +236,20 @@ class Keeping:
             with self._on_disk():
                 self.recording.keep(now_us)
             self._collect()
+        if self.trouble is None:
+            self._tend_ring(now_us)
         if self.trouble is not None and now_us >= self._retry_us:
             self._get_out(now_us)
         else:
             self._look(now_us)
+
+    def _tend_ring(self, now_us: int) -> None:
+        with self._on_disk():
+            self.ring.look(now_us, self._free())
+            self.ring.keep(now_us)
+            item = self.ring.settle(self._filing, now_us)
+            if item is not None:
+                self.counts.file(item)
 
     def close(self) -> None:
         """Say in the journal that the service stopped, and seal what it says."""
@@ -286,9 +324,7 @@ class Keeping:
         if self.recording is None:
             return
         for item in self.recording.items:
-            self.counts.segments += 1
-            self.counts.sealed_bytes += item.manifest.sealed_size
-            self.counts.media_us += item.manifest.media.duration_us if item.manifest.media else 0
+            self.counts.file(item)
         self.recording.items.clear()
 
     def _free(self) -> int:
@@ -307,6 +343,7 @@ class Keeping:
         """Be in trouble: the recording is let go as it lies."""
         self.trouble = self._name(error)
         self._retry_us = self._clock.mono_us() + RETRY_US
+        self.ring.abandon()
         if self.recording is None:
             return
         self._collect()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
 from edge.recorder.facts import Detail, SegmentFacts, facts_of
-from edge.recorder.filing import Filing
+from edge.recorder.filing import Shelf
 from edge.recorder.segments import OpenFile, PartFile, SegmentWriter
 from edge.recorder.stamp import Place, stamp
 from edge.recorder.surroundings import Surroundings
@@ -40,7 +40,7 @@ class Form:
 class Recording:
     """The recording that is running; raises OSError or Refused where the disk takes no more."""
 
-    def __init__(self, filing: Filing, form: Form, *, activation: str, held: bool) -> None:
+    def __init__(self, filing: Shelf, form: Form, *, activation: str, held: bool) -> None:
         """Say in the journal that recording starts; the first key unit opens the first segment.
 
         `held` says that only a stop ends it, so that a recorder which died knows to go on.
@@ -60,7 +60,7 @@ class Recording:
         self._stamped = (-1, "")
         self.items: list[Item] = []
         detail: Detail = {"activation": activation, "held": held, "recording": self.recording_id}
-        filing.journal.append("recording.started", detail=detail)
+        filing.started(detail)
 
     @property
     def open_media_us(self) -> int:
@@ -120,7 +120,8 @@ class Recording:
         if self._writer is None or self._facts is None:
             return
         finished = self._writer.finish()
-        self.items.append(self._filing.closed(self._facts, finished))
+        item = self._filing.closed(self._facts, finished)
+        self.items += [item] if item else []
         self._writer = self._facts = self._first = None
         self._filing.tidy()
 
@@ -129,7 +130,7 @@ class Recording:
         if self._held:
             self._cut()
         self.end_segment()
-        self._filing.journal.append("recording.stopped", detail={"reason": reason, "recording": self.recording_id})
+        self._filing.stopped({"reason": reason, "recording": self.recording_id})
 
     def abandon(self) -> None:
         """Let go of the open segment as the disk has it; recovery files what is whole."""

@@ -1,6 +1,6 @@
-"""What a dead run left in the spool becomes items again, or is put where a person sees it.
+"""What a dead run left in the spool or the ring becomes segments again, or is put where a person sees it.
 
-Decided here, for each file of a segment without a manifest:
+Decided here, for each file of a segment that is not filed (in the spool: that has no manifest):
 
 * its ending is in the journal and its bytes have that hash: it is committed as the journal says;
 * its beginning is in the journal: it is cut to its last whole chunk, checked against the last checkpoint in that
@@ -16,18 +16,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from edge.recorder.facts import Ending
-from edge.recorder.filing import KIND, Filing
-from edge.recorder.history import History, Segment
+from edge.recorder.filing import Shelf
+from edge.recorder.history import Segment
 from edge.recorder.segments import Progress
-from vedette import files, spool
+from vedette import files
 from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
-from vedette.errors import Integrity, VedetteError
+from vedette.errors import Integrity
 from vedette.sealed import header_length, whole_prefix
 
 _HASH_BLOCK_BYTES = 1 << 20
@@ -43,33 +43,35 @@ class Recovered:
     quarantined: int = 0
 
 
-def recover(filing: Filing, history: History) -> Recovered:
-    """Deal with every segment file that has no manifest. Raises OSError where the disk takes no more."""
+def recover(shelf: Shelf, segments: Mapping[str, Segment]) -> Recovered:
+    """Deal with every segment file on `shelf` that is not filed; `segments` are those that the journal knows.
+
+    Raises OSError where the disk takes no more.
+    """
     completed = cut = quarantined = 0
-    for item, path in _unfinished(filing.spool_root):
+    for item, path in _unfinished(shelf):
         try:
-            if _recover_one(filing, history.segments.get(item), item, path):
+            if _recover_one(shelf, segments.get(item), item, path):
                 completed += 1
             else:
                 cut += 1
         except Integrity as error:
-            _quarantine(filing, item, path, str(error))
+            shelf.put_aside(item, path, str(error))
             quarantined += 1
     return Recovered(completed=completed, cut=cut, quarantined=quarantined)
 
 
-def _unfinished(root: Path) -> Iterator[tuple[str, Path]]:
-    folder = root / KIND
-    for name in sorted(entry.name for entry in os.scandir(folder)):
+def _unfinished(shelf: Shelf) -> Iterator[tuple[str, Path]]:
+    for name in sorted(entry.name for entry in os.scandir(shelf.folder)):
         if name.startswith(".") and name.endswith(".tmp"):
             # Half a manifest, whose segment is dealt with below; it holds nothing that is not in the journal.
-            files.remove(folder / name)
+            files.remove(shelf.folder / name)
         match = _NAME.match(name)
-        if match and not (folder / f"{match[1]}.manifest").exists():
-            yield match[1], folder / name
+        if match and not shelf.is_filed(match[1]):
+            yield match[1], shelf.folder / name
 
 
-def _recover_one(filing: Filing, segment: Segment | None, item: str, path: Path) -> bool:
+def _recover_one(shelf: Shelf, segment: Segment | None, item: str, path: Path) -> bool:
     """File one segment; True when it is whole, False when it is cut. Raises Integrity for what does not fit."""
     if segment is None:
         raise Integrity("the journal does not know this segment")
@@ -78,12 +80,8 @@ def _recover_one(filing: Filing, segment: Segment | None, item: str, path: Path)
         if path.suffix != ".part":
             raise Integrity("its bytes are not those that the journal closed")
         ending = _cut(path, segment)
-        filing.journal.append("segment.recovered", item, ending.to_detail())
-    if path.suffix == ".part":
-        filing.commit(segment.facts, ending)
-    else:
-        manifest = spool.manifest_path(filing.spool_root, KIND, item)
-        files.write_new(manifest, filing.manifest_bytes(segment.facts, ending))
+        shelf.cut(item, ending)
+    shelf.finish(segment.facts, ending, path)
     return ending.complete
 
 
@@ -146,14 +144,3 @@ def _feed(digest: hashlib._Hash, file: BinaryIO, count: int) -> None:
             raise Integrity("the file became shorter while it was read")
         digest.update(block)
         count -= len(block)
-
-
-def _quarantine(filing: Filing, item: str, path: Path, why: str) -> None:
-    target = filing.spool_root / spool.QUARANTINE / path.name
-    try:
-        filing.journal.append("segment.quarantined", item, {"file": path.name, "why": why[:512]})
-    except VedetteError:
-        return
-    os.replace(path, target)
-    files.fsync_dir(target.parent)
-    files.fsync_dir(path.parent)

@@ -26,8 +26,10 @@ from edge.recorder.framebus import FrameBusWriter, require_memory
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
+from edge.recorder.retaining import policy_of
 from edge.recorder.source import Source
 from edge.recorder.stamp import find_zone
+from edge.ring import Claim
 from edge.room import Forecast
 from vedette import daemon, spool
 from vedette.clock import Clock, SystemClock
@@ -87,7 +89,7 @@ class RecorderService:
         """Open camera and journal, and repair what an earlier run left."""
         self._run, self._clock = config.run, clock
         self._read_timeout_s, self._on_end = read_timeout_s, on_end
-        self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute))
+        self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute, claim=self._claim))
         self._picture_us = clock.utc_us()
         self._commands_us = self._second_us = 0
         self._alive_us = clock.mono_us()
@@ -152,6 +154,7 @@ class RecorderService:
             return Filing(config.spool, journal, custody_recipients=custody_recipients, identity=identity_of(config))
 
         buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us, keeps_sound=config.sound.pre_event)
+        terms = replace(terms, ring=policy_of(config))
         return Keeping(open_filing, config.spool, self._clock, buffer, terms)
 
     def _go_on(self, history: History) -> None:
@@ -180,6 +183,9 @@ class RecorderService:
 
     def _mute(self, on: bool, by: str) -> None:
         self._keeping.mute(on, by)
+
+    def _claim(self, claim: Claim) -> None:
+        self._keeping.claim(claim)
 
     def _rest(self) -> None:
         """Asleep: end what is recorded, forget what is buffered, let go of the camera; once."""
@@ -247,6 +253,8 @@ class RecorderService:
             return
         if why is None:
             self._keeping.end(STOPPED)
+            if not self._resting:
+                self._keeping.retain(self._source.info)
         elif self._keeping.recording is None:
             held = self._duty.policy.always is not None or self._duty.state.held_by is not None
             self._keeping.begin(why, self._source.info, held=held, is_marked=self._is_marked)
@@ -302,6 +310,8 @@ class RecorderService:
                     "stealth": duty.modes.stealth,
                     "muted": duty.modes.mute,
                     "asleep": duty.modes.sleep,
+                    "retaining": self._keeping.ring.is_on,
+                    "claims": self._keeping.ring.waiting,
                 },
             )
 

@@ -4,7 +4,7 @@ import pytest
 
 from edge.recorder.modes import Change, Mode, Modes, Permitted, load_modes, parse_change, refusal, save_modes
 from vedette import commands
-from vedette.errors import Refused, Usage
+from vedette.errors import Usage
 
 
 def switch(one, mode: str, on: object = True, by: str = "button") -> None:
@@ -201,8 +201,6 @@ def test_peers_are_told_of_what_began_here_and_of_nothing_else(device, bench, po
     ]
 
 
-def test_recorder_is_refused_when_the_policy_asks_for_what_is_not_built(bench) -> None:
-    with pytest.raises(Refused, match="retroactive_h"):
-        bench(retroactive_h=1)
+def test_recorder_is_refused_when_the_schedule_is_none(bench) -> None:
     with pytest.raises(Usage, match="'always' is no entry"):
         bench(schedule="always")

@@ -265,6 +265,6 @@ def test_second_recovery_finds_nothing_to_do(device, bench):
     bench(segment_s=60).close()
     before = sorted(path.name for path in (device.folder / "spool" / "segment").iterdir())
     two = bench(segment_s=60)
-    found = recover_spool(two.service._keeping._filing, two.service._keeping.repair())
+    found = recover_spool(two.service._keeping._filing, two.service._keeping.repair().segments)
     assert (found.completed, found.cut, found.quarantined) == (0, 0, 0)
     assert sorted(path.name for path in (device.folder / "spool" / "segment").iterdir()) == before

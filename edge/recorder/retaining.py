@@ -1,0 +1,161 @@
+"""Keeping what nobody activated: while nothing is recorded, pictures go into the ring's segments (ADR 19).
+
+Decided here: when the ring is written (policy says so, nothing is recorded, the camera is awake, there is room) and
+that it is an interval in custody, with the policy that ordered it. Sound is in it only where the pre-event buffer keeps
+sound too. Nothing here sends, marks or deletes. Implements RI-1 to RI-6 of docs/spec/ring.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge import ring
+from edge.camera.port import EncodedUnit, Recorded, SoundUnit
+from edge.recorder.claims import Claims
+from edge.recorder.facts import Detail
+from edge.recorder.filing import Filing
+from edge.recorder.history import RETROACTIVE, History
+from edge.recorder.recording import Form, Recording
+from edge.recorder.recovery import Recovered, recover
+from edge.recorder.ringfiling import RingFiling
+from edge.ring import Claim
+from edge.room import spare_bytes
+from vedette.config import DeviceConfig
+from vedette.spool import Item
+
+LOOK_US = 1_000_000
+SETTLE_US = 200_000
+ROOM, POLICY = "room", "policy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RingPolicy:
+    """For how many hours un-activated video is kept (0: not at all), in how many bytes at most, and how many bytes of
+    the disk must stay free beside it.
+    """
+
+    folder: Path
+    hours: int = 0
+    most_bytes: int = 0
+    min_free_bytes: int = 0
+    keeps_sound: bool = False
+
+
+def policy_of(config: DeviceConfig) -> RingPolicy:
+    """What the configuration says of the ring."""
+    recorder = config.recorder
+    least_mib = max(config.keeper.low_free_mib, recorder.min_free_mib, recorder.marked_min_free_mib)
+    return RingPolicy(
+        folder=ring.folder_of(config.data),
+        hours=recorder.retroactive_h,
+        most_bytes=recorder.retroactive_mib << 20,
+        min_free_bytes=least_mib << 20,
+        keeps_sound=config.sound.pre_event,
+    )
+
+
+class Retaining:
+    """The ring as the recorder sees it; raises OSError or Refused where the disk takes no more."""
+
+    def __init__(self, policy: RingPolicy) -> None:
+        self.policy = policy
+        self._writing: Recording | None = None
+        self._claims = Claims(policy.folder)
+        self._asked: list[Claim] = []
+        self._is_short = False
+        self._look_us = self._settle_us = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether un-activated video is being kept now."""
+        return self._writing is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many claims are not settled."""
+        return self._claims.waiting + len(self._asked)
+
+    def repair(self, filing: Filing, history: History) -> Recovered:
+        """Make whole what a dead run left in the ring, and go on with its claims."""
+        self._writing = None
+        if self.policy.hours:
+            self.policy.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        if not self.policy.folder.is_dir():
+            return Recovered()
+        found = recover(RingFiling(self.policy.folder, filing), history.ring)
+        self._claims.resume(filing)
+        return found
+
+    def begin(self, filing: Filing, form: Form) -> None:
+        """Begin to keep, where policy says so, there is room, and it is not so already."""
+        if self._writing is not None or not self.policy.hours or self._is_short:
+            return
+        if not self.policy.keeps_sound:
+            form = replace(form, info=replace(form.info, sound=None))
+        said: Detail = {"hours": self.policy.hours, "most_mib": self.policy.most_bytes >> 20}
+        shelf = RingFiling(self.policy.folder, filing, said)
+        self._writing = Recording(shelf, form, activation=RETROACTIVE, held=False)
+
+    def take(self, unit: Recorded) -> None:
+        """Keep one unit where keeping goes on."""
+        if self._writing is None:
+            return
+        if isinstance(unit, SoundUnit):
+            if self.policy.keeps_sound:
+                self._writing.hear(unit)
+        elif isinstance(unit, EncodedUnit) and self._writing.takes(unit):
+            self._writing.write(unit, marked=False)
+
+    def end(self, reason: str) -> None:
+        """Close the open segment; custody has the reason."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.stop(reason)
+        except BaseException:
+            writing.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Let go of the open segment as the disk has it."""
+        if self._writing is not None:
+            self._writing.abandon()
+            self._writing = None
+
+    def look(self, now_us: int, free_bytes: int) -> None:
+        """Once a second: keeping stops where the rest of the disk has little room, and goes on with some to spare."""
+        if now_us < self._look_us:
+            return
+        self._look_us = now_us + LOOK_US
+        least = self.policy.min_free_bytes
+        self._is_short = free_bytes < least + (spare_bytes(least) if self._is_short else 0)
+        if self._is_short:
+            self.end(ROOM)
+
+    def keep(self, now_us: int) -> None:
+        """Make what is written durable, as for a recording."""
+        if self._writing is not None:
+            self._writing.keep(now_us)
+
+    def claim(self, filing: Filing, claim: Claim) -> None:
+        """Take a request to recover a stretch, or say in custody why not."""
+        why = POLICY if not self.policy.hours else "too_many" if self.waiting >= ring.MAX_CLAIMS else None
+        if why is None:
+            self._asked.append(claim)
+        else:
+            filing.journal.append("ring.refused", detail={"id": claim.id, "by": claim.by, "why": why})
+
+    def settle(self, filing: Filing, now_us: int) -> Item | None:
+        """A few times a second: accept what was asked for, then move one segment; the item it became, if any."""
+        if now_us < self._settle_us or not self.waiting:
+            return None
+        self._settle_us = now_us + SETTLE_US
+        while self._asked:
+            if not self._claims.take(filing, self._asked[0]):
+                return None
+            claim = self._asked.pop(0)
+            if self._writing is not None and claim.to_us > (self._writing.open_span or (claim.to_us,))[0]:
+                self._writing.end_segment()
+        return self._claims.settle(filing)
