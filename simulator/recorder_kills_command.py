@@ -1,0 +1,86 @@
+"""`vedette sim kills`: kill the recorder at random moments and measure what is missing after it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vedette import cli
+from vedette.cli import Nouns
+from vedette.errors import Integrity, Usage
+
+if TYPE_CHECKING:
+    from simulator.recorder_kills import Tally
+
+SHOWN = 20
+
+
+def register(nouns: Nouns) -> None:
+    """Add the verb `kills` to the noun `sim`."""
+    verbs = cli.noun(nouns, "sim", help="a desk standing in for the street")
+    parser = verbs.add_parser("kills", help="kill the recorder at random moments and measure what is missing")
+    parser.add_argument("--seed", type=int, default=1, help="which moments (1)")
+    parser.add_argument("--count", type=int, default=200, help="how many kill -9 (200)")
+    parser.add_argument("--folder", type=Path, help="where it all lies and stays (without it: a temporary folder)")
+    cli.add_json(parser)
+    parser.set_defaults(run=_kills)
+
+
+def _kills(args: argparse.Namespace) -> int:
+    from simulator import recorder_kills
+
+    if args.count < 1:
+        raise Usage(f"--count is {args.count}; it must be at least 1")
+    said = _line if sys.stderr.isatty() else _silent
+    if args.folder is not None:
+        tally = recorder_kills.run(args.folder.resolve(), kills=args.count, seed=args.seed, progress=said)
+    else:
+        with tempfile.TemporaryDirectory(prefix="vedette-kills-") as folder:
+            tally = recorder_kills.run(Path(folder), kills=args.count, seed=args.seed, progress=said)
+    cli.show(args, _value(tally), _text(tally))
+    return Integrity.exit_code if tally.faults else 0
+
+
+def _line(text: str) -> None:
+    print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+
+
+def _silent(_text: str) -> None:
+    return
+
+
+def _value(tally: Tally) -> dict[str, object]:
+    return {
+        "kills": len(tally.trials),
+        "lost_us": sorted(one.lost_us for one in tally.trials),
+        "unproven_us": sorted(one.unproven_us for one in tally.trials),
+        "before_the_first_item": sum(not one.items for one in tally.trials),
+        "items": tally.items,
+        "cut_items": tally.cut_items,
+        "sealed_bytes": tally.sealed_bytes,
+        "pictures": tally.pictures,
+        "seconds": round(tally.seconds, 1),
+        "faults": tally.faults,
+    }
+
+
+def _text(tally: Tally) -> str:
+    lost = sorted(one.lost_us for one in tally.trials)
+    unproven = sorted(one.unproven_us for one in tally.trials)
+    rows = [
+        (what, *(f"{one / 1e6:.3f} s" for one in (values[len(values) // 2], values[-1])))
+        for what, values in (("pictures missing", lost), ("pictures without a checkpoint", unproven))
+    ]
+    lines = [cli.table(rows, heads=("after a kill", "median", "most")), ""]
+    lines.append(
+        f"{len(lost)} kills in {tally.seconds:.0f} s, {sum(not one.items for one in tally.trials)} of them before"
+        " anything was recorded"
+    )
+    lines.append(
+        f"{tally.items} items ({tally.cut_items} cut), {tally.sealed_bytes / (1 << 20):.1f} MiB, {tally.pictures}"
+        f" pictures: all opened, decoded and verified; {len(tally.faults)} faults"
+    )
+    return "\n".join(lines + [f"FAULT  {one}" for one in tally.faults[:SHOWN]])
