@@ -284,6 +284,8 @@ class PahoLink:
     def _listen(self, session: _Session) -> None:
         """Set the callbacks; all run on the session's network thread."""
         subscriptions = [(topic, 1) for topic in self._config.subscriptions]
+        # A broker without shared subscriptions (RabbitMQ) does for one worker, which then gets everything itself.
+        plain = [(topic.split("/", 2)[2] if topic.startswith("$share/") else topic, 1) for topic, _qos in subscriptions]
 
         def on_connect(
             client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, allowed: Properties | None
@@ -297,7 +299,7 @@ class PahoLink:
                 session.packet_bytes = min(
                     session.packet_bytes, getattr(allowed, "MaximumPacketSize", MAX_PACKET_BYTES)
                 )
-                client.subscribe(subscriptions)
+                client.subscribe(subscriptions if getattr(allowed, "SharedSubscriptionAvailable", 1) else plain)
 
         def on_subscribe(client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
             refused = next((code for code in codes if code.is_failure), None)

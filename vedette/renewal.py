@@ -13,11 +13,11 @@ from vedette.errors import Integrity
 from vedette.fields import Fields
 from vedette.keys import PublicKey, SigningKey
 from vedette.records import keyring, open_record, sign_record
+from vedette.topics import bulk_identity
 
 CERTIFICATE_REQUEST = "vedette/certificate-request/1"
 MAX_REQUEST_BYTES = 4096
 MAX_CERTIFICATE_BYTES = 16 * 1024
-BULK_ENDING = ".bulk"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +52,6 @@ def open_certificate_request(record: bytes, device: str, key: PublicKey) -> Cert
         requested_us=fields.integer("requested_us"),
     )
     fields.close()
-    if asked.device != device or asked.name not in (device, device + BULK_ENDING):
+    if asked.device != device or asked.name not in (device, bulk_identity(device)):
         raise Integrity(f"a certificate request of {device} names {asked.name[:80]!r}")
     return asked

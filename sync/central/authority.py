@@ -78,14 +78,14 @@ class Authority:
         return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
 
     def issue_client(self, name: str, now_us: int, *, lasts: datetime.timedelta = LASTS) -> Issued:
-        """A client certificate whose common name is `name`, with its key."""
+        """A client certificate whose common name (and alternative name, for brokers that look there) is `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(name, key.public_key(), ExtendedKeyUsageOID.CLIENT_AUTH, now_us, lasts, None)
+        certificate = self._client(name, key.public_key(), now_us, lasts)
         return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
 
     def certify(self, name: str, key: ec.EllipticCurvePublicKey, now_us: int) -> tuple[bytes, str]:
         """A client certificate for `name` and a key made elsewhere: (PEM, serial in hex)."""
-        certificate = self._sign(name, key, ExtendedKeyUsageOID.CLIENT_AUTH, now_us, LASTS, None)
+        certificate = self._client(name, key, now_us, LASTS)
         return _pem(certificate), f"{certificate.serial_number:x}"
 
     def revocations(self, serials: Iterable[str], now_us: int) -> bytes:
@@ -104,6 +104,12 @@ class Authority:
             builder = builder.add_revoked_certificate(revoked)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
+    def _client(
+        self, name: str, key: ec.EllipticCurvePublicKey, now_us: int, lasts: datetime.timedelta
+    ) -> x509.Certificate:
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(name)])
+        return self._sign(name, key, ExtendedKeyUsageOID.CLIENT_AUTH, now_us, lasts, alternatives)
+
     def _sign(
         self,
         name: str,
@@ -111,7 +117,7 @@ class Authority:
         purpose: x509.ObjectIdentifier,
         now_us: int,
         lasts: datetime.timedelta,
-        alternatives: x509.SubjectAlternativeName | None,
+        alternatives: x509.SubjectAlternativeName,
     ) -> x509.Certificate:
         builder = (
             _builder(_name(name), self._certificate.subject, key, now_us, lasts)
@@ -121,9 +127,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(self._authority_id(), critical=False)
         )
-        if alternatives is not None:
-            builder = builder.add_extension(alternatives, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+        return builder.add_extension(alternatives, critical=False).sign(self._key, hashes.SHA256())
 
     def _authority_id(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())

@@ -24,7 +24,7 @@ from vedette.renewal import CertificateRequest
 
 REVOCATIONS = "crl.pem"
 CANARY = "canary.pem"
-CANARY_ID = "canary"
+CANARY_ID = "check-a"  # as a device of the audit, that any broker would let in but for the revocation
 MAX_RENEWALS = 8
 RENEWALS_WITHIN_US = 86_400_000_000
 

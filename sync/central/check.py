@@ -9,7 +9,6 @@ What each trial does is check_access.py and check_session.py. See docs/guide/ano
 from __future__ import annotations
 
 import datetime
-import secrets
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 from sync.central.authority import Authority
 from sync.central.greeting import context_for
-from sync.central.mosquitto import CHECK_IDS
+from sync.central.mosquitto import CHECK_DEVICES, CHECK_IDS
 from sync.central.probe import Probe
 from vedette.clock import Clock
 from vedette.errors import VedetteError
@@ -61,9 +60,9 @@ class Broker:
 
     @staticmethod
     def of(host: str, port: int, keys: Path, clock: Clock) -> Broker:
-        """With device ids nobody has."""
-        tail = secrets.token_hex(4)
-        return Broker(host=host, port=port, keys=keys, clock=clock, device=f"check-{tail}-a", other=f"check-{tail}-b")
+        """With the device ids that are the audit's, which a broker that wants to know its users is told of."""
+        device, other = CHECK_DEVICES
+        return Broker(host=host, port=port, keys=keys, clock=clock, device=device, other=other)
 
     def context(self, name: str) -> ssl.SSLContext:
         """TLS with a new certificate for `name`, valid an hour, its key in memory only."""

@@ -15,7 +15,7 @@ from sync.central.authority import Issued
 from sync.central.certificates import CANARY, CANARY_ID
 from sync.central.check import Broker, Trial
 from sync.central.fleet import CENTRE_ID
-from sync.central.greeting import MQTT_5, Answer, context_for, context_of, greet
+from sync.central.greeting import Answer, context_for, context_of, greet
 from sync.central.probe import SETTLE_S, Probe, wait
 from sync.link import Will
 from vedette.errors import Refused
@@ -77,7 +77,7 @@ def _self_made(broker: Broker) -> Issued:
 
 def _revoked_new(broker: Broker) -> tuple[bool, str]:
     context = context_of(broker.keys / "ca.crt", broker.keys / CANARY)
-    return _refused(greet(broker.host, broker.port, context, CANARY_ID, version=MQTT_5))
+    return _refused(greet(broker.host, broker.port, context, CANARY_ID))
 
 
 def _revoked_live(broker: Broker) -> tuple[bool, str]:
@@ -124,6 +124,14 @@ def _publish(broker: Broker) -> tuple[bool, str]:
         heard = {one.topic for client in (victim, listener) for one in client.heard if one.payload == b"forged"}
     told = "and was told" if codes <= {_DENIED, None} else "and was not told"
     return not heard, f"reached {', '.join(sorted(heard))}" if heard else f"reached nobody, {told}"
+
+
+def _dotted(broker: Broker) -> tuple[bool, str]:
+    """To some brokers a dot is a separator as a slash is, and `devices/a.b/…` is below `devices/a/…`."""
+    with broker.client(broker.device) as attacker:
+        code = attacker.publish(broker.said_by(f"{broker.device}.x"), b"forged")
+    is_refused = code in (_DENIED, None)
+    return is_refused, "refused" if is_refused else f"taken (reason {code})"
 
 
 def _subscribe(broker: Broker) -> tuple[bool, str]:
@@ -252,7 +260,7 @@ ACCESS = (
         asked="a device cannot take another's client id",
         run=_other_client_id,
         advice="Mosquitto: `use_username_as_clientid true`; EMQX: `peer_cert_as_clientid = cn`; "
-        "RabbitMQ: `mqtt.ssl_cert_client_id_from = subject_alternative_name` or a client-id check",
+        "RabbitMQ: `mqtt.ssl_cert_client_id_from = subject_alternative_name`",
     ),
     Trial(
         name="user-name",
@@ -266,6 +274,12 @@ ACCESS = (
         asked="a device cannot publish under another's topics",
         run=_publish,
         advice="its access list must let it write devices/<its name>/# and nothing else",
+    ),
+    Trial(
+        name="dotted-id",
+        asked="a device cannot publish as one whose id is its own, a dot and more",
+        run=_dotted,
+        advice="RabbitMQ: allow the exact topics, or give no id with a dot and set uplink.bulk_connection = false",
     ),
     Trial(
         name="subscribe",

@@ -16,7 +16,7 @@ from sync.central.authority import Authority
 from sync.central.certificates import CANARY, CANARY_ID
 from sync.central.greeting import context_for, context_of, greet
 from sync.central.store import Store
-from vedette.renewal import BULK_ENDING
+from vedette.topics import bulk_identity
 
 LOOK_US = 500_000
 AGAIN_US = 10_000_000
@@ -76,7 +76,7 @@ class Cutting:
         """Take over both sessions of `device`; False where a broker did not let us in."""
         done = True
         authority, now_us = Authority(self._keys), self._store.clock.utc_us()
-        for name in (device, device + BULK_ENDING):
+        for name in filter(None, (device, bulk_identity(device))):
             context = context_for(self._keys / "ca.crt", authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS))
             for address in self._brokers:
                 answer = greet(*address, context, name)

@@ -32,7 +32,7 @@ from vedette.topics import BULK_ENDING, bulk_identity
 from vedette.trust import Trust, load_trust
 
 CENTRE_ID = "centre"
-RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", "check", "check-2", CANARY_ID})
+RESERVED_IDS = frozenset({CENTRE_ID, "broker", "web", "ingest", "check", "check-2", "check-b", CANARY_ID})
 RESERVED_ENDING = BULK_ENDING
 CONFIG = "central.toml"
 DEVICE_CONFIG = "device.toml"

@@ -16,11 +16,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync.central.fleet import CENTRE_ID, REVOCATIONS
+from sync.central.certificates import CANARY_ID, REVOCATIONS
+from sync.central.fleet import CENTRE_ID
 from vedette import files
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
 
+CHECK_DEVICES = (CANARY_ID, "check-b")  # no device may have these ids: with them it tries what a thief would
 CHECK_IDS = ("check", "check-2")  # `vedette central check` listens with these, and hears nothing but `…/check`
 MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
