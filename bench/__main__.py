@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import absence, crowd, endurance, evidence, plates, recorder, sound, transfer
+from bench import absence, crowd, endurance, evidence, plates, recorder, sound, stores, transfer
 from bench.harness import Fact, Row
 from vedette.cli import table
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "sync": transfer.transfer,
     "crowd": crowd.crowd,
     "absence": absence.absence,
+    "stores": stores.stores,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
 LEGEND = "ratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"
