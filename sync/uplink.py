@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from sync.depot_post import DepotPost
 from sync.holdings import Holdings
 from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, Undelivered
 from sync.network import Network
@@ -30,6 +31,7 @@ from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
 IDLE_S = 0.1
+DEPOT_IDLE_S = 0.005
 LOOK_EVERY_US = 100_000
 MAX_ACTIONS = 64
 MAX_TOLD = 1000
@@ -51,6 +53,7 @@ class UplinkParts:
     report: UplinkReport
     network: NetworkWatch
     bulk: BulkLink | None = None
+    depot: DepotPost | None = None
     escalate_h: int = 0
     peers: PeerPost | None = None
     peer_list: PeerIntake | None = None
@@ -72,7 +75,9 @@ class Uplink:
 
     def step(self, now_us: int) -> float:
         """Hear, look for work, send, report. Returns 0: waiting for something to do is part of hearing."""
-        events = self._parts.link.poll(IDLE_S if self._idle else 0.0)
+        depot = self._parts.depot
+        idle_s = DEPOT_IDLE_S if depot is not None and depot.under_way else IDLE_S
+        events = self._parts.link.poll(idle_s if self._idle else 0.0)
         now_us = self._parts.clock.mono_us()
         for event in events:
             self._hear(event, now_us)
@@ -81,6 +86,7 @@ class Uplink:
         if self._parts.peers is not None:
             self._parts.peers.step(now_us)
         self._note(self._parts.sender.tick(now_us), now_us)
+        self._step_depot(now_us)
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_EVERY_US
             self._look_at_network(now_us)
@@ -98,6 +104,8 @@ class Uplink:
         parts.link.close()
         if parts.bulk is not None:
             parts.bulk.close()
+        if parts.depot is not None:
+            parts.depot.close()
         if parts.peers is not None:
             parts.peers.close()
         parts.holdings.release_all()
@@ -131,6 +139,17 @@ class Uplink:
         elif isinstance(event, Disconnected):
             self._parts.sender.lost_bulk()
             self._parts.report.trouble(f"connection for bulk: {event.reason}")
+
+    def _step_depot(self, now_us: int) -> None:
+        """Let the depot have what it takes; once it is there, unmarked video leaves the broker to it."""
+        parts = self._parts
+        if parts.depot is None:
+            return
+        for item_id in parts.sender.stop_from(PRIORITY_BULK) if parts.depot.connected else ():
+            parts.holdings.release(item_id)
+        ageing = Ageing.at(parts.clock.utc_us(), parts.escalate_h)
+        items, taken = parts.outbox.items.values(), parts.sender.under_way
+        self._note(parts.depot.step(items, taken=taken, network=self._network, ageing=ageing, now_us=now_us), now_us)
 
     def _look_at_network(self, now_us: int) -> None:
         """Stop bulk where it stands when the network is no more one for it; what is in its socket goes with it."""
@@ -246,12 +265,14 @@ class Uplink:
             if parts.holdings.has_receipt(item_id):
                 parts.outbox.done(item_id)
         ageing = Ageing.at(parts.clock.utc_us(), parts.escalate_h)
+        depot = parts.depot
+        network = Network(allow_bulk=False) if depot is not None and depot.connected else self._network
         while parts.link.connected:
             work = next_work(
                 parts.outbox.items.values(),
                 now_us=now_us,
-                network=self._network,
-                under_way=parts.sender.under_way,
+                network=network,
+                under_way=parts.sender.under_way | (depot.under_way if depot is not None else frozenset()),
                 ageing=ageing,
             )
             if work is None or not parts.sender.has_room(ageing.rank(work)):

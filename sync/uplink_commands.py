@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
-from sync.estimate import duration_text
+from sync.depot_post import DepotPost
 from sync.holdings import Holdings
+from sync.https_link import HttpsConfig, HttpsLink
 from sync.link import Will
 from sync.multicast import MulticastAir
 from sync.network import policy_of
@@ -66,30 +66,15 @@ def show_status(args: argparse.Namespace) -> int:
     figures = daemon.read_status(config.run, "uplink")
     refused = refused_items(config.data / "outbox.db")
     rows = [[one.item_id, one.kind, one.refused, one.why] for one in refused]
-    text = f"{_account(figures)}\n\n" if figures else ""
-    text += cli.table([[name, str(value)] for name, value in sorted(figures.items())], heads=["figure", "value"])
+    text = f"{figures['account']}\n\n" if "account" in figures else ""
+    text += cli.table(
+        [[name, str(value)] for name, value in sorted(figures.items()) if name != "account"], heads=["figure", "value"]
+    )
     if rows:
         text += "\n\n" + cli.table(rows, heads=["refused item", "kind", "code", "why"])
     listed = [{"item": one.item_id, "kind": one.kind, "code": one.refused, "why": one.why} for one in refused]
     cli.show(args, {**figures, "refused_items": listed}, text)
     return 0
-
-
-def _account(figures: Mapping[str, int | str | bool | None]) -> str:
-    """One line for the person at the device: how much waits, for what, and for how long still."""
-    items, waiting, rate, left_s = (
-        figures.get(name) for name in ("items_pending", "bytes_pending", "bytes_per_s", "empty_in_s")
-    )
-    if not items:
-        return "nothing waits"
-    said = [f"{items} item{'s' if items != 1 else ''}, {int(waiting or 0) / 1_000_000:,.1f} MB wait"]
-    if not figures.get("connected"):
-        said.append("not connected")
-    elif isinstance(left_s, int):
-        said.append(f"through in about {duration_text(left_s)} at {int(rate or 0) * 8 / 1_000_000:.1f} Mbit/s")
-    if figures.get("bulk_waits"):
-        said.append(f"unmarked video waits: {figures['bulk_waits']}")
-    return "; ".join(said)
 
 
 def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
@@ -128,6 +113,7 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
                 policy_of(config.network, allow_bulk=uplink.allow_bulk), source_of(config.network), clock
             ),
             bulk=bulk,
+            depot=_depot(config, clock, outbox),
             renewal=_renewal(config, clock, link, bulk),
             escalate_h=uplink.escalate_h,
             peers=peers,
@@ -238,6 +224,24 @@ def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
         dscp=config.uplink.bulk_dscp,
     )
     return PahoLink(link, clock)
+
+
+def _depot(config: DeviceConfig, clock: Clock, outbox: Outbox) -> DepotPost | None:
+    """The depot's door, where device.toml names one."""
+    uplink = config.uplink
+    if not uplink.depot_host:
+        return None
+    certificate, key = _main_identity(config).files(config.keys)
+    https = HttpsConfig(
+        host=uplink.depot_host,
+        port=uplink.depot_port,
+        device=config.device.id,
+        ca=_file(config, uplink.ca, "ca.crt"),
+        certificate=config.data / uplink.cert if uplink.cert else certificate,
+        key=config.data / uplink.key if uplink.key else key,
+    )
+    holdings = Holdings(outbox, config.receipts, keyring(load_trust(config.trust).centre))
+    return DepotPost(config.device.id, HttpsLink(https, clock), Sender(holdings.check_receipt), holdings)
 
 
 def _file(config: DeviceConfig, named: str, usual: str) -> Path:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import os
 import random
 import signal
 import ssl
@@ -19,12 +20,14 @@ from typing import Any
 
 import pytest
 
-from sync.central import fleet
+from sync.central import broker, fleet
 from sync.https_link import HttpsConfig, HttpsLink
 from sync.link import Connected, Disconnected, Message
 from sync.sender import Done, Offer, Sender, SendFin, SendPart
-from vedette import topics, wire
+from sync.uplink_commands import make_uplink
+from vedette import spool, topics, wire
 from vedette.clock import SystemClock
+from vedette.config import load_device
 from vedette.errors import NotFound, Refused
 from vedette.records import check_receipt, keyring, open_receipt
 from vedette.wire import Ack, Birth, Grant, Part, RefuseCode
@@ -124,6 +127,15 @@ def code_of(body: bytes) -> RefuseCode:
     refuse = wire.decode("refuse", body)
     assert isinstance(refuse, wire.Refuse)
     return refuse.code
+
+
+def put(device: Any, item: Any) -> Any:
+    """The item as the recorder leaves it in the spool."""
+    root, kind = device.folder / "spool", item.manifest.kind
+    spool.make_folders(root)
+    spool.part_path(root, kind, item.id).write_bytes(item.sealed_bytes)
+    spool.commit(root, kind, item.id, item.manifest_bytes)
+    return item
 
 
 def test_an_item_is_stored_and_receipted_when_it_is_created_sent_and_asked_for(
@@ -465,3 +477,47 @@ def test_the_link_takes_only_what_belongs_to_an_upload_and_knows_the_server(
     link.close()
     with pytest.raises(NotFound, match="enrol"):
         door.link(centre.stranger("car-9"))
+
+
+def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
+    centre: Any, device: Any, tmp_path: Path
+) -> None:
+    """DE-10, DE-11: the real centre with its broker and its door, and the real uplink; then the door is gone."""
+    if broker.find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    config = centre.folder / fleet.CONFIG
+    config.write_text(config.read_text() + "\n[depot]\nenabled = true\nport = 0\n\n[ingest]\npart_kib = 64\n")
+    command = [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(config)]
+    process = subprocess.Popen(command)
+    try:
+        address, ports = centre.folder / "run" / "depot.json", centre.folder / "run" / "ports.json"
+        end = time.monotonic() + 60
+        while not (address.exists() and ports.exists()):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        text = (device.folder / "device.toml").read_text()
+        text = text.replace(f"port = {18883}", f"port = {json.loads(ports.read_bytes())['broker']}")
+        text += f'depot_host = "127.0.0.1"\ndepot_port = {json.loads(address.read_bytes())["port"]}\n'
+        text = text.replace('data = "."\n', f'data = "."\nrun = "{tmp_path}"\n')
+        (device.folder / "device.toml").write_text(text)
+        bulk = [put(device, device.item(random.randbytes(700_000))) for _ in range(3)]
+        other = [put(device, device.hit()), put(device, device.item(b"marked" * 9_000, priority=3))]
+        uplink = make_uplink(load_device(device.folder / "device.toml"), SystemClock())
+        receipts = device.folder / "receipts"
+
+        def drive(items: list[Any]) -> None:
+            end = time.monotonic() + 60
+            while not all((receipts / f"{one.id}.receipt").exists() for one in items):
+                assert time.monotonic() < end
+                uplink.step(0)
+
+        drive(bulk + other)
+        said = (centre.folder / "run" / "depot.log").read_text()
+        assert sorted(one.id for one in bulk + other if one.id in said) == sorted(one.id for one in bulk)
+        late = put(device, device.item(random.randbytes(200_000)))
+        os.kill(json.loads(address.read_bytes())["pid"], signal.SIGKILL)
+        drive([late])  # by whichever way is there first: the door opens anew, the broker was never away
+        uplink.close()
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,121 @@
+"""Sends unmarked video to the depot's HTTPS door while a car stands there; everything else stays with the broker.
+
+Decided here: which items go that way (priority bulk, while the door answers and the network is one for bulk), with a
+sender of its own, whose worker is the door. An item whose door closes goes on by whichever way is there next.
+Implements DE-10 and DE-13 of docs/spec/depot.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sync.holdings import Holdings
+from sync.link import Connected, Disconnected, Link, Message
+from sync.network import Network
+from sync.outbox import Ageing, OutboxItem, next_work
+from sync.sender import Action, Outcome, Sender, SendFin, SendPart, Stopped
+from vedette.errors import Integrity, VedetteError
+from vedette.records import PRIORITY_BULK
+from vedette.topics import parse_topic, topic
+from vedette.wire import Ack, Grant, Refuse, Sealed, decode
+
+MAX_ACTIONS = 64
+
+
+class DepotPost:
+    """A second, smaller uplink within the uplink; `holdings` is its own, so that its open files are."""
+
+    def __init__(self, device: str, link: Link, sender: Sender, holdings: Holdings) -> None:
+        self._device = device
+        self._link = link
+        self._sender = sender
+        self._holdings = holdings
+        self.trouble = ""
+        self.bytes_sent = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the door answers."""
+        return self._link.connected
+
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The items it is sending."""
+        return self._sender.under_way
+
+    @property
+    def acknowledged_bytes(self) -> int:
+        """Bytes that are on the centre's disk by this way."""
+        return self._sender.acknowledged_bytes
+
+    def step(
+        self, items: Iterable[OutboxItem], *, taken: frozenset[str], network: Network, ageing: Ageing, now_us: int
+    ) -> list[Outcome]:
+        """Hear, look for work among `items` that are not `taken` by the other way, send; what ended."""
+        outcomes = self._hear(now_us) + self._sender.tick(now_us)
+        if network.allow_bulk and self.connected:
+            outcomes += self._look_for_work(items, taken, ageing, now_us)
+        elif not network.allow_bulk:
+            for item_id in self._sender.stop_from(PRIORITY_BULK):
+                self._holdings.release(item_id)
+        for _ in range(MAX_ACTIONS):
+            action = self._sender.next_action()
+            if action is None or not self._send(action, now_us, outcomes):
+                break
+        for outcome in outcomes:
+            self._holdings.release(outcome.item)
+        return outcomes
+
+    def close(self) -> None:
+        """Leave the door; what is under way is offered again."""
+        self._link.close()
+        self._holdings.release_all()
+
+    def _hear(self, now_us: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for event in self._link.poll(0.0):
+            if isinstance(event, (Connected, Disconnected)):
+                self._sender.reset()
+                self._holdings.release_all()
+                self.trouble = event.reason if isinstance(event, Disconnected) else ""
+            elif isinstance(event, Message):
+                try:
+                    message = decode(parse_topic(event.topic).name, event.payload)
+                except Integrity as error:
+                    self.trouble = str(error)
+                    continue
+                if isinstance(message, (Grant, Ack, Sealed, Refuse)):
+                    outcomes += self._sender.receive(message, now_us)
+        return outcomes
+
+    def _look_for_work(
+        self, items: Iterable[OutboxItem], taken: frozenset[str], ageing: Ageing, now_us: int
+    ) -> list[Outcome]:
+        bulk = [one for one in items if one.priority >= PRIORITY_BULK]
+        failed: list[Outcome] = []
+        while True:
+            busy = self._sender.under_way | taken | {one.item for one in failed}
+            work = next_work(bulk, now_us=now_us, network=Network(), under_way=busy, ageing=ageing)
+            if work is None or not self._sender.has_room(ageing.rank(work)):
+                return failed
+            try:
+                self._sender.offer(replace(self._holdings.offer(work.item_id), rank=ageing.rank(work)))
+            except (VedetteError, OSError) as error:
+                failed.append(Stopped(item=work.item_id, code=None, text=str(error)))
+
+    def _send(self, action: Action, now_us: int, outcomes: list[Outcome]) -> bool:
+        """Hand one action to the link; False when it takes no more now."""
+        item = action.item if isinstance(action, SendPart) else action.message.item
+        try:
+            message = self._holdings.read(action) if isinstance(action, SendPart) else action.message
+            worker = action.worker if isinstance(action, (SendPart, SendFin)) else None
+            is_taken = self._link.publish(topic(self._device, message, worker), message.encode())
+        except (VedetteError, OSError) as error:
+            self._sender.drop(item)
+            outcomes.append(Stopped(item=item, code=None, text=str(error)))
+            return True
+        if is_taken:
+            self._sender.sent(action, now_us)
+            self.bytes_sent += action.length if isinstance(action, SendPart) else 0
+        return is_taken
