@@ -164,6 +164,7 @@ def test_an_item_is_stored_and_receipted_when_it_is_created_sent_and_asked_for(
     assert client("GET", f"/files/{item.id}")[2] == body
 
 
+@pytest.mark.embedded
 def test_tus_s_own_client_uploads_and_goes_on_after_a_break(
     centre: Any, device: Any, door: Door, item: Any, npm_tus: Path, tmp_path: Path
 ) -> None:
@@ -279,6 +280,7 @@ def test_the_device_s_sender_reaches_receipts_over_the_link_and_both_sides_may_d
     link.close()
 
 
+@pytest.mark.embedded
 def test_whole_parts_stay_when_a_request_breaks_off(centre: Any, device: Any, door: Door, item: Any) -> None:
     """DE-2, DE-3."""
     client = door.client(device)
@@ -298,6 +300,7 @@ def test_whole_parts_stay_when_a_request_breaks_off(centre: Any, device: Any, do
     assert_receipted(centre, item, client("GET", f"/files/{item.id}")[2])
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(("name", "wrong"), [("sha256", False), ("sha256", True), ("sha1", False), ("sha1", True)])
 def test_a_part_is_kept_only_when_its_checksum_holds(
     device: Any, door: Door, item: Any, name: str, wrong: bool
@@ -312,6 +315,7 @@ def test_a_part_is_kept_only_when_its_checksum_holds(
     assert (status, headers["Upload-Offset"]) == ((460, "0") if wrong else (204, str(PART)))
 
 
+@pytest.mark.embedded
 def test_what_is_no_tus_or_no_upload_is_refused_and_keeps_nothing(
     centre: Any, device: Any, door: Door, item: Any
 ) -> None:
@@ -350,6 +354,7 @@ def test_what_is_no_tus_or_no_upload_is_refused_and_keeps_nothing(
     assert size and centre.store.items(limit=5) == []
 
 
+@pytest.mark.embedded
 def test_a_device_is_its_certificate_and_sees_nothing_of_others(
     centre: Any, device: Any, door: Door, item: Any
 ) -> None:
@@ -395,6 +400,7 @@ def test_a_revoked_device_is_refused_on_the_connection_it_has(centre: Any, devic
     assert ("car-1", "revoked") in [(row.device, row.code) for row in centre.store.quarantine()]
 
 
+@pytest.mark.embedded
 def test_one_item_is_written_by_one_request_at_a_time(device: Any, door: Door, item: Any) -> None:
     """DE-5: the second is told to come later, the first goes on."""
     first, second = door.client(device), door.client(device)
@@ -452,6 +458,7 @@ def test_an_item_is_stored_once_when_it_comes_by_the_door_and_by_the_broker(
     assert list((centre.folder / "incoming" / fleet.CENTRE_ID).iterdir()) == []
 
 
+@pytest.mark.embedded
 def test_the_link_takes_only_what_belongs_to_an_upload_and_knows_the_server(
     centre: Any, device: Any, door: Door, tmp_path: Path
 ) -> None:
@@ -500,9 +507,13 @@ def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
         text += f'depot_host = "127.0.0.1"\ndepot_port = {json.loads(address.read_bytes())["port"]}\n'
         text = text.replace('data = "."\n', f'data = "."\nrun = "{tmp_path}"\n')
         (device.folder / "device.toml").write_text(text)
+        uplink = make_uplink(load_device(device.folder / "device.toml"), SystemClock())
+        assert uplink._parts.depot is not None
+        while not uplink._parts.depot.connected:  # else the broker may be first
+            assert time.monotonic() < end
+            uplink.step(0)
         bulk = [put(device, device.item(random.randbytes(700_000))) for _ in range(3)]
         other = [put(device, device.hit()), put(device, device.item(b"marked" * 9_000, priority=3))]
-        uplink = make_uplink(load_device(device.folder / "device.toml"), SystemClock())
         receipts = device.folder / "receipts"
 
         def drive(items: list[Any]) -> None:
