@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import datetime
 import logging
+import ssl
 from collections.abc import Iterable, Sequence
 
 from sync.central.authority import Authority
 from sync.central.certificates import CANARY, CANARY_ID
-from sync.central.greeting import context_for, context_of, greet
+from sync.central.greeting import Answer, context_for, context_of, greet
 from sync.central.store import Store
 from vedette.topics import bulk_identity
 
 LOOK_US = 500_000
 AGAIN_US = 10_000_000
+MOST_PAUSE_US = 60_000_000
 MAX_CUTS = 8
 TAKE_OVER_LASTS = datetime.timedelta(minutes=10)
 
@@ -36,6 +38,8 @@ class Cutting:
         self._look_at_us = 0
         # Who was revoked before has no session at a broker that starts with us; elsewhere it is cut when it speaks.
         self._cut_us = dict.fromkeys(self._revoked(), 0)
+        self._tries: dict[str, int] = {}
+        self._silent: set[tuple[str, int]] = set()
         self.cuts = 0
 
     def heard(self, devices: Iterable[str], now_us: int) -> None:
@@ -49,16 +53,22 @@ class Cutting:
         if now_us < self._look_at_us:
             return
         self._look_at_us = now_us + LOOK_US
-        waiting = [device for device in self._revoked() if device not in self._cut_us][:MAX_CUTS]
+        fresh_first = sorted(self._revoked(), key=lambda device: self._tries.get(device, 0))
+        waiting = [device for device in fresh_first if device not in self._cut_us][:MAX_CUTS]
         if not waiting:
             return
+        self._silent.clear()
         is_list_read = self._is_list_read()
         for device in waiting:
             if self._cut(device) and is_list_read:
                 self._cut_us[device] = now_us
+                self._tries.pop(device, None)
                 self.cuts += 1
             else:
-                self._look_at_us = now_us + (LOOK_US if is_list_read else 2 * LOOK_US)
+                self._tries[device] = self._tries.get(device, 0) + 1
+        tries = [self._tries[device] for device in waiting if device in self._tries]
+        if tries:
+            self._look_at_us = now_us + min(MOST_PAUSE_US, LOOK_US << min(min(tries), 10))
 
     def _revoked(self) -> list[str]:
         sql = "SELECT device FROM devices WHERE revoked_us IS NOT NULL ORDER BY revoked_us"
@@ -67,7 +77,7 @@ class Cutting:
     def _is_list_read(self) -> bool:
         """Whether every broker refuses the certificate that never held."""
         context = context_of(self._keys / "ca.crt", self._keys / CANARY)
-        let_in = [address for address in self._brokers if greet(*address, context, CANARY_ID).is_in]
+        let_in = [address for address in self._brokers if self._greet(address, context, CANARY_ID).is_in]
         for host, port in let_in:
             _log.warning("the broker %s:%d still lets revoked certificates in: it needs keys/crl.pem", host, port)
         return not let_in
@@ -79,8 +89,17 @@ class Cutting:
         for name in filter(None, (device, bulk_identity(device))):
             context = context_for(self._keys / "ca.crt", authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS))
             for address in self._brokers:
-                answer = greet(*address, context, name)
+                answer = self._greet(address, context, name)
                 if not answer.is_in:
                     done = False
                     _log.warning("%s could not be cut at %s:%d: %s", name, *address, answer.why or answer.code)
         return done
+
+    def _greet(self, address: tuple[str, int], context: ssl.SSLContext, name: str) -> Answer:
+        """Connect; a broker that let the time run out is not waited for again in this look: ingest waits meanwhile."""
+        if address in self._silent:
+            return Answer(code=None, why="the broker does not answer")
+        answer = greet(*address, context, name)
+        if answer.is_silence:
+            self._silent.add(address)
+        return answer

@@ -28,12 +28,15 @@ MAX_ANSWER_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a broker said to a connection: `code` 0 lets in, another is its reason; None: it was ended before, `why`."""
+    """What a broker said to a connection: `code` 0 lets in, another is its reason; None: it was ended before, `why`;
+    `is_silence` where nothing was said in time.
+    """
 
     code: int | None
     why: str = ""
     session: ssl.SSLSession | None = None
     resumed: bool = False
+    is_silence: bool = False
 
     @property
     def is_in(self) -> bool:
@@ -62,7 +65,7 @@ def greet(
                 code = _converse(secured, client_id, version)
                 return Answer(code=code, session=secured.session, resumed=bool(secured.session_reused))
     except (OSError, EOFError, ValueError) as error:
-        return Answer(code=None, why=str(error) or type(error).__name__)
+        return Answer(code=None, why=str(error) or type(error).__name__, is_silence=isinstance(error, TimeoutError))
 
 
 def context_of(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from sync.central import fleet, mosquitto
+from sync.central import fleet, greeting, mosquitto
 from sync.central.authority import Authority
 from sync.central.broker import Broker, broker_port
 from sync.central.certificates import CANARY
@@ -300,6 +302,30 @@ def test_revoked_device_is_cut_again_when_it_still_speaks(centre: Any, device: A
         cuts.append(cutting.cuts)
 
     assert cuts == [1, 1, 2]
+
+
+def test_silent_broker_is_waited_for_once_a_look(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are to be cut, for ingest waits meanwhile; the looks grow rarer, to one a minute."""
+    monkeypatch.setattr(greeting, "TIMEOUT_S", 0.2)
+    devices = [centre.device(f"car-{number}") for number in range(3)]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        cutting = Cutting(centre.store, [("127.0.0.1", silent.getsockname()[1])])
+        for one in devices:
+            fleet.revoke(centre.store, one.id)
+        looks, now_us = [], 0
+        for _ in range(9):
+            cutting.step(now_us)
+            looks.append(now_us)
+            now_us = cutting._look_at_us
+        silent.setblocking(False)
+        calls = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                calls += 1
+
+    assert calls == len(looks)
+    assert [(after - before) // 1_000_000 for before, after in pairwise(looks)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_taking_over_ends_no_session_when_nobody_was_revoked(
