@@ -1,8 +1,9 @@
-"""Keeps blobs that are whole: at once in a folder, beside ingest's other work in a store that is far.
+"""Keeps blobs that are whole: small ones of a folder at once, others beside ingest's other work.
 
-Decided here: that a hit's bytes have threads of their own and never wait for a recording's, and that what becomes of
-each is told on ingest's own thread. The pool's threads only hash, upload and read back; rows are never their business.
-At most as much waits as the receiver has uploads open. Implements CS-11 of docs/spec/case-store.md.
+Decided here: which are small enough that hashing them holds nobody up, that a hit's bytes have threads of their own and
+never wait for a recording's, and that what becomes of each is told on ingest's own thread. The pool's threads only
+hash, upload and read back; rows are never their business. At most as much waits as the receiver has uploads open.
+Implements CS-11 of docs/spec/case-store.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sync.central.blobs import BlobStore
 from sync.receiver import Seal
 
 THREADS = 4
+AT_ONCE_BYTES = 1 << 20
 URGENT_PRIORITY = 2  # hits, custody and manifests (docs/spec/wire.md)
 
 
@@ -21,7 +23,8 @@ class Adopting:
     """What is on its way into the store of blobs."""
 
     def __init__(self, blobs: BlobStore) -> None:
-        self._pools = _pools() if blobs.is_far else None
+        self._pools = _pools()
+        self._most_at_once = 0 if blobs.is_far else AT_ONCE_BYTES
         self._under_way: list[tuple[Seal, Future[None]]] = []
 
     def __len__(self) -> int:
@@ -29,7 +32,7 @@ class Adopting:
 
     def begin(self, seal: Seal, keep: Callable[[], None]) -> None:
         """Have `keep` called; `done` tells what came of it."""
-        if self._pools is None:
+        if seal.init.size <= self._most_at_once:
             future: Future[None] = Future()
             try:
                 keep()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,7 @@ from vedette.wire import Init, Ranges, RefuseCode, parts_of
 MAX_AT_REST_PER_DEVICE = 64
 MIN_FREE_BYTES = 64 << 20
 MAX_ROWS = 1 << 53
+FLUSHING_THREADS = 8
 
 
 @dataclass(kw_only=True, slots=True)
@@ -43,6 +45,7 @@ class Incoming:
         self._folder = store.folder / "incoming" / worker
         self._folder.mkdir(exist_ok=True, mode=0o750)
         self._open: dict[str, _Open] = {}
+        self._flushing = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming")
         self._sweep()
 
     def owner(self, item: str) -> str | None:
@@ -83,11 +86,10 @@ class Incoming:
 
     def sync(self, parts: Sequence[tuple[str, Ranges]]) -> None:
         """Make what was written durable and remember it: for each item, the parts that were added."""
+        self._flush([self._open[item].file.fileno() for item, _ranges in parts])
         for item, ranges in parts:
-            upload = self._open[item]
-            os.fdatasync(upload.file.fileno())
             for first, last in ranges:
-                upload.durable.add(first, last)
+                self._open[item].durable.add(first, last)
         now_us = self._store.clock.utc_us()
         sql = (
             "INSERT INTO transfers (worker, item, device, part_size, have, updated_us) VALUES (?, ?, ?, ?, ?, ?)"
@@ -98,6 +100,13 @@ class Incoming:
                 upload = self._open[item]
                 have = canonical.dumps([list(pair) for pair in upload.durable.ranges])
                 db.execute(sql, [self._worker, item, upload.device, upload.part_size, have, now_us])
+
+    def _flush(self, descriptors: Sequence[int]) -> None:
+        """Make every file's bytes durable; several at once, since the disk's own commit takes them together."""
+        if len(descriptors) == 1:
+            os.fdatasync(descriptors[0])
+        else:
+            list(self._flushing.map(os.fdatasync, descriptors))
 
     def is_whole(self, device: str, init: Init) -> bool:
         """Whether every part of this device's upload had become durable, be the file still here or not."""

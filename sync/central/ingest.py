@@ -33,6 +33,7 @@ from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, R
 _log = logging.getLogger("vedette.ingest")
 
 POLL_S = 0.05
+KEEPING_POLL_S = 0.005
 COMMANDS_EVERY_US = 200_000
 FLEET_REFRESH_US = 1_000_000
 TRIAGE_BATCH = 16
@@ -86,7 +87,7 @@ class Ingest:
         if now_us >= self._commands_at_us and self._link.connected:
             self._commands_at_us = now_us + COMMANDS_EVERY_US
             self._attempt(self._commanding.step)
-        for event in self._link.poll(POLL_S):
+        for event in self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S):
             if isinstance(event, Message):
                 self._attempt(partial(self._hear, event, now_us))
             elif isinstance(event, (Connected, Disconnected)):
