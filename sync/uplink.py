@@ -1,8 +1,8 @@
 """The device's uplink, the only service with a network: sends what is spooled, keeps receipts, fetches the watchlist.
 
-Decided here: the order of one step, and what is written when (a receipt only after it was checked against our own
-manifest). Deletes no evidence, ever. The rules are `sync.outbox` (what next), `sync.sender` (how), `sync.holdings`
-(what a receipt must say) and `sync.list_fetch`. Implements docs/spec/wire.md, "Device".
+Decided here: the order of one step, and which connection a message takes. Deletes no evidence, ever. The rules are
+`sync.outbox` (what next), `sync.sender` (how), `sync.holdings` (what a receipt must say), `sync.outcomes` (what is
+written when), `sync.network` and `sync.list_fetch`. Implements docs/spec/wire.md, "Device".
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, U
 from sync.network import Network
 from sync.network_sources import NetworkWatch
 from sync.outbox import Ageing, Outbox, next_work
+from sync.outcomes import Outcomes
 from sync.peer_intake import PeerIntake
 from sync.peers import PeerPost
 from sync.remote import RemoteDesk
 from sync.renewal import Renewal
-from sync.sender import Action, BadReceipt, Done, Outcome, Sender, SendFin, SendPart, Stopped
+from sync.sender import Action, Outcome, Sender, SendFin, SendPart
 from sync.uplink_report import UplinkReport
 from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
@@ -34,7 +35,6 @@ IDLE_S = 0.1
 DEPOT_IDLE_S = 0.005
 LOOK_EVERY_US = 100_000
 MAX_ACTIONS = 64
-MAX_TOLD = 1000
 _log = logging.getLogger("vedette.uplink")
 
 
@@ -70,7 +70,9 @@ class Uplink:
         self._parts = parts
         self._idle = False
         self._look_us = 0
-        self._told: set[str] = set()
+        self._outcomes = Outcomes(
+            outbox=parts.outbox, holdings=parts.holdings, report=parts.report, journal=parts.journal
+        )
         self._network = Network()
 
     def step(self, now_us: int) -> float:
@@ -111,7 +113,7 @@ class Uplink:
         parts.holdings.release_all()
         parts.report.write_file(connected=False, outbox=parts.outbox, list_version=parts.intake.version)
         parts.outbox.close()
-        self._journal("service.stopped", None, {})
+        self._outcomes.note("service.stopped", None, {})
         parts.journal.close()
 
     def _hear(self, event: Event, now_us: int) -> None:
@@ -155,8 +157,11 @@ class Uplink:
         """Stop bulk where it stands when the network is no more one for it; what is in its socket goes with it."""
         parts = self._parts
         sender = parts.sender
-        busy = bool(sender.under_way) and parts.link.connected
-        parts.report.progress.told(sender.acknowledged_bytes, now_us, busy=busy)
+        busy, acknowledged = bool(sender.under_way) and parts.link.connected, sender.acknowledged_bytes
+        if parts.depot is not None:
+            busy = busy or (bool(parts.depot.under_way) and parts.depot.connected)
+            acknowledged += parts.depot.acknowledged_bytes
+        parts.report.progress.told(acknowledged, now_us, busy=busy)
         before, self._network = self._network, parts.network.now(now_us)
         parts.report.bulk_waits = self._network.why
         if self._network.allow_bulk or (self._network == before and not before.allow_bulk):
@@ -207,11 +212,11 @@ class Uplink:
             found = parts.peer_list.take(record)
         except (VedetteError, OSError) as error:
             parts.report.messages_refused += 1
-            self._journal("peers.refused", None, {"why": str(error)[:300]})
+            self._outcomes.note("peers.refused", None, {"why": str(error)[:300]})
             return
         if parts.peers is not None:
             parts.peers.believe(parts.peer_list.believed())
-        self._journal("peers.accepted", None, {"version": found.version, "peers": len(found.peers)})
+        self._outcomes.note("peers.accepted", None, {"version": found.version, "peers": len(found.peers)})
 
     def _say_of_activations(self, now_us: int) -> None:
         """Answer the centre's commands; ask for the list of peers."""
@@ -238,7 +243,7 @@ class Uplink:
             self._parts.report.trouble(f"a new certificate is not taken: {error}")
             return
         if name is not None:
-            self._journal("certificate.renewed", None, {"connection": name})
+            self._outcomes.note("certificate.renewed", None, {"connection": name})
 
     def _ask_for_certificate(self, now_us: int) -> None:
         parts = self._parts
@@ -253,10 +258,10 @@ class Uplink:
             version = self._parts.intake.take(message, now_us)
         except VedetteError as error:
             self._parts.report.trouble(str(error))
-            self._journal("watchlist.refused", None, {"offered": message.version, "why": str(error)[:300]})
+            self._outcomes.note("watchlist.refused", None, {"offered": message.version, "why": str(error)[:300]})
             return
         if version is not None:
-            self._journal("watchlist.accepted", None, {"version": version})
+            self._outcomes.note("watchlist.accepted", None, {"version": version})
             self._birth(online=True)
 
     def _look_for_work(self, now_us: int) -> None:
@@ -280,7 +285,7 @@ class Uplink:
             try:
                 parts.sender.offer(replace(parts.holdings.offer(work.item_id), rank=ageing.rank(work)))
             except (VedetteError, OSError) as error:
-                self._failed(work.item_id, now_us, str(error))
+                self._outcomes.failed(work.item_id, now_us, str(error))
 
     def _publish(self, now_us: int) -> int:
         parts = self._parts
@@ -305,7 +310,7 @@ class Uplink:
         except (VedetteError, OSError) as error:
             item = action.item if isinstance(action, SendPart) else action.message.item
             parts.sender.drop(item)
-            self._failed(item, now_us, str(error))
+            self._outcomes.failed(item, now_us, str(error))
             return True
         if taken:
             parts.sender.sent(action, now_us)
@@ -322,57 +327,7 @@ class Uplink:
     def _note(self, outcomes: list[Outcome], now_us: int) -> None:
         for outcome in outcomes:
             self._look_us = 0
-            if isinstance(outcome, Done):
-                self._done(outcome, now_us)
-            elif isinstance(outcome, Stopped):
-                self._stopped(outcome, now_us)
-            else:
-                self._bad_receipt(outcome)
-
-    def _done(self, done: Done, now_us: int) -> None:
-        parts = self._parts
-        parts.holdings.release(done.item)
-        if done.item not in parts.outbox.items:
-            return
-        try:
-            parts.holdings.keep_receipt(done.item, done.receipt)
-        except (VedetteError, OSError) as error:
-            self._failed(done.item, now_us, f"its receipt could not be kept: {error}")
-            return
-        parts.outbox.done(done.item)
-        parts.report.receipts += 1
-
-    def _stopped(self, stopped: Stopped, now_us: int) -> None:
-        parts = self._parts
-        parts.holdings.release(stopped.item)
-        code, temporary = "no-answer", True
-        if stopped.code is not None:
-            code, temporary = stopped.code.value, stopped.code.temporary
-        parts.outbox.fail(stopped.item, now_us=now_us, code=code, temporary=temporary, why=stopped.text)
-        parts.report.trouble(f"item {stopped.item}: {code}: {stopped.text}")
-        if not temporary:
-            parts.report.refused += 1
-            self._journal("item.refused", stopped.item, {"code": code, "why": stopped.text[:300]})
-
-    def _bad_receipt(self, bad: BadReceipt) -> None:
-        self._parts.report.receipts_refused += 1
-        self._parts.report.trouble(bad.why)
-        if bad.item not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(bad.item)
-            self._journal("receipt.refused", bad.item, {"why": bad.why[:300]})
-
-    def _failed(self, item_id: str, now_us: int, why: str) -> None:
-        self._parts.holdings.release(item_id)
-        self._parts.outbox.fail(item_id, now_us=now_us, code="unsendable", temporary=True, why=why)
-        self._parts.report.trouble(f"item {item_id}: {why}")
-
-    def _journal(self, event: str, item: str | None, detail: dict[str, int | str | bool | None]) -> None:
-        """Write custody; a disk that takes no line does not stop the sending of what is on it."""
-        try:
-            self._parts.journal.append(event, item, detail)
-        except VedetteError as error:
-            self._parts.report.trouble(str(error))
-        self._parts.report.journalled = True
+            self._outcomes.take(outcome, now_us)
 
     def _birth(self, *, online: bool) -> None:
         parts = self._parts
