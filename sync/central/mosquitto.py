@@ -18,12 +18,13 @@ from pathlib import Path
 
 from sync.central.certificates import CANARY_ID, REVOCATIONS
 from sync.central.fleet import CENTRE_ID
-from vedette import files
+from vedette import files, topics
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
 
 CHECK_DEVICES = (CANARY_ID, "check-b")  # no device may have these ids: with them it tries what a thief would
 CHECK_IDS = ("check", "check-2")  # `vedette central check` listens with these, and hears nothing but `…/check`
+WORKER_IDS = tuple(f"w{number}" for number in range(2, 17))  # too short for a device's; see worker.py
 MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
 VERSION_TIMEOUT_S = 10.0
@@ -114,10 +115,16 @@ def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_
 
 
 def access_list() -> str:
-    """The text of the access list; `%u` is the certificate's common name."""
+    """The text of the access list; `%u` is the certificate's common name.
+
+    A device may write the topics there are and no others, or it could fill the broker's memory with retained messages.
+    """
+    said = (*topics.written_by_devices((CENTRE_ID, *WORKER_IDS)), "check")
+    devices = "".join(f"pattern write devices/%u/{name}\n" for name in said)
     centre = f"user {CENTRE_ID}\ntopic read devices/#\ntopic write cmd/#\n"
+    workers = "".join(f"user {name}\ntopic read devices/#\ntopic write cmd/#\n\n" for name in WORKER_IDS)
     checks = "".join(f"user {name}\ntopic read devices/+/check\ntopic write cmd/+/check\n" for name in CHECK_IDS)
-    return f"{centre}\n{checks}\npattern write devices/%u/#\npattern read cmd/%u/#\n"
+    return f"{centre}\n{workers}{checks}\n{devices}pattern read cmd/%u/#\n"
 
 
 def _plugin(program: Path, version: tuple[int, int]) -> Path | None:

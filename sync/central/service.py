@@ -14,7 +14,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sync.central import fleet, shards
+from sync.central import fleet, shards, worker
 from sync.central.broker import Broker, check_port, reachable
 from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
@@ -83,6 +83,7 @@ class Central:
         if (config.data / POLICY).exists():
             self._witnesses.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
+        self._workers = self._start_workers()
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
         self._cutting = Cutting(self._store, [(reachable(host), port) for host, port in self._addresses])
 
@@ -101,6 +102,8 @@ class Central:
         (self._config.run / PORTS).unlink(missing_ok=True)
         self._witnesses.stop()
         self._depot.stop()
+        for child in self._workers:
+            child.stop()
         self._web.stop()
         self._ingest.close()
         for broker in self._brokers:
@@ -125,6 +128,16 @@ class Central:
             raise
         return brokers
 
+    def _start_workers(self) -> list[Child]:
+        """The ingest workers beside this one."""
+        children = []
+        for name in worker.names(self._config.ingest.workers):
+            worker.issue(self._config.keys, name, self._clock.utc_us())
+            words = ["-m", "sync.central.worker", "--config", str(self._config.data / fleet.CONFIG), "--name", name]
+            children.append(Child(name, [sys.executable, *words], self._config.run))
+            children[-1].start(self._clock.mono_us())
+        return children
+
     def _tend(self, now_us: int) -> None:
         for broker in self._brokers:
             broker.tend(now_us)
@@ -133,6 +146,8 @@ class Central:
         self._web.tend(now_us)
         self._witnesses.tend(now_us)
         self._depot.tend(now_us)
+        for child in self._workers:
+            child.tend(now_us)
         ports = {"broker": self._addresses[0][1]}
         web = _web_port(self._config.run, self._web.pid)
         if web is not None:

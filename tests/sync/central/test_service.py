@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from sync.central import broker, fleet
+from sync.central import broker, fleet, mosquitto, worker
 from sync.central.broker import broker_port
 from sync.central.children import process_start
 from sync.link import Message
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import topics, wire
 from vedette.clock import SystemClock
+from vedette.errors import Refused
 from vedette.wire import Grant, Sealed
 
 pytestmark = pytest.mark.skipif(broker.find_mosquitto() is None, reason="mosquitto is not installed")
@@ -224,6 +225,68 @@ def test_nothing_receipted_is_missing_when_the_centre_is_killed_again_and_again(
     assert centre.store.log_size() == len(items) == len(centre.store.items(limit=500))
 
 
+@pytest.fixture
+def crowd(centre: Any) -> Iterator[Running]:
+    """The centre with three ingest workers."""
+    with (centre.folder / "central.toml").open("a") as config:
+        config.write("\n[ingest]\nworkers = 3\n")
+    service = Running(centre.folder)
+    yield service
+    service.process.kill()
+    service.process.wait()
+
+
+def test_upload_is_granted_anew_by_another_when_its_worker_is_killed(centre: Any, crowd: Running, connect: Any) -> None:
+    """CS-14. Until every further worker has granted something and was killed for it."""
+    device = centre.device()
+    crowd.wait()
+    link = connect(device)
+    killed: set[str] = set()
+    items = []
+    end = time.monotonic() + 120
+    while killed != {"w2", "w3"} and time.monotonic() < end:
+        items.append(device.item(os.urandom(300_000)))
+        name = granted_by(link, device, items[-1])
+        if name in ("w2", "w3"):
+            os.kill(crowd.child(name)[0], signal.SIGKILL)
+            killed.add(name)
+        assert upload(link, device, items[-1], wait_s=120.0) is not None
+
+    assert killed == {"w2", "w3"}
+    assert centre.store.log_size() == len(items) == len(centre.store.items(limit=500))
+    assert all(centre.store.blobs.has(item.manifest.sealed_sha256) for item in items)
+
+
+def test_what_must_be_done_once_is_done_once_when_there_are_several_workers(
+    centre: Any, crowd: Running, connect: Any
+) -> None:
+    """CS-15. Every hit is opened, whichever worker took it, and none is called a second."""
+    device = centre.device()
+    crowd.wait()
+    link = connect(device)
+    hits = [device.hit() for _ in range(12)]
+
+    assert all(upload(link, device, hit) is not None for hit in hits)
+
+    assert until(lambda: len(centre.store.hits()) == 12)
+    assert [row.problem for row in centre.store.items(kind="hit")] == [None] * 12
+
+
+def granted_by(link: PahoLink, device: Any, item: Any) -> str:
+    """Which worker answers an init of this item."""
+    end, asked = time.monotonic() + WAIT_S, 0.0
+    while time.monotonic() < end:
+        if time.monotonic() - asked > 0.5:
+            asked = time.monotonic()
+            link.publish(topics.topic(device.id, item.init()), item.init().encode())
+        for event in link.poll(0.05):
+            if isinstance(event, Message):
+                message = wire.decode(topics.parse_topic(event.topic).name, event.payload)
+                if isinstance(message, Grant) and message.item == item.id:
+                    return message.worker
+    return "nobody"
+
+
 def test_everything_ends_when_the_centre_is_stopped(centre: Any, running: Running) -> None:
     """SIGTERM: exit code 0, no process and no told port left."""
     running.wait()
@@ -288,3 +351,13 @@ def test_device_is_cut_when_it_is_revoked_while_the_centre_runs(centre: Any, run
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.embedded
+def test_no_device_can_have_a_worker_s_name_and_every_worker_has_its_rights(centre: Any) -> None:
+    """CS-15."""
+    assert worker.names(1) == ()
+    assert worker.names(worker.MAX_WORKERS) == mosquitto.WORKER_IDS
+    for name in worker.names(worker.MAX_WORKERS):
+        with pytest.raises(Refused):
+            fleet.check_new_id(centre.store, name)

@@ -1,0 +1,189 @@
+"""One more ingest worker: a process that takes uploads and nothing else, beside the centre's own (`[ingest] workers`).
+
+Decided here: what a further worker does not do (births, lists, commands and opening hits are the centre's own ingest's,
+so that each is done once), and its name and right: `w2`, `w3`, …, too short to be a device's id. An init goes to any of
+the workers, the rest of the upload to the one that granted it; a worker that dies is replaced, and its uploads are
+begun anew at any. `python -m sync.central.worker`, a child of the centre or a service of another machine with the same
+keys. Implements CS-14 and CS-15 of docs/spec/case-store.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from sync.central import shards
+from sync.central.authority import Authority
+from sync.central.broker import reachable
+from sync.central.fleet import device_key
+from sync.central.quarantine import quarantine
+from sync.central.receipts import Signer
+from sync.central.store import Store
+from sync.central.uploads import DISK_TROUBLE, Uploads
+from sync.link import Link, Message
+from sync.paho_link import LinkConfig, PahoLink
+from vedette import daemon, files, topics, wire
+from vedette.clock import Clock, SystemClock
+from vedette.config import CentralConfig, IngestSection, load_central
+from vedette.errors import Integrity
+from vedette.keys import SigningKey
+from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
+
+MAX_WORKERS = 16
+LINK_WINDOW = 500
+POLL_S = 0.05
+KEEPING_POLL_S = 0.005
+FLEET_REFRESH_US = 1_000_000
+STATUS_US = 1_000_000
+MAX_OUTGOING = 10_000
+
+_log = logging.getLogger("vedette.worker")
+
+
+def names(workers: int) -> tuple[str, ...]:
+    """The names of the workers beside the centre's own, when there are `workers` in all."""
+    return tuple(f"w{number}" for number in range(2, workers + 1))
+
+
+def issue(keys: Path, name: str, now_us: int) -> None:
+    """Give the worker `name` a certificate of its own, `keys/<name>.crt`; anew at each start of the centre."""
+    issued = Authority(keys).issue_client(name, now_us)
+    files.replace(keys / f"{name}.key", issued.key, mode=0o600)
+    files.replace(keys / f"{name}.crt", issued.certificate)
+
+
+def link(config: CentralConfig, name: str, clock: Clock) -> Link:
+    """The worker's connection to every broker."""
+    wanted = [one for one in topics.worker_subscriptions(name) if one.endswith((f"/{Init.name}", f"/{name}"))]
+    links = [
+        PahoLink(
+            LinkConfig(
+                host=reachable(host),
+                port=port,
+                client_id=name,
+                ca=config.keys / "ca.crt",
+                certificate=config.keys / f"{name}.crt",
+                key=config.keys / f"{name}.key",
+                subscriptions=tuple(wanted),
+                window=LINK_WINDOW,
+            ),
+            clock,
+        )
+        for host, port in shards.addresses(config)
+    ]
+    return links[0] if len(links) == 1 else shards.ShardedLink(links)
+
+
+class Worker:
+    """Steps the uploads that this worker granted; everything durable is in the store, so it may die at any moment."""
+
+    def __init__(self, store: Store, link: Link, signer: Signer, limits: IngestSection, name: str) -> None:
+        self.name = name
+        self._store = store
+        self._link = link
+        self._uploads = Uploads(store, signer, limits, self._send, worker=name)
+        self._enrolled: dict[str, bool] = {}
+        self._refresh_at_us = 0
+        self._status_at_us = 0
+        self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=MAX_OUTGOING)
+
+    def step(self, now_us: int) -> float:
+        """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
+        if now_us >= self._refresh_at_us:
+            self._refresh_at_us = now_us + FLEET_REFRESH_US
+            self._attempt(self._refresh)
+        for event in self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S):
+            if isinstance(event, Message):
+                self._attempt(partial(self._hear, event, now_us))
+        self._attempt(partial(self._uploads.settle, now_us))
+        self._flush()
+        if now_us >= self._status_at_us:
+            self._status_at_us = now_us + STATUS_US
+            daemon.write_status(self._store.folder / "run", self.name, self._counters())
+        return 0.0
+
+    def close(self) -> None:
+        """Leave the broker; unfinished uploads rest on the disk."""
+        self._link.close()
+        self._store.close()
+
+    def _counters(self) -> dict[str, int | str | bool | None]:
+        uploads = self._uploads
+        return {
+            "connected": self._link.connected,
+            "uploads": uploads.under_way,
+            "keeping": uploads.keeping,
+            "items_stored": uploads.items_stored,
+            "bytes_stored": uploads.bytes_stored,
+        }
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Do `work`; when the store does not take it, it is as if the message had been lost, and is asked for again."""
+        try:
+            work()
+        except DISK_TROUBLE as error:
+            _log.error("the store cannot be written: %s", error)
+
+    def _refresh(self) -> None:
+        before, self._enrolled = self._enrolled, {}
+        for device, was_enrolled in before.items():
+            if was_enrolled and not self._is_enrolled(device):
+                self._uploads.drop(device)
+
+    def _is_enrolled(self, device: str) -> bool:
+        if device not in self._enrolled:
+            self._enrolled[device] = device_key(self._store, device) is not None
+        return self._enrolled[device]
+
+    def _hear(self, event: Message, now_us: int) -> None:
+        try:
+            address = topics.parse_topic(event.topic)
+        except Integrity:
+            return  # the broker's access list lets nobody write such a topic
+        try:
+            message = wire.decode(address.name, event.payload)
+        except Integrity as error:
+            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), event.payload)
+            return
+        if not isinstance(message, (Init, Part, Fin)):
+            return
+        if self._is_enrolled(address.device):
+            self._uploads.receive(address.device, message, now_us)
+            return
+        text = f"{address.device} is not enrolled here, or was revoked"
+        quarantine(self._store, address.device, None, RefuseCode.REVOKED, text)
+        self._send(address.device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
+
+    def _send(self, device: str, message: FromCentre) -> None:
+        self._outgoing.append((topics.topic(device, message), message.encode()))
+
+    def _flush(self) -> None:
+        if not self._link.connected:
+            self._outgoing.clear()
+        while self._outgoing and self._link.publish(*self._outgoing[0]):
+            self._outgoing.popleft()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take uploads until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m sync.central.worker", description="One more ingest worker.")
+    parser.add_argument("--config", type=Path, required=True, help="the centre's central.toml")
+    parser.add_argument("--name", choices=names(MAX_WORKERS), required=True, help="w2, w3, …: no two have the same")
+    parsed = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    config, clock = load_central(parsed.config), SystemClock()
+    for folder in (config.run, config.data / "incoming"):
+        folder.mkdir(exist_ok=True, mode=0o750)
+    signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
+    store = Store(config.data, clock)
+    worker = Worker(store, link(config, parsed.name, clock), signer, config.ingest, parsed.name)
+    return daemon.run(worker, clock=clock)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
