@@ -1,7 +1,7 @@
 """The box structure of an MP4 file (ISO/IEC 14496-12): which boxes lie where, and moving what points into the file.
 
 Decided here: a file that was cut is read up to the last box that is whole, the rest is kept as it is; a box that must
-be looked into is at most 64 MiB. Nothing here knows of codecs.
+be looked into is at most 64 MiB and 16 deep. Nothing here knows of codecs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vedette.errors import Integrity, Refused
 
 MAX_BOXES = 1 << 20
 MAX_HELD_BYTES = 64 << 20
+MAX_DEPTH = 16
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra")
 
 Shift = Callable[[int], int]
@@ -102,10 +103,12 @@ def moved(content: bytes, shift: Shift) -> bytes:
     return bytes(patched)
 
 
-def _move(patched: bytearray, content: bytes, parent: Box, shift: Shift) -> None:
+def _move(patched: bytearray, content: bytes, parent: Box, shift: Shift, depth: int = 1) -> None:
+    if depth > MAX_DEPTH:
+        raise Integrity(f"the MP4's box {_name(parent.kind)} lies more than {MAX_DEPTH} boxes deep")
     for one in children(content, parent):
         if one.kind in _CONTAINERS:
-            _move(patched, content, one, shift)
+            _move(patched, content, one, shift, depth + 1)
             continue
         for place, form in _pointers(content, one):
             (value,) = struct.unpack_from(form, content, place)

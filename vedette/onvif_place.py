@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from vedette.errors import Integrity
 from vedette.mp4_boxes import Box, find, held, top_boxes, whole
 from vedette.onvif_boxes import Place
 
@@ -43,7 +44,8 @@ def _text_track(movie: bytes) -> int | None:
         handler = next(find(movie, trak, b"mdia", b"hdlr"), None)
         header = next(find(movie, trak, b"tkhd"), None)
         if handler and header and movie[handler.start + 16 : handler.start + 20] in _HANDLERS:
-            place = header.start + header.header + (20 if movie[header.start + header.header] == 1 else 12)
+            inside = header.start + header.header
+            place = inside + (20 if movie[inside : inside + 1] == b"\1" else 12)
             return int.from_bytes(movie[place : place + 4], "big")
     return None
 
@@ -59,6 +61,8 @@ def _samples(file: BinaryIO, moof: Box, track: int) -> Iterator[bytes]:
         flags = int.from_bytes(content[run.start + 9 : run.start + 12], "big")
         if flags & 0x201 != 0x201:
             return
+        if run.size < 24:
+            raise Integrity("the MP4's box 'trun' is cut off")
         (offset,) = struct.unpack_from(">i", content, run.start + 16)
         place = run.start + 20 + (4 if flags & 4 else 0) + (4 if flags & 0x100 else 0)
         size = int.from_bytes(content[place : place + 4], "big")

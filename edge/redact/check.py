@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.redact.compare import Compared, compare
-from edge.redact.parent import Parent, ParentId
+from edge.redact.parent import Parent
 from edge.redact.pictures import sha256_of
 from edge.redact.plan import MAX_PLAN_BYTES, Plan, parse_plan
-from edge.redact.record import MAX_REDACTION_BYTES, Redaction, open_redaction, runs
+from edge.redact.record import runs
 from edge.redact.tracks import Heard, compare_sound, compare_stamp
 from vedette import files
 from vedette.errors import Integrity
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
+from vedette.redaction import MAX_REDACTION_BYTES, ParentId, Redaction, open_redaction
 
 RECORD_ENDING, PLAN_ENDING = ".redaction", ".plan.toml"
 

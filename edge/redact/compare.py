@@ -21,10 +21,11 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from edge.redact.cover import CELL_PX, FILL, Cells, Plane, cells_at, spread
+from edge.redact.cover import Cells, Plane, cells_at, spread
 from edge.redact.pictures import Picture, decoded, open_video
 from edge.redact.plan import Plan
 from vedette.errors import Integrity
+from vedette.redaction import CELL_PX, FILL
 
 OPEN_PSNR_MDB = 34_000
 CELL_PSNR_MDB = 20_000

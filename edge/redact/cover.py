@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.redact.plan import BOX, Key, Region
-
-CELL_PX = 8
-FILL = (110, 128, 128)
+from vedette.redaction import CELL_PX, FILL
 
 Cells = NDArray[np.bool_]
 Plane = NDArray[np.uint8]

@@ -27,7 +27,7 @@ from edge.redact.parent import Parent
 from edge.redact.pictures import Picture, decoded, open_video, sha256_of, video_of
 from edge.redact.plan import Plan, check_looked_at, parse_plan
 from edge.redact.plan_text import plan_text
-from edge.redact.record import Redaction, Silence, runs
+from edge.redact.record import runs
 from edge.redact.tracks import compare_sound, compare_stamp
 from vedette import files
 from vedette.clock import Clock, uuid7
@@ -35,6 +35,7 @@ from vedette.errors import Integrity, NotFound, Refused
 from vedette.identity import SOFTWARE
 from vedette.keys import SigningKey
 from vedette.newfile import new_file
+from vedette.redaction import Redaction, Silence
 
 # The constant rate factors that are tried, the coarsest first.
 CRFS = (18, 12, 6)

@@ -21,19 +21,8 @@ from vedette.bundle import LISTING, Listing, file_names
 from vedette.bundle_source import Source, open_source
 from vedette.errors import Integrity, NotFound, NotTrusted, Refused, Usage
 from vedette.records import MAX_RECORD_BYTES, Manifest, peek_manifest
+from vedette.redaction import ParentId
 from vedette.sealed import Identity, NoMatch, SealedReader
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParentId:
-    """Who the parent is: the SHA-256 (hex) and size of its opened bytes; the rest where a manifest was there."""
-
-    plain_sha256: str
-    plain_size: int
-    sealed_sha256: str | None = None
-    manifest_sha256: str | None = None
-    item: str | None = None
-    device: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

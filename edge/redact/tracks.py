@@ -22,10 +22,10 @@ from av.stream import Stream
 from edge.redact.copy import kept_streams
 from edge.redact.pictures import open_video
 from edge.redact.plan import Plan
-from edge.redact.record import Redaction
 from edge.redact.sound import Muter, loudest
 from edge.redact.stamp import has_place, sample_text, without_place
 from vedette.errors import Integrity
+from vedette.redaction import Redaction
 
 SILENCE = 0.0005
 

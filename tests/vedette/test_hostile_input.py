@@ -5,8 +5,10 @@ A bounded number of examples here; `HYPOTHESIS_PROFILE=long` (and `make fuzz`) t
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +17,38 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vedette import age_header, bundle, canonical, log_policy, note, proof, records, tiles, trust, witness
+from edge.board.position import parse_fix
+from edge.redact.plan import parse_plan
+from vedette import (
+    age_header,
+    bundle,
+    canonical,
+    hitfile,
+    log_policy,
+    note,
+    proof,
+    records,
+    tiles,
+    trust,
+    watchlist,
+    watchlist_csv,
+    wire,
+    witness,
+)
 from vedette.bundle_source import open_source
 from vedette.cosignature import WitnessKey
 from vedette.custody_entry import parse_line
 from vedette.custody_verify import split_lines
 from vedette.errors import VedetteError
+from vedette.keys import PublicKey, SigningKey
+from vedette.redaction import ParentId, Redaction, Run, Silence, open_redaction
 from vedette.sealed import HybridIdentity, recover, seal
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 WHOLE = (VECTORS / "bundle" / "zip" / "whole.zip").read_bytes()
 IDENTITY = HybridIdentity.generate()
 SEALED = seal(bytes(1000), [IDENTITY.recipient])
+MOST_GROWTH_KIB = 64 << 10
 EXAMPLES = settings().max_examples if settings().max_examples > 100 else 150
 
 with zipfile.ZipFile(io.BytesIO(WHOLE)) as _archive:
@@ -34,6 +56,66 @@ with zipfile.ZipFile(io.BytesIO(WHOLE)) as _archive:
     KEYS, LISTING = _archive.read("keys.json"), _archive.read("bundle.json")
 KEY = WitnessKey(name="w1", public=trust.load_trust(VECTORS / "bundle" / "trust.json").centre)
 POLICY = f"witness a {KEY.text} https://x/\ngroup g 1 a\nquorum g\n".encode()
+HITS = json.loads((VECTORS / "hit" / "payloads.json").read_text())
+LISTS = json.loads((VECTORS / "watchlist" / "lists.json").read_text())
+WIRE = json.loads((VECTORS / "wire" / "wire.json").read_text())
+MESSAGES = {
+    one["message"]: one["text"].encode() if "text" in one else bytes.fromhex(one["hex"]) for one in WIRE["accept"]
+}
+POSITION = (
+    b'{"accuracy_cm":500,"course_cdeg":null,"fixed_us":1795420800000000,"hdop_centi":90,"lat_e7":335731000,'
+    b'"lon_e7":-75898000,"mode":"3d","satellite_time_trusted":true,"satellite_us":null,"satellites":9,"speed_cm_s":1}'
+)
+CSV = (
+    "plate,region,reason,priority,source,valid_from,valid_to\n12345|أ|6,MA,stolen,high,dgsn,2026-11-01,2026-12-31\n"
+).encode()
+REDACTOR = SigningKey.generate()
+REDACTION = Redaction(
+    item="01a2076b-4400-7f5c-8293-c2c1e62e57d5",
+    parent=ParentId(plain_sha256="ab" * 32, plain_size=9),
+    plan_sha256="cd" * 32,
+    derived_sha256="ef" * 32,
+    derived_size=7,
+    made_us=1_795_420_800_000_000,
+    by="A. Tazi",
+    why="disclosure",
+    signer=REDACTOR.public.text,
+    software="vedette",
+    encoder="x264",
+    models={"detector": "ab" * 32},
+    width=64,
+    height=48,
+    frames=10,
+    changed=(Run(first=0, last=3, from_us=0, to_us=120_000, regions=("plate-1", "plate-2")),),
+    reasons={"plate-1": "plate", "plate-2": "plate"},
+    sound="muted",
+    mutes=(Silence(from_us=0, to_us=9, reason="a name", packets=3),),
+    stamp="kept",
+).sign(REDACTOR)
+PLAN = b"""version = 1
+parent_sha256 = "%b"
+width = 64
+height = 48
+frames = 10
+end_us = 360000
+checked_by = "A. Tazi"
+why = "disclosure"
+stamp = "keep"
+sound = "keep"
+
+[[region]]
+name = "plate-1"
+reason = "plate"
+shape = "box"
+from_us = 0
+to_us = 360000
+keys = [[0, 8, 8, 24, 16], [360000, 16, 8, 32, 16]]
+
+[[mute]]
+from_us = 0
+to_us = 1000
+reason = "a name"
+""" % (b"ab" * 32)
 CHECKPOINT = PARTS["proof"].partition(b"\n\n")[2]
 
 
@@ -63,6 +145,21 @@ PARSERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "age file": (SEALED, age),
     "keys of a bundle": (KEYS, bundle.Keys.from_bytes),
     "listing of a bundle": (LISTING, bundle.Listing.peek),
+    "redaction record": (REDACTION, lambda data: open_redaction(data, None)),
+    "redaction plan": (PLAN, parse_plan),
+    "hit": (base64.b64decode(HITS[0]["payload"]), hitfile.unpack),
+    "watchlist": (
+        LISTS["cases"][0]["list"].encode(),
+        lambda data: watchlist.open_list(
+            data, records.keyring(PublicKey.from_text(LISTS["signer"])), now_us=LISTS["now_us"], newer_than=None
+        ),
+    ),
+    "watchlist as CSV": (CSV, watchlist_csv.read_csv),
+    "position": (POSITION, parse_fix),
+    **{
+        f"message {name}": (good, lambda data, name=name: wire.decode(name, data))  # type: ignore[misc]
+        for name, good in MESSAGES.items()
+    },
     "trust file": ((VECTORS / "bundle" / "trust.json").read_bytes(), trust.parse_trust),
 }
 
@@ -90,8 +187,10 @@ def damaged(draw: st.DrawFn, good: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_parser_says_its_own_error_or_a_value_when_its_input_is_hostile(name: str) -> None:
-    """RE-3, RE-7, RE-11, TL-5, TL-8, TL-13, TL-18, TL-23, TL-26, BU-2: nothing else ever comes out of it."""
+    """RE-3, RE-7, RE-11, TL-5, TL-8, TL-13, TL-18, TL-23, TL-26, BU-2, RD-5, RD-26: nothing else comes out."""
     good, parse = PARSERS[name]
+    parse(good)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(damaged(good))
@@ -102,6 +201,7 @@ def test_parser_says_its_own_error_or_a_value_when_its_input_is_hostile(name: st
             assert 0 < len(str(error)) < 2000
 
     trial()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KIB
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)

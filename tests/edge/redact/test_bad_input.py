@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.redact.record import open_redaction
 from vedette import canonical, cli
 from vedette.errors import Integrity, NotTrusted
 from vedette.keys import SigningKey
 from vedette.records import sign_record
+from vedette.redaction import open_redaction
 
 
 def converted(clip: Path, target: Path, *options: str) -> Path:
