@@ -82,7 +82,7 @@ class KeeperService:
         spool.make_folders(config.spool)
         config.receipts.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._ring = RingKeeper(
-            folder_of(config.data),
+            folder_of(config.spool),
             hours=config.recorder.retroactive_h,
             most_bytes=config.recorder.retroactive_mib << 20,
             public=key.public,

@@ -93,9 +93,11 @@ class Bounds:
     short_bytes: int = 0
 
 
-def folder_of(data: Path) -> Path:
-    """The ring's folder of the device whose data lie in `data`; beside the spool, never in it."""
-    return data / "ring"
+def folder_of(spool_root: Path) -> Path:
+    """The ring's folder: within the spool, as services are confined to it and no name reaches across two mounts, but no
+    kind of item, so that nobody who looks for items sees it.
+    """
+    return spool_root / "ring"
 
 
 def sealed_path(folder: Path, item: str) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Keeping:
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
-        self.ring = Retaining(terms.ring or RingPolicy(folder=ring_folder(spool_root.parent)))
+        self.ring = Retaining(terms.ring or RingPolicy(folder=ring_folder(spool_root)))
         self._surroundings = Surroundings(clock, terms.position)
         self._mute, self._mute_said = Mute(), True
         self.trouble: str | None = None
@@ -148,8 +148,9 @@ class Keeping:
             self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
         self._frame_us, self._last = info.frame_us, None
+        with suppress(OSError, Refused):
+            self.ring.end("activation")  # What goes wrong with it must not keep a recording from beginning.
         with self._on_disk():
-            self.ring.end("activation")
             self.recording = Recording(self._filing, self._form(info), activation=activation, held=held)
         for unit in self._buffer.take():
             self.take(unit, marked=is_marked(unit.utc_us))

@@ -47,7 +47,7 @@ def policy_of(config: DeviceConfig) -> RingPolicy:
     recorder = config.recorder
     least_mib = max(config.keeper.low_free_mib, recorder.min_free_mib, recorder.marked_min_free_mib)
     return RingPolicy(
-        folder=ring.folder_of(config.data),
+        folder=ring.folder_of(config.spool),
         hours=recorder.retroactive_h,
         most_bytes=recorder.retroactive_mib << 20,
         min_free_bytes=least_mib << 20,

@@ -28,7 +28,7 @@ STANDBY = {"mode": "standby", "retroactive_h": 1, "segment_s": 3, "pre_event_s":
 
 
 def kept_in(device) -> list[Kept]:
-    folder = ring.folder_of(device.folder)
+    folder = ring.folder_of(device.folder / "spool")
     public = SigningKey.load(device.folder / "keys" / "sign.pem").public
     return [load_kept(folder / f"{item}{ring.KEPT}", public) for item in ring.named(folder, ring.KEPT)]
 
@@ -70,7 +70,7 @@ def test_nothing_is_kept_in_standby_when_policy_does_not_say_so(device, bench) -
     one = bench(mode="standby")
     one.steps(60)
     one.close()
-    assert not ring.folder_of(device.folder).exists()
+    assert not ring.folder_of(device.folder / "spool").exists()
     assert not [line for line in map(parse_line, device.lines()) if line.event.startswith("ring.")]
 
 
@@ -88,7 +88,7 @@ def test_what_nobody_activated_is_sealed_in_the_ring_and_is_no_item_when_policy_
     assert len(kept) == 3
     assert sum(one.ending.media_us for one in kept) == 70 * FRAME_US
     for found in kept:
-        with ring.sealed_path(ring.folder_of(device.folder), found.item).open("rb") as file:
+        with ring.sealed_path(ring.folder_of(device.folder / "spool"), found.item).open("rb") as file:
             assert b"ftyp" in SealedReader(file, [identity]).readall()[:16]
     (started,) = device.entries("ring.started")
     assert (started.detail["hours"], started.detail["most_mib"]) == (1, 8192)
@@ -100,7 +100,7 @@ def test_no_byte_in_the_clear_is_in_the_ring_while_it_is_written(device, bench) 
     """RI-2."""
     one = bench(**STANDBY)
     one.steps(45)
-    folder = ring.folder_of(device.folder)
+    folder = ring.folder_of(device.folder / "spool")
     assert sorted({path.name[36:] for path in folder.iterdir()}) == [".kept", ".segment.age", ".segment.age.part"]
     for path in folder.glob("*.age*"):
         assert path.read_bytes().startswith(b"age-encryption.org/v1\n")
@@ -182,7 +182,7 @@ def test_the_oldest_goes_with_a_line_each_when_its_hours_are_over(device, bench,
         "sealed_size": first.ending.sealed_size,
         "sealed_sha256": first.ending.sealed_sha256,
     }
-    assert not ring.sealed_path(ring.folder_of(device.folder), first.item).exists()
+    assert not ring.sealed_path(ring.folder_of(device.folder / "spool"), first.item).exists()
 
 
 def test_everything_goes_when_the_policy_is_switched_off(device, bench, keeper) -> None:
@@ -262,7 +262,7 @@ def test_eviction_is_finished_with_its_line_when_the_keeper_dies_in_it(
             service._journal = None
     again = keeper(one, retroactive_h=0)
     look(one, again)
-    assert [path for path in ring.folder_of(device.folder).iterdir() if path.suffix != ".tmp"] == []
+    assert [path for path in ring.folder_of(device.folder / "spool").iterdir() if path.suffix != ".tmp"] == []
     assert {entry.item for entry in evictions(device)} == items
 
 
@@ -284,7 +284,7 @@ def test_a_claimed_stretch_becomes_items_that_custody_proves(device, bench, iden
     one = bench(**STANDBY)
     one.steps(120)
     first, second, third = kept_in(device)[:3]
-    before = ring.sealed_path(ring.folder_of(device.folder), second.item).read_bytes()
+    before = ring.sealed_path(ring.folder_of(device.folder / "spool"), second.item).read_bytes()
     claim = ask(one, second.facts.started_us + 100_000, second.ended_us - 100_000)
     one.steps(12)
     one.close()
@@ -368,7 +368,7 @@ def test_a_claim_waits_while_the_keeper_decides(device, bench) -> None:
     """RI-10: nobody waits, and neither takes what is the other's."""
     one = bench(**STANDBY)
     one.steps(40)
-    with ring.locked(ring.folder_of(device.folder)) as is_ours:
+    with ring.locked(ring.folder_of(device.folder / "spool")) as is_ours:
         assert is_ours
         ask(one, one.clock.utc_us() - 3 * SECOND, one.clock.utc_us())
         one.steps(10)
@@ -384,7 +384,7 @@ def test_a_segment_that_was_changed_in_the_ring_is_not_recovered(device, bench) 
     one = bench(**STANDBY)
     one.steps(70)
     first, second, *_ = kept_in(device)
-    folder = ring.folder_of(device.folder)
+    folder = ring.folder_of(device.folder / "spool")
     with ring.sealed_path(folder, first.item).open("ab") as file:
         file.write(b"more")
     ring.sealed_path(folder, second.item).unlink()
@@ -427,7 +427,7 @@ def test_a_file_that_custody_does_not_know_is_named_and_goes_in_its_time(device,
     one.steps(40)
     one.close()
     stray = uuid7(one.clock)
-    folder = ring.folder_of(device.folder)
+    folder = ring.folder_of(device.folder / "spool")
     (folder / f"{stray}.segment.age.part").write_bytes(b"age-encryption.org/v1\n")
     two = bench(**STANDBY)
     assert [entry.detail["segment"] for entry in device.entries("ring.unexplained")] == [stray]
@@ -462,7 +462,7 @@ def test_a_power_cut_costs_the_ring_a_second_at_most_and_no_claim(
     chance = random.Random(part)
     one = bench(**STANDBY)
     started_us = one.clock.utc_us()
-    ring.folder_of(device.folder).mkdir(exist_ok=True)
+    ring.folder_of(device.folder / "spool").mkdir(exist_ok=True)
     disk = Disk(one.device.folder, one.clock.utc_us)
     run_a_ring(one, disk)
     claimed, settled = list(device.entries("ring.claimed")), 0
@@ -491,7 +491,7 @@ def test_a_power_cut_costs_the_ring_a_second_at_most_and_no_claim(
                 claimed[0].detail["id"]
             ]
         settled += bool(left.items())
-        in_ring = {path.name[:36] for path in ring.folder_of(folder).glob("*.segment.age")}
+        in_ring = {path.name[:36] for path in ring.folder_of(folder / "spool").glob("*.segment.age")}
         assert in_ring & {item.item_id for item in left.items()} == set()
     assert settled >= 1
 
