@@ -7,6 +7,7 @@ list enforces both. Parts and fin carry the ingest worker's name, so that an upl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,6 +94,12 @@ def worker_subscriptions(worker: str) -> tuple[str, ...]:
     shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW, PEERS_WANT, ANSWER))
     own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
     return (*shared, *own, "devices/+/birth", "devices/+/status")
+
+
+def written_by_devices(workers: Sequence[str]) -> tuple[str, ...]:
+    """What may follow `devices/<device>/`, where these are the ingest workers: everything a device ever says."""
+    pinned = tuple(f"{name}/{worker}" for name in sorted(_PINNED, reverse=True) for worker in workers)
+    return (*pinned, *sorted(_FROM_DEVICE - _PINNED))
 
 
 def bulk_identity(device: str) -> str | None:
