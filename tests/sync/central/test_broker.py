@@ -24,6 +24,7 @@ from sync.central.broker import Broker, broker_port
 from sync.central.certificates import CANARY
 from sync.central.cutting import Cutting
 from sync.central.greeting import context_of, greet
+from vedette import topics
 from vedette.errors import Integrity, NotFound, Refused
 
 pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
@@ -154,6 +155,17 @@ def test_device_cannot_publish_when_the_topic_is_anothers(
         assert until(lambda: centre_client.heard)
         assert centre_client.heard == [(f"devices/{device.id}/init", b"mine")]
         assert victim.heard == []
+
+
+def test_device_can_write_every_topic_there_is_and_no_other(device: Any, as_device: Any) -> None:
+    """WI-2. Or it could fill the broker with retained messages on topics that nobody reads."""
+    names = topics.written_by_devices((fleet.CENTRE_ID, "w2", "w16"))
+    others = ("other", "part", "part/w17", "part/centre/more", "birth/more", "check/more", "")
+    with as_device(device) as client:
+        codes = {name: client.say(f"devices/{device.id}/{name}") for name in (*names, "check", *others)}
+
+    assert {name for name, code in codes.items() if code == 0x87} == set(others)
+    assert {"part/centre", "fin/w16", "init", "renew"} <= set(names)
 
 
 def test_device_cannot_leave_a_will_when_the_topic_is_anothers(
