@@ -303,7 +303,7 @@ class IngestSection:
     credit_mib: int = _number(64, 1, 4096)
     part_kib: int = _number(256, 16, 1024)
     max_item_mib: int = _number(4096, 1, 1 << 20)
-    workers: int = _number(1, 1, 16)
+    workers: int = _number(1, 1, 9)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

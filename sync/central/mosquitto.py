@@ -24,7 +24,7 @@ from vedette.wire import MAX_PACKET_BYTES
 
 CHECK_DEVICES = (CANARY_ID, "check-b")  # no device may have these ids: with them it tries what a thief would
 CHECK_IDS = ("check", "check-2")  # `vedette central check` listens with these, and hears nothing but `…/check`
-WORKER_IDS = tuple(f"w{number}" for number in range(2, 17))  # too short for a device's; see worker.py
+WORKER_IDS = tuple(f"w{number}" for number in range(2, 10))  # too short for a device's; see worker.py
 MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
 VERSION_TIMEOUT_S = 10.0

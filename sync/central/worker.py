@@ -34,7 +34,7 @@ from vedette.errors import Integrity
 from vedette.keys import SigningKey
 from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
 
-MAX_WORKERS = 16
+MAX_WORKERS = 9  # `w10` could be a device
 LINK_WINDOW = 500
 POLL_S = 0.05
 KEEPING_POLL_S = 0.005
