@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.camera import open_camera
 from simulator import world
 from simulator.report import Figures, Progress, gather
-from simulator.stage import ON_START, Scene, Stage
+from simulator.stage import ON_START, Scene, Stage, vedette
 from vedette import spool
 from vedette.clock import SystemClock, iso
 from vedette.config import CameraSection
@@ -28,6 +28,8 @@ DRAIN_WITHIN_S = 120.0
 TICK_S = 0.5
 DRIVE_S = 66
 MOST_S = 3700.0
+ASK_AFTER_S = 8.0
+REASON = "demo: keep what the vehicle sees now"
 _DAY_US = 86_400_000_000
 _COLUMNS = ("plate", "region", "reason", "priority", "source", "valid_from", "valid_to")
 
@@ -62,7 +64,7 @@ def drive_through(stage: Stage, options: Options, tell: Tell) -> Figures:
     tell(Progress(stage="making the central store, its keys and the vehicle"))
     stage.prepare()
     stage.start_centre()
-    tell(Progress(stage="starting recorder, reader, uplink and keeper"))
+    tell(Progress(stage="starting recorder, reader, panel, position, uplink and keeper"))
     stage.start_device()
     drive(stage, options.seconds if options.video is not None else None, tell)
     finish(stage, tell)
@@ -96,13 +98,16 @@ def scene(options: Options) -> Scene:
 
 def drive(stage: Stage, seconds: int | None, tell: Tell) -> None:
     """Watch until the camera has ended, or `seconds` of a looping clip are recorded; restart what dies."""
-    started = time.monotonic()
+    started, is_asked = time.monotonic(), False
     while True:
         stage.tend()
         status = read_status(stage.run, "recorder")
         elapsed_s = time.monotonic() - started
         tell(Progress.of(stage, "driving", elapsed_s))
         recorded_ms = status.get("recorded_ms", 0)
+        if not is_asked and elapsed_s >= ASK_AFTER_S:
+            is_asked = True
+            ask(stage)
         if status.get("state") == "ended":
             return
         if seconds is not None and isinstance(recorded_ms, int) and recorded_ms >= seconds * 1000:
@@ -112,10 +117,15 @@ def drive(stage: Stage, seconds: int | None, tell: Tell) -> None:
         time.sleep(TICK_S)
 
 
+def ask(stage: Stage) -> None:
+    """Have the centre ask the vehicle to keep what it records now, as an investigator does on a page."""
+    vedette("central", "command", stage.central, stage.scene.device, "mark", "--reason", REASON)
+
+
 def finish(stage: Stage, tell: Tell) -> None:
-    """End recorder and reader, so that their last files are sealed; wait until each item is receipted and gone."""
+    """End who records and journals, so that their last files are sealed; wait until each item is receipted and gone."""
     started = time.monotonic()
-    for name in ("recorder", "reader"):
+    for name in ("recorder", "reader", "position"):
         stage.services[name].stop()
     while any(True for _ in spool.item_ids(stage.device / "spool")):
         if time.monotonic() - started > DRAIN_WITHIN_S:

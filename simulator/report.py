@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from simulator.checks import stored_items
 from simulator.stage import Stage
+from sync.central.remote_commands import commands_to
 from sync.central.store import Store
 from vedette import cli, spool
 from vedette.daemon import read_status
@@ -74,6 +75,9 @@ class Figures:
     restarts: int
     quarantined: int
     log_size: int
+    commands: int = 0
+    commands_taken: int = 0
+    command_ms: int | None = None
     seen: tuple[HitSeen, ...] = field(default=())
     page: str = ""
     folder: str = ""
@@ -94,6 +98,8 @@ class Figures:
             ["receipts", f"{self.receipts} for {self.items_at_centre} items, log of {self.log_size} entries"],
             ["deleted after receipt", f"{self.files_deleted} items, {self.items_on_device} still on the device"],
         ]
+        if self.commands:
+            rows.insert(-1, ["asked by the centre", self._asked()])
         if self.restarts or self.quarantined:
             rows.append(["services restarted", f"{self.restarts}; quarantined items: {self.quarantined}"])
         hits = [
@@ -102,6 +108,11 @@ class Figures:
         ]
         found = cli.table(hits, heads=["  hit", "region", "agreeing", "confidence"]) if hits else "  no hits"
         return cli.table(rows, heads=["one patrol car", ""]) + "\n\n" + found
+
+    def _asked(self) -> str:
+        """What became of the commands that the centre sent to the vehicle."""
+        said = f"{self.commands_taken} of {self.commands} commands taken"
+        return said if self.command_ms is None else f"{said}, the last after {self.command_ms / 1000:.1f} s"
 
 
 def gather(stage: Stage) -> Figures:
@@ -113,6 +124,8 @@ def gather(stage: Stage) -> Figures:
         items = stored_items(store)
         hits = store.hits(limit=500)
         counts = store.counts()
+        asked = commands_to(store)
+        taken = [one for one in asked if one.state(store.clock.utc_us()) == "taken"]
     finally:
         store.close()
     waiting = {item_id for _kind, item_id, _path in spool.item_ids(stage.device / "spool")}
@@ -133,6 +146,9 @@ def gather(stage: Stage) -> Figures:
         restarts=sum(one.restarts for one in (stage.centre, *stage.services.values())),
         quarantined=counts.quarantined,
         log_size=len(items),
+        commands=len(asked),
+        commands_taken=len(taken),
+        command_ms=(taken[0].answered_us - taken[0].asked_us) // 1000 if taken and taken[0].answered_us else None,
         seen=tuple(
             HitSeen(
                 text=hit.text,

@@ -32,7 +32,7 @@ READY_WITHIN_S = 60.0
 MOST_RESTARTS = 10
 ON_START = "on-start"
 START_AFTER_US = 3_000_000
-SERVICES = ("uplink", "keeper", "reader", "recorder")
+SERVICES = ("uplink", "keeper", "reader", "recorder", "panel", "position")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,13 +111,14 @@ class Stage:
         vedette("watchlist", "publish", self.central)
 
     def start_device(self) -> None:
-        """Start the four services; the recorder last, so that nothing of a short clip is missed."""
+        """Start the six services; the recorder once the reader is ready, so that nothing of a short clip is missed."""
         self._set_start()
         for name in ("uplink", "keeper", "reader"):
             self.services[name].start()
         self._wait("the watchlist on the device", lambda: (self.device / "watchlist" / "current.age").is_file())
         self._wait("the reader", lambda: bool(read_status(self.run, "reader")))
-        self.services["recorder"].start()
+        for name in ("recorder", "panel", "position"):
+            self.services[name].start()
 
     def tend(self) -> None:
         """Restart what died, as systemd does on a device; `Refused` when one does nothing but die."""
@@ -142,7 +143,7 @@ class Stage:
     def close(self) -> None:
         """Stop the services, then the centre; the folders stay, the memory folder goes."""
         try:
-            for name in ("recorder", "reader", "keeper", "uplink"):
+            for name in reversed(SERVICES):
                 self.services[name].stop()
             self.centre.stop()
         finally:

@@ -77,6 +77,8 @@ class Commanding:
             reason="",  # what a person wrote is kept here: the broker would read it (WI-46)
             issued_us=now_us,
             expires_us=asked.expires_us,
+            from_us=asked.from_us,
+            to_us=asked.to_us,
         )
         record = command.sign(self._key)
         sql = "UPDATE remote_commands SET sent_us = ?, record = ? WHERE id = ? AND coalesce(sent_us, 0) = ?"

@@ -9,14 +9,16 @@ import argparse
 import getpass
 import time
 from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from sync.central import peer_lists, remote_commands
 from sync.central.children import is_running
-from sync.central.remote_commands import LEAST_VALID_S, MOST_VALID_S, USUAL_VALID_S, VERBS, CommandRow
+from sync.central.remote_commands import LEAST_VALID_S, MOST_VALID_S, USUAL_VALID_S, CommandRow
 from sync.central.store import Store
 from vedette import cli
+from vedette.activation_record import RECOVER, VERBS
 from vedette.clock import iso
 from vedette.errors import Usage
 
@@ -54,12 +56,16 @@ def register(nouns: cli.Nouns) -> None:
 def _register_command(verbs: Any) -> None:
     command = verbs.add_parser(
         "command",
-        help="ask a device to start recording or to mark what it records",
+        help="ask a device to start recording, to mark what it records, or to recover what nobody activated",
         description="Nothing from afar stops a recording, mutes it or hides it: that takes a hand on the device.",
     )
     command.add_argument("central", type=Path, metavar="CENTRAL")
     command.add_argument("device", metavar="DEVICE")
-    command.add_argument("command", choices=VERBS)
+    command.add_argument("command", choices=(*VERBS, RECOVER))
+    for name, dest in (("--from", "begin"), ("--to", "end")):
+        command.add_argument(
+            name, dest=dest, metavar="TIME", help=f"of {RECOVER}: ISO 8601, UTC where it names no zone"
+        )
     command.add_argument("--reason", required=True, help="why; it is kept at the centre")
     command.add_argument(
         "--valid-s",
@@ -77,7 +83,13 @@ def _command(args: argparse.Namespace) -> int:
         raise Usage(f"--wait-s is {args.wait_s}; it must be from 0 to {MOST_WAIT_S}")
     store = Store(args.central)
     asked = remote_commands.ask(
-        store, args.device, args.command, user=getpass.getuser(), reason=args.reason, valid_s=args.valid_s
+        store,
+        args.device,
+        args.command,
+        user=getpass.getuser(),
+        reason=args.reason,
+        valid_s=args.valid_s,
+        span=None if args.begin is None or args.end is None else (_moment_us(args.begin), _moment_us(args.end)),
     )
     running = is_running(args.central / "run")
     until_us = store.clock.mono_us() + args.wait_s * 1_000_000
@@ -91,6 +103,15 @@ def _command(args: argparse.Namespace) -> int:
         text += f"\nthe centre does not run; the command goes out if it is started before {iso(asked.expires_us)}"
     cli.show(args, _value(asked, store.clock.utc_us()), text)
     return 0
+
+
+def _moment_us(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z") + ("+00:00" if text.endswith("Z") else ""))
+    except ValueError:
+        raise Usage(f"{text[:40]!r} is not a time such as 2026-11-23T08:00:00Z") from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def _list(args: argparse.Namespace) -> int:

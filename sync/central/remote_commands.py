@@ -12,7 +12,7 @@ from typing import Literal
 
 from sync.central.store import Store
 from vedette.activation_messages import LATE, REFUSED, TAKEN
-from vedette.activation_record import MAX_COMMAND_LIFE_US, MAX_REASON
+from vedette.activation_record import MAX_COMMAND_LIFE_US, MAX_REASON, RECOVER, VERBS
 from vedette.clock import uuid7
 from vedette.errors import NotFound, Refused
 
@@ -20,14 +20,16 @@ LEAST_VALID_S = 10
 MOST_VALID_S = MAX_COMMAND_LIFE_US // 1_000_000
 USUAL_VALID_S = 120
 MAX_ROWS = 200
-VERBS = ("start", "mark")
 
 CommandState = Literal["waiting", "sent", "taken", "refused", "lapsed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandRow:
-    """One command: what was asked, and what its device said. `custody_seq` is the device's own line about it."""
+    """One command: what was asked, and what its device said. `custody_seq` is the device's own line about it.
+
+    Only `recover` has a span from `from_us` to `to_us`.
+    """
 
     id: str
     device: str
@@ -36,6 +38,8 @@ class CommandRow:
     asked_by: str
     asked_us: int
     expires_us: int
+    from_us: int | None
+    to_us: int | None
     sent_us: int | None
     outcome: str | None
     why: str | None
@@ -56,15 +60,26 @@ class CommandRow:
 COLUMNS = ", ".join(field.name for field in fields(CommandRow))
 
 
-def ask(store: Store, device: str, command: str, *, user: str, reason: str, valid_s: int = USUAL_VALID_S) -> CommandRow:
-    """Ask `device` to `start` or to `mark`, for `reason`, within `valid_s` seconds, in `user`'s name.
+def ask(
+    store: Store,
+    device: str,
+    command: str,
+    *,
+    user: str,
+    reason: str,
+    valid_s: int = USUAL_VALID_S,
+    span: tuple[int, int] | None = None,
+) -> CommandRow:
+    """Ask `device` to `start`, to `mark`, or to `recover` a `span` (UTC µs), within `valid_s` seconds, for `user`.
 
     Raises `NotFound` for a device that is not enrolled and `Refused` for one that is revoked, for another verb, without
-    a reason and for a time out of bounds.
+    a reason, for a time out of bounds and where a span is missing, empty or too much.
     """
     reason = " ".join(reason.split())
-    if command not in VERBS:
-        raise Refused(f"{command[:40]!r} cannot be asked of a device; one of {', '.join(VERBS)}")
+    if command not in (*VERBS, RECOVER):
+        raise Refused(f"{command[:40]!r} cannot be asked of a device; one of {', '.join(VERBS)}, {RECOVER}")
+    if (span is not None) != (command == RECOVER) or (span is not None and not 0 <= span[0] < span[1]):
+        raise Refused(f"{RECOVER}, and no other command, is for a stretch of time, whose end is after its begin")
     if not reason or len(reason) > MAX_REASON:
         raise Refused(f"a command needs a reason of 1 to {MAX_REASON} characters; it is kept here")
     if not LEAST_VALID_S <= valid_s <= MOST_VALID_S:
@@ -72,11 +87,11 @@ def ask(store: Store, device: str, command: str, *, user: str, reason: str, vali
     if store.device(device).revoked_us is not None:
         raise Refused(f"{device} is revoked; nothing is said to it any more")
     now_us, command_id = store.clock.utc_us(), uuid7(store.clock)
-    row = [command_id, device, command, reason, user, now_us, now_us + valid_s * 1_000_000]
+    row = [command_id, device, command, reason, user, now_us, now_us + valid_s * 1_000_000, *(span or (None, None))]
     with store.writing() as db:
         db.execute(
-            "INSERT INTO remote_commands (id, device, command, reason, asked_by, asked_us, expires_us)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO remote_commands (id, device, command, reason, asked_by, asked_us, expires_us, from_us, to_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
         store.note_access(user, f"command.{command}", device, reason)

@@ -113,6 +113,15 @@ def test_command_is_logged_sent_and_answered(centre: Any, device: Any, desk: Des
     assert (state(centre, command), desk.commands(device.id)) == ("taken", [])
 
 
+def test_recovery_names_its_stretch_and_never_its_reason(centre: Any, device: Any, desk: Desk) -> None:
+    """AC-30, AC-32."""
+    desk.birth(device.id)
+    command = asked(centre, command="recover", span=(1_000, 2_000))
+    desk.run()
+    (sent,) = desk.commands(device.id)
+    assert (sent.id, sent.command, sent.from_us, sent.to_us, sent.reason) == (command, "recover", 1_000, 2_000, "")
+
+
 def test_offline_device_gets_a_command_when_it_is_back_while_it_holds(centre: Any, device: Any, desk: Desk) -> None:
     """AC-31, AC-33: signed for the session in which it is sent, to the end that was asked for."""
     command = asked(centre, valid_s=60)
@@ -205,6 +214,9 @@ def test_custody_of_the_device_proves_what_it_took(centre: Any, device: Any, des
     "changed",
     [
         {"command": "stop"},
+        {"command": "recover"},
+        {"command": "recover", "span": (5, 5)},
+        {"command": "start", "span": (5, 6)},
         {"command": "mute"},
         {"reason": " \n "},
         {"reason": "x" * 201},

@@ -13,9 +13,9 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from sync.central import remote_commands
-from sync.central.remote_commands import USUAL_VALID_S, VERBS
+from sync.central.remote_commands import USUAL_VALID_S
 from sync.central.web.site import DECIDERS, CheckedForm, SignedIn, draw, field, site_of
-from vedette.activation_record import MAX_REASON
+from vedette.activation_record import MAX_REASON, VERBS
 
 router = APIRouter()
 SHOWN = 50
