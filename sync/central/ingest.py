@@ -92,6 +92,7 @@ class Ingest:
                 self._attempt(partial(self._hear, event, now_us))
             elif isinstance(event, (Connected, Disconnected)):
                 self._attempt(self._presence.nobody)
+        self._attempt(self._presence.settle)
         self._attempt(partial(self._uploads.settle, now_us))
         self._flush()
         self._attempt(partial(self._triage.open_waiting, TRIAGE_BATCH))
@@ -101,6 +102,7 @@ class Ingest:
         """Leave the broker; unfinished uploads rest on the disk."""
         self._link.close()
         self._attempt(self._presence.nobody)
+        self._attempt(self._presence.settle)
 
     def _attempt(self, work: Callable[[], object]) -> None:
         """Do `work`; when the disk does not take it, it is as if the message had been lost, and is asked for again."""

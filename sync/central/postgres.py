@@ -141,6 +141,8 @@ class Postgres:
         values = [_value(one) for one in parameters or ()]
         try:
             return self._connection.execute(translated(sql).encode(), values)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise Refused(f"[store] url's user may not do this, it must own the database: {_sentence(error)}") from None
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise self._away(error) from error
 
@@ -217,6 +219,7 @@ def settings_of(url: str, passfile: Path | None = None) -> dict[str, Any]:
     settings.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     settings.setdefault("tcp_user_timeout", 30_000)
     settings.setdefault("application_name", "vedette")
+    settings.setdefault("target_session_attrs", "read-write")  # of several hosts the one that is no standby
     return dict(settings)
 
 

@@ -1,11 +1,18 @@
-"""Which devices are there: what their births, wills and status messages say, as columns of their rows."""
+"""Which devices are there: what their births, wills and status messages say, as columns of their rows.
+
+Decided here: what was said since the last `settle` is one transaction, so that thousands of devices cost a commit a
+round and not one each.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sync.central.store import Store
 from vedette.wire import Birth, Status
+
+MAX_WAITING = 20_000
 
 
 class Presence:
@@ -13,23 +20,38 @@ class Presence:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._waiting: list[tuple[str, Sequence[object]]] = []
 
     def birth(self, device: str, birth: Birth) -> None:
         """The device came, or its will says that it went."""
         sql = "UPDATE devices SET online = ?, last_seen_us = ?, list_version = ? WHERE device = ?"
-        self._store.db.execute(sql, [int(birth.online), self._store.clock.utc_us(), birth.list_version, device])
+        self._wait(sql, [int(birth.online), self._store.clock.utc_us(), birth.list_version, device])
 
     def status(self, device: str, status: Status) -> None:
         """The device's counters, as it last told them."""
         sql = "UPDATE devices SET online = 1, last_seen_us = ?, status = ? WHERE device = ?"
         counters = json.dumps(dict(status.counters), ensure_ascii=False)
-        self._store.db.execute(sql, [self._store.clock.utc_us(), counters, device])
+        self._wait(sql, [self._store.clock.utc_us(), counters, device])
 
     def nobody(self) -> None:
         """The broker is new or gone: a device counts as there again when its birth arrives."""
-        self._store.db.execute("UPDATE devices SET online = 0 WHERE online = 1")
+        self._wait("UPDATE devices SET online = 0 WHERE online = 1", [])
+
+    def settle(self) -> None:
+        """Write what was said since; what the store does not take now is let go."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        with self._store.adding() as db:
+            for sql, values in waiting:
+                db.execute(sql, values)
 
     def online(self) -> list[str]:
         """The devices that are there and not revoked."""
+        self.settle()
         rows = self._store.db.execute("SELECT device FROM devices WHERE online = 1 AND revoked_us IS NULL").fetchall()
         return [row[0] for row in rows]
+
+    def _wait(self, sql: str, values: Sequence[object]) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append((sql, values))

@@ -121,7 +121,9 @@ TOLD = {"reader.plates_read": 12, "reader.rejected_too_small": 1, "reader.reject
 
 def tell(centre: Any, counters: dict[str, int | str]) -> None:
     """The car sends its status."""
-    Presence(centre.store).status("car-1", Status(utc_us=centre.clock.utc_us(), counters=counters))
+    presence = Presence(centre.store)
+    presence.status("car-1", Status(utc_us=centre.clock.utc_us(), counters=counters))
+    presence.settle()
 
 
 @pytest.mark.parametrize(
