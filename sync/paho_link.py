@@ -325,7 +325,7 @@ class PahoLink:
 
         def on_socket_open(client: Client, _data: Any, connection: Any) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _mark(connection, self._config.dscp)
+            mark(connection, self._config.dscp)
 
         client = session.client
         client.on_connect, client.on_subscribe, client.on_disconnect = on_connect, on_subscribe, on_disconnect
@@ -333,7 +333,7 @@ class PahoLink:
         client.on_socket_open = on_socket_open
 
 
-def _mark(connection: socket.socket, dscp: int) -> None:
+def mark(connection: socket.socket, dscp: int) -> None:
     """Mark the packets of `connection` for the routers on the way (RFC 2474); 0 leaves them as they are."""
     if dscp and connection.family == socket.AF_INET6:
         connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)

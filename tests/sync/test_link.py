@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sync.link import BACKOFF_MOST_US, Connected, Disconnected, Event, Message, Undelivered, Will, backoff_us
-from sync.paho_link import ACK_TIMEOUT_US, SESSION_TIMEOUT_US, LinkConfig, PahoLink
+from sync.paho_link import ACK_TIMEOUT_US, SESSION_TIMEOUT_US, LinkConfig, PahoLink, mark
 from vedette.clock import FakeClock, SystemClock
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
@@ -282,3 +283,45 @@ def test_link_leaves_its_will_when_it_dies_and_none_when_it_closes(broker, open_
     second = open_link(broker.config("car-1", subscriptions=("cmd/car-1/#",)))
     wait_for(second, Connected)
     assert wait_for(central, Message)[-1] == Message(topic="devices/car-1/birth", payload=b"offline")
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_link_throws_away_what_is_in_its_socket_when_it_is_cut(broker, open_link: Opener, is_cut: bool) -> None:
+    """WI-61: what the kernel has not sent is not sent any more; without the cut it all arrives."""
+    central = open_link(broker.config("central", subscriptions=("devices/#",)))
+    wait_for(central, Connected)
+    device = open_link(broker.config("car-1.bulk", subscriptions=("cmd/car-1.bulk/#",)))
+    wait_for(device, Connected)
+    broker.pause()
+    # More than the buffers of both kernels on a loopback hold, so that much of it waits on this side.
+    assert all(device.publish("devices/car-1.bulk/part/w", bytes([n]) * 1_000_000) for n in range(16))
+    time.sleep(0.3)
+    if is_cut:
+        device.cut("a test")
+        assert not device.connected
+        assert Disconnected(reason="a test") in device.poll(1)
+        time.sleep(0.3)
+    broker.resume()
+    heard: list[Event] = []
+    if is_cut:
+        wait_for(device, Connected)
+        assert device.publish("devices/car-1.bulk/part/w", b"last")
+    while not (heard and heard[-1].payload in (b"last", bytes([15]) * 1_000_000)):
+        heard += wait_for(central, Message)
+    assert len(heard) < 16 if is_cut else len(heard) == 16
+
+
+@pytest.mark.parametrize(
+    ("family", "level", "option"),
+    [
+        (socket.AF_INET, socket.IPPROTO_IP, socket.IP_TOS),
+        (socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+    ],
+)
+def test_link_marks_a_socket_of_either_family(family: int, level: int, option: int) -> None:
+    """WI-62: asked of the kernel."""
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        mark(connection, 0)
+        assert connection.getsockopt(level, option) == 0
+        mark(connection, 8)
+        assert connection.getsockopt(level, option) == 0x20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -225,3 +226,54 @@ def test_receiver_forgets_everything_of_a_device_when_it_is_dropped(one_item: Fa
     assert centre.receiver.drop_device("car-2") == []
     assert len(centre.receiver.drop_device("car-1")) == 1
     assert centre.receiver.under_way == 0
+
+
+@pytest.mark.parametrize("priority", [0, 4])
+def test_receiver_takes_no_more_from_a_device_that_floods_it_than_from_the_others(
+    priority: int, init_of: Factory
+) -> None:
+    """WI-54. WI-55: 32 uploads at once, each sending all it has each turn and asking anew."""
+    budget = 64 * PART
+    receiver = Receiver(worker="w1", budget_bytes=budget, part_size=PART)
+    inits = {f"honest-{number}": [init_of(bytes(PART))] for number in range(3)}
+    inits["liar"] = [init_of(bytes(PART), priority=priority) for _ in range(32)]
+    huge = {device: [replace(init, size=20_000 * PART) for init in of_device] for device, of_device in inits.items()}
+    credit: dict[tuple[str, str], int] = {}
+    sent: Counter[tuple[str, str]] = Counter()
+    taken: Counter[str] = Counter()
+
+    def work(actions: list[centre_side.Action]) -> None:
+        for action in actions:
+            match action:
+                case centre_side.Open():
+                    work(receiver.opened(action.device, action.init.item, part_size=PART, have=()))
+                case centre_side.Write():
+                    taken[action.device] += 1
+                case centre_side.Sync():
+                    work(receiver.synced(action.device, action.item))
+                case centre_side.Send():
+                    credit[action.device, action.message.item] = getattr(action.message, "credit", 0)
+
+    def send(device: str, init: wire.Init, parts: int) -> None:
+        for _ in range(parts):
+            index = sent[device, init.item]
+            before = taken[device]
+            work(receiver.receive(device, Part(item=init.item, index=index, payload=bytes(PART)), 1))
+            sent[device, init.item] += taken[device] - before
+
+    for device, of_device in huge.items():
+        for init in of_device:
+            work(receiver.receive(device, init, 1))
+    turns = 60
+    for turn in range(turns + 20):
+        if turn == 20:
+            taken.clear()
+        for device, of_device in huge.items():
+            for init in of_device:
+                if device == "liar":
+                    work(receiver.receive(device, init, 1))
+                send(device, init, 200 if device == "liar" else credit[device, init.item])
+        work(receiver.flush())
+    share = budget // PART // 4
+    assert taken["liar"] <= turns * (share + 1)
+    assert all(taken[device] >= turns * (share - share // 8 - 1) for device in huge if device != "liar")
