@@ -24,6 +24,11 @@ from vedette.wire import Init, RefuseCode
 
 TRIAGED_KINDS = ("hit", "custody")
 
+_TOTALS = (
+    "INSERT INTO totals (device, items, stored_bytes, last_stored_us) VALUES (?, 1, ?, ?)"
+    " ON CONFLICT (device) DO UPDATE SET items = totals.items + 1,"
+    " stored_bytes = totals.stored_bytes + excluded.stored_bytes, last_stored_us = excluded.last_stored_us"
+)
 _Same = tuple[str, str, str]
 
 
@@ -136,6 +141,7 @@ def _add(db: Database, signer: Signer, new: Sequence[tuple[Manifest, bytes]], no
     if rows:
         sql = f"INSERT INTO items ({', '.join(rows[0])}) VALUES ({', '.join('?' * len(rows[0]))})"
         db.execute_many(sql, [list(row.values()) for row in rows])
+    db.execute_many(_TOTALS, [[one.device, one.sealed_size, now_us] for one, _ in new])
     db.execute_many("DELETE FROM transfers WHERE item = ?", [[one.item] for one, _ in new])
     to_open = [[one.item] for one, _ in new if one.kind in TRIAGED_KINDS]
     db.execute_many("INSERT INTO to_open (item) VALUES (?)", to_open)

@@ -208,16 +208,16 @@ HIT_SQL = (
 )
 DEVICE_SQL = (
     "SELECT d.device, d.public_key, d.enrolled_us, d.revoked_us, d.last_seen_us, d.online, d.list_version, d.status,"
-    " (SELECT count(*) FROM items i WHERE i.device = d.device),"
-    " (SELECT coalesce(sum(sealed_size), 0) FROM items i WHERE i.device = d.device),"
-    " (SELECT max(stored_us) FROM items i WHERE i.device = d.device),"
-    " (SELECT count(*) FROM chains c WHERE c.device = d.device AND c.problem IS NOT NULL) FROM devices d"
+    " coalesce(t.items, 0), coalesce(t.stored_bytes, 0), t.last_stored_us,"
+    " (SELECT count(*) FROM chains c WHERE c.device = d.device AND c.problem IS NOT NULL)"
+    " FROM devices d LEFT JOIN totals t ON t.device = d.device"
 )
 
 COUNTS_SQL = (
     "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
-    " (SELECT count(*) FROM devices WHERE online = 1 AND revoked_us IS NULL), (SELECT count(*) FROM items),"
-    " (SELECT coalesce(sum(sealed_size), 0) FROM items), (SELECT count(*) FROM hits),"
+    " (SELECT count(*) FROM devices WHERE online = 1 AND revoked_us IS NULL),"
+    " (SELECT coalesce(sum(items), 0) FROM totals), (SELECT coalesce(sum(stored_bytes), 0) FROM totals),"
+    " (SELECT count(*) FROM hits),"
     " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
     " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"
     " (SELECT coalesce(max(last_seen_us), 0) FROM devices)"

@@ -195,6 +195,19 @@ def commands_and_peers(db: Database) -> None:
             )
 
 
+@migrations()
+def totals(db: Database) -> None:
+    """What each device has stored, kept with its items, so that a page need not count millions of rows."""
+    db.execute(
+        "CREATE TABLE totals (device TEXT PRIMARY KEY REFERENCES devices(device), items INTEGER NOT NULL,"
+        " stored_bytes INTEGER NOT NULL, last_stored_us INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "INSERT INTO totals (device, items, stored_bytes, last_stored_us)"
+        " SELECT device, count(*), sum(sealed_size), max(stored_us) FROM items GROUP BY device"
+    )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

@@ -505,6 +505,7 @@ def _everything(store: Store) -> list[object]:
         store.items(),
         store.hits(),
         store.devices(),
+        store.counts(),
         store.chains(),
         store.quarantine(),
         store.users(),

@@ -126,6 +126,39 @@ def test_log_is_one_line_when_many_workers_append_at_once(centre: Any, device: A
         assert log.checkpoint(size).splitlines()[2] == _base64(tree.root(size))
 
 
+def test_totals_are_those_of_the_items_when_some_came_twice_or_failed(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CS-3. They are part of the same transaction."""
+    other = centre.device("car-2")
+    items = [device.item(b"one"), device.item(b"twice"), other.item(b"other")]
+    for item in [*items, items[1]]:
+        worker.upload(item)
+    with monkeypatch.context() as broken:
+        broken.setattr(receipts, "TRIAGED_KINDS", None)
+        with pytest.raises(TypeError):
+            receipts.accept(centre.store, centre.signer, device.item(b"x").manifest, b"")
+
+    counts, rows = centre.store.counts(), centre.store.devices()
+
+    assert [row.items for row in rows] == [2, 1]
+    sizes = [sum(len(one.sealed_bytes) for one in items if one.manifest.device == row.device) for row in rows]
+    assert [row.stored_bytes for row in rows] == sizes
+    assert (counts.items, counts.stored_bytes) == (3, sum(sizes))
+
+
+@pytest.mark.embedded
+def test_totals_are_counted_when_an_older_store_is_opened(centre: Any, device: Any, worker: Any) -> None:
+    """CS-3."""
+    for _ in range(3):
+        worker.upload(device.item(os.urandom(9)))
+    before = centre.store.devices()
+    centre.store.db.execute("DROP TABLE totals")
+    centre.store.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'totals'")
+
+    assert Store(centre.folder, centre.clock).devices() == before
+
+
 def test_unfinished_uploads_of_other_workers_go_on_when_one_writes(centre: Any) -> None:
     """CS-4. A worker adds rows that nobody else touches."""
     other = Store(centre.folder, centre.clock)
