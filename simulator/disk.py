@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-_NAMES = ("open", "write", "fsync", "replace", "rename", "link", "unlink", "ftruncate", "mkdir")
+_NAMES = ("open", "write", "pwrite", "fsync", "fdatasync", "replace", "rename", "link", "unlink", "ftruncate", "mkdir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,15 @@ class Disk:
 
         return operation
 
+    def _pwrite(self, original: Callable[..., int]) -> Callable[..., int]:
+        def operation(descriptor: int, data: Any, offset: int) -> int:
+            written = original(descriptor, data, offset)
+            if self._file_of(descriptor) is not None:
+                self._change(Write(self._number(descriptor), offset, bytes(memoryview(data)[:written])))
+            return written
+
+        return operation
+
     def _ftruncate(self, original: Callable[..., None]) -> Callable[..., None]:
         def operation(descriptor: int, size: int) -> None:
             original(descriptor, size)
@@ -183,6 +192,8 @@ class Disk:
                 self._say(Sync(("" if inside == "." else inside) if is_folder else self._number(descriptor)))
 
         return operation
+
+    _fdatasync = _fsync
 
     def _replace(self, original: Callable[..., None]) -> Callable[..., None]:
         def operation(source: Any, target: Any, **more: Any) -> None:

@@ -67,7 +67,7 @@ class Incoming:
             self._make_room(device, init.size)
             if kept is not None:  # or a crash would leave a row that claims parts of a file begun anew
                 self._forget(init.item)
-            path.write_bytes(b"")
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640))
             kept = part_size, ()
         part_size, have = kept
         durable = PartSet(parts_of(init.size, part_size), have)
@@ -128,6 +128,11 @@ class Incoming:
             del self._open[item]
             if not upload.durable.count:
                 self.path(item).unlink(missing_ok=True)
+
+    def drop_unknown(self, item: str) -> None:
+        """Delete the bytes of an upload that is not open and has no row: another worker stored the item meanwhile."""
+        if item not in self._open and self._row("device", item) is None:
+            self.path(item).unlink(missing_ok=True)
 
     def discard(self, item: str) -> None:
         """Forget an upload that is not open and delete its bytes."""
