@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vedette.config import NetworkSection
+from vedette.errors import Usage
 from vedette.records import PRIORITY_BULK
 from vedette.schedule import Schedule, parse_schedule
 
@@ -50,11 +51,16 @@ class NetworkPolicy:
 
 
 def policy_of(section: NetworkSection, *, allow_bulk: bool) -> NetworkPolicy:
-    """The policy as device.toml says it; `Usage` names an entry of the quiet hours that is none."""
+    """The policy as device.toml says it; `Usage` names quiet hours that are none, and depots that nobody would see."""
+    depots = frozenset(name.strip() for name in section.depots.split(",") if name.strip())
+    if section.bulk_on == "depot" and not depots:
+        raise Usage("network.bulk_on is 'depot', and network.depots names no Wi-Fi network")
+    if depots and section.source in ("none", "route"):
+        raise Usage(f"network.depots names Wi-Fi networks, and network.source {section.source!r} sees no names")
     return NetworkPolicy(
         allow_bulk=allow_bulk,
         bulk_on=section.bulk_on,
-        depots=frozenset(name.strip() for name in section.depots.split(",") if name.strip()),
+        depots=depots,
         quiet=parse_schedule(section.quiet, section.quiet_zone, key="network.quiet"),
         sees=section.source != "none",
     )

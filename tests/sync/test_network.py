@@ -121,6 +121,20 @@ def test_quiet_hours_that_are_none_are_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (NetworkSection(source="file", ask="x", bulk_on="depot"), "names no Wi-Fi"),
+        (NetworkSection(source="none", bulk_on="depot", depots="D"), "'none' sees no names"),
+        (NetworkSection(source="route", depots="D"), "'route' sees no names"),
+    ],
+)
+def test_depots_that_nobody_would_see_are_refused(section: NetworkSection, said: str) -> None:
+    """WI-60: else bulk would wait for ever, or go everywhere, without a word."""
+    with pytest.raises(Usage, match=said):
+        policy_of(section, allow_bulk=True)
+
+
+@pytest.mark.parametrize(
     ("word", "seen"),
     [
         (b"metered=yes\n", Sighting(metered=True)),
