@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,10 +37,29 @@ def test_command_is_left_for_ingest_in_the_persons_name(investigator: TestClient
     assert (access.user, access.subject) == ("amina", "car-1")
 
 
+def test_recovery_is_asked_in_the_centres_own_time(
+    investigator: TestClient, centre: Any, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AC-32: as the pages show times."""
+    monkeypatch.setenv("TZ", "Africa/Casablanca")
+    time.tzset()
+    try:
+        span = {"begin": "2026-11-23T09:00", "end": "2026-11-23T09:05:01"}
+        answer = post(investigator, token(investigator.get("/commands").text), command="recover", **span)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert answer.status_code == 303
+    (row,) = commands_to(centre.store)
+    assert (row.from_us, row.to_us) == (1_795_420_800_000_000, 1_795_421_101_000_000)
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
         ({"command": "stop"}, 409),
+        ({"command": "recover"}, 400),
+        ({"command": "recover", "begin": "2026-11-23T09:00", "end": "2026-11-23T09:00"}, 409),
         ({"reason": "  "}, 409),
         ({"reason": "x" * 201}, 409),
         ({"valid_s": "601"}, 409),

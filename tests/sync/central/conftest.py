@@ -48,6 +48,8 @@ BOTH_STORES = (
     "test_fleet",
     "test_medium",
     "test_store_contract",
+    "test_commanding",
+    "test_peer_lists",
     "test_service",
     "test_depot",
 )

@@ -7,6 +7,7 @@ a row, signed and sent by the ingest process: this one has no key (docs/spec/act
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 
 from fastapi import APIRouter, HTTPException, Request
@@ -15,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from sync.central import remote_commands
 from sync.central.remote_commands import USUAL_VALID_S
 from sync.central.web.site import DECIDERS, CheckedForm, SignedIn, draw, field, site_of
-from vedette.activation_record import MAX_REASON, VERBS
+from vedette.activation_record import MAX_REASON, RECOVER, VERBS
 
 router = APIRouter()
 SHOWN = 50
@@ -30,6 +31,7 @@ def show_commands(request: Request, session: SignedIn, device: str = "") -> Resp
         "devices": devices,
         "chosen": device,
         "verbs": VERBS,
+        "recover": RECOVER,
         "lives_s": LIVES_S,
         "usual_s": USUAL_VALID_S,
         "max_reason": MAX_REASON,
@@ -54,15 +56,26 @@ def ask(request: Request, session: SignedIn, form: CheckedForm) -> Response:
     valid_s = field(form, "valid_s")
     if not (valid_s.isascii() and valid_s.isdigit() and len(valid_s) <= 4):
         raise HTTPException(HTTPStatus.BAD_REQUEST)
+    command = field(form, "command")
     remote_commands.ask(
         site_of(request).store,
         field(form, "device"),
-        field(form, "command"),
+        command,
         user=session.user.name,
         reason=field(form, "reason"),
         valid_s=int(valid_s),
+        span=(_moment_us(field(form, "begin")), _moment_us(field(form, "end"))) if command == RECOVER else None,
     )
     return RedirectResponse("/commands", HTTPStatus.SEE_OTHER)
+
+
+def _moment_us(text: str) -> int:
+    """UTC µs of what a browser's field for day and time says, in the centre's own zone, as the pages show times."""
+    try:
+        moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise HTTPException(HTTPStatus.BAD_REQUEST) from None
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def _list(request: Request) -> dict[str, object]:
