@@ -31,7 +31,7 @@ MEMORY = Path("/dev/shm")
 READY_WITHIN_S = 60.0
 MOST_RESTARTS = 10
 ON_START = "on-start"
-START_AFTER_US = 3_000_000
+START_AFTER_US = 5_000_000
 SERVICES = ("uplink", "keeper", "reader", "recorder", "panel", "position")
 
 
@@ -117,7 +117,9 @@ class Stage:
             self.services[name].start()
         self._wait("the watchlist on the device", lambda: (self.device / "watchlist" / "current.age").is_file())
         self._wait("the reader", lambda: bool(read_status(self.run, "reader")))
-        for name in ("recorder", "panel", "position"):
+        self.services["recorder"].start()
+        self._wait("the recorder", lambda: bool(read_status(self.run, "recorder")))
+        for name in ("panel", "position"):
             self.services[name].start()
 
     def tend(self) -> None:
