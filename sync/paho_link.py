@@ -1,4 +1,4 @@
-"""The MQTT port on paho-mqtt 2: MQTT 5 over TLS 1.3 with a client certificate.
+"""The MQTT port on paho-mqtt 2: MQTT 5 (or 3.1.1) over TLS 1.3 with a client certificate.
 
 Decided here: every session is a new paho client (one that reconnects would send its old messages again), nothing is
 published while there is no session, and what the broker has not acknowledged is bounded by a window, as paho bounds
@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -50,6 +50,7 @@ class LinkConfig:
 
     `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
     messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
+    MQTT 3.1.1 tells neither the broker's limits nor that nobody listens; silence does, a little later.
     """
 
     host: str
@@ -64,6 +65,7 @@ class LinkConfig:
     window: int = 20
     backlog: int = 1024
     dscp: int = 0
+    version: Literal["5", "3.1.1"] = "5"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -263,8 +265,13 @@ class PahoLink:
 
     def _open(self, now_us: int) -> _Session:
         config = self._config
+        is_old = config.version == "3.1.1"
         client = Client(
-            CallbackAPIVersion.VERSION2, client_id=config.client_id, protocol=MQTTv5, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2,
+            client_id=config.client_id,
+            clean_session=True if is_old else None,
+            protocol=MQTTv311 if is_old else MQTTv5,
+            reconnect_on_failure=False,
         )
         session = _Session(client=client, began_us=now_us, window=config.window)
         client.tls_set_context(self._tls)
@@ -274,10 +281,13 @@ class PahoLink:
         if config.will is not None:
             client.will_set(config.will.topic, config.will.payload, qos=1, retain=True)
         self._listen(session)
-        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        limits.SessionExpiryInterval = 0
-        limits.MaximumPacketSize = MAX_PACKET_BYTES
-        client.connect_async(config.host, config.port, config.keepalive_s, clean_start=True, properties=limits)
+        if is_old:
+            client.connect_async(config.host, config.port, config.keepalive_s)
+        else:
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.SessionExpiryInterval = 0
+            limits.MaximumPacketSize = MAX_PACKET_BYTES
+            client.connect_async(config.host, config.port, config.keepalive_s, clean_start=True, properties=limits)
         client.loop_start()
         return session
 

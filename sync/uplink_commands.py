@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 from pathlib import Path
+from typing import Literal
 
 from sync.depot_post import DepotPost
 from sync.holdings import Holdings
@@ -182,6 +183,7 @@ def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:
         will=Will(topic=topic(device, Birth), payload=will.encode()),
         window=LINK_WINDOW,
         backlog=0,
+        version=_version(config),
     )
 
 
@@ -205,6 +207,10 @@ def _renewal(config: DeviceConfig, clock: Clock, link: PahoLink, bulk: PahoLink 
     return Renewal(config.device.id, identities, config.keys, clock, take_up)
 
 
+def _version(config: DeviceConfig) -> Literal["5", "3.1.1"]:
+    return "3.1.1" if config.uplink.mqtt == "3.1.1" else "5"
+
+
 def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
     """The connection for parts of recordings, where enrolment has left a certificate for it; no will, no birth."""
     identity = bulk_identity(config.device.id)
@@ -221,6 +227,7 @@ def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
         subscriptions=bulk_subscriptions(config.device.id),
         window=LINK_WINDOW,
         backlog=0,
+        version=_version(config),
         dscp=config.uplink.bulk_dscp,
     )
     return PahoLink(link, clock)

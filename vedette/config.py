@@ -159,6 +159,7 @@ class UplinkSection:
     part_kib: int = _number(256, 16, 1024)
     window: int = _number(32, 1, 64)
     allow_bulk: bool = True
+    mqtt: str = _choice("5", "5", "3.1.1")
     bulk_connection: bool = True
     bulk_dscp: int = _number(8, 0, 63)
     escalate_h: int = _number(24, 0, 8760)

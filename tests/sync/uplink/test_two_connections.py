@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.client import MQTTv311
 
 from sync.link import Message
 from vedette import topics
@@ -183,3 +184,20 @@ def test_uplink_never_waits_when_the_command_that_tells_the_network_hangs(two: A
     two.drive(lambda: two.status()["bulk_waits"] == "network unknown")
     assert time.monotonic() - began_s < 20
     assert not two.receipt(bulk).exists()
+
+
+def test_everything_arrives_over_mqtt_3_1_1_when_broker_and_centre_come_and_go(two: Any) -> None:
+    """WI-10. WI-21. WI-22. WI-27: no reason codes, so what nobody heard is found by silence."""
+    configure(two, network='bulk_on = "any"', uplink='mqtt = "3.1.1"')
+    two.start()
+    connected_twice(two)
+    assert {link._session.client.protocol for link in (two.uplink._parts.link, two.uplink._parts.bulk)} == {MQTTv311}
+    bulk, hit = two.put("segment", 4, 60 * PART), two.put("hit", 0, 3 * PART)
+    two.drive(lambda: len(two.centre.parts) > 10)
+    two.centre.restart()
+    two.drive(two.receipt(hit).exists)
+    two.broker.kill()
+    two.drive_for(0.5)
+    two.broker.start()
+    two.drive(two.receipt(bulk).exists, within_s=60)
+    assert {key[1] for key in two.carried if key[0] == hit} == {False}
