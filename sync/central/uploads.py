@@ -11,6 +11,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +111,8 @@ class Uploads:
             return self._write(action)
         if isinstance(action, Forget):
             self._incoming.close(action.device, action.item)
+            with suppress(*DISK_TROUBLE):  # then it goes at the next start
+                self._incoming.drop_unknown(action.item)
             return []
         self._send(action.device, action.message)
         return []
