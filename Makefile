@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 WORKSTATION := firmware_scripts/workstation.sh
 
-.PHONY: demo test check bench fuzz models format clean help
+.PHONY: demo test check bench fuzz chaos models format clean help
 
 help: ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -40,7 +40,14 @@ bench: ## the table of speed and memory, against named references in the same ru
 fuzz: ## an hour of damaged evidence and hostile input against verifiers and parsers (SECONDS=…)
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim mutate --seconds $(or $(SECONDS),1800)
-	@HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -q -o timeout=0 tests/vedette/test_hostile_input.py
+	@HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -q -o timeout=0 tests/vedette/test_hostile_input.py \
+		tests/sync/transfer/test_fuzz.py
+
+chaos: ## a thousand kill -9 of uplink, broker, ingest and keeper, and ten thousand power cuts (SEED=… KILLS=… CUTS=…)
+	@$(WORKSTATION) packages demo
+	@$(MAKE) --no-print-directory $(READY)
+	@$(VENV)/bin/vedette sim chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),1000)
+	@POWER_CUTS=$(or $(CUTS),10000) $(PYTHON) -m pytest -q -o timeout=0 tests/sync/central/test_power_cut.py
 
 models: ## train, quantise and measure the two models from the photographs in VEDETTE_DATA
 	@$(WORKSTATION) packages train
