@@ -39,7 +39,8 @@ MAX_KEYS_BYTES = 16 * 1024
 MAX_JOURNAL_BYTES = 64 << 20
 MAX_NOTE_CHARACTERS = 2000
 OPENED_ENDING = {"segment": "mp4", "hit": "hit", "custody": "custody.jsonl"}
-COMPANIONS = ("onvif", "report_html", "report_pdf", "verifier_py", "verifier_html")
+REDACTED = ("redacted", "redaction", "redaction_plan")
+COMPANIONS = (*REDACTED, "onvif", "report_html", "report_pdf", "verifier_py", "verifier_html")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _READ_BYTES = 1 << 20
 
@@ -198,6 +199,9 @@ def file_names(item: str, kind: str) -> dict[str, str]:
     return {
         "opened": f"{item}.{OPENED_ENDING[kind]}",
         "onvif": f"{item}.onvif.mp4",
+        "redacted": f"{item}.redacted.mp4",
+        "redaction": f"{item}.redaction",
+        "redaction_plan": f"{item}.plan.toml",
         "sealed": f"{item}.{kind}.age",
         "manifest": f"{item}.manifest",
         "receipt": f"{item}.receipt",

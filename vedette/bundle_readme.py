@@ -48,6 +48,9 @@ _WAYS = {
     "verifier_py": "python3 verify.py THIS_FOLDER_OR_ZIP    (Python 3.10 or newer, nothing else)",
 }
 _COMPANIONS = {
+    "redacted": "a copy in which parts of the picture are covered or sound is muted; it is no original",
+    "redaction": "what was changed in that copy, by whom and why; signed by them",
+    "redaction_plan": "the plan it was made by",
     "onvif": "the same recording with the boxes of the ONVIF Export File Format",
     "report_html": "a summary for people in French, English and Arabic, as a web page",
     "report_pdf": "the same on paper",

@@ -9,7 +9,9 @@ nothing is written.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,20 +25,33 @@ from vedette.errors import Integrity, NotFound, NotTrusted
 from vedette.evidence_checks import Evidence, check_evidence, digest_of
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
+from vedette.log_policy import Policy
 from vedette.onvif_boxes import Export
 from vedette.proof import MAX_PROOF_BYTES
 from vedette.records import MAX_RECORD_BYTES, keyring, open_record
+from vedette.redaction_checks import RedactedCopy, check_redacted
 from vedette.sealed import Identity
 from vedette.trust import Trust
 
 REQUIRED = ("readme", "keys", "manifest", "receipt", "proof", "journal")
 
 
-def verify(path: Path, trust: Trust | None = None, identities: Sequence[Identity] = ()) -> Report:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a caller asks for beside the checks that every bundle gets: a policy of witnesses, a redactor's key."""
+
+    policy: Policy | None = None
+    redactor: PublicKey | None = None
+
+
+def verify(
+    path: Path, trust: Trust | None = None, identities: Sequence[Identity] = (), asked: Asked | None = None
+) -> Report:
     """Check the bundle at `path`; raises NotFound where there is nothing.
 
     `trust` pins the centre's key; without it the key inside the bundle is taken and the report says so. With
-    `identities` the sealed file is opened in memory and compared with the opened one.
+    `identities` the sealed file is opened in memory and compared with the opened one. `asked` may name a policy that
+    the log checkpoint must meet and whose signature on a redacted copy counts.
     """
     if not path.exists():
         raise NotFound(f"{path} is not there")
@@ -47,15 +62,15 @@ def verify(path: Path, trust: Trust | None = None, identities: Sequence[Identity
     with source:
         listing = checks.run("listing", LISTING, lambda: Listing.peek(source.record), _listing_message)
         if listing is not None:
-            _Bundle(source, listing, trust, checks).check(identities)
+            _Bundle(source, listing, trust, checks, asked or Asked()).check(identities)
     return checks.report()
 
 
 class _Bundle:
     """One verification of one bundle whose listing could be read."""
 
-    def __init__(self, source: Source, listing: Listing, trust: Trust | None, checks: Checks) -> None:
-        self._source = source
+    def __init__(self, source: Source, listing: Listing, trust: Trust | None, checks: Checks, asked: Asked) -> None:
+        self._source, self._asked = source, asked
         self._listing = listing
         self._trust = trust
         self._checks = checks
@@ -88,9 +103,28 @@ class _Bundle:
             sealed=self._opener("sealed"),
             opened=self._opener("opened"),
             identities=identities,
+            policy=self._asked.policy,
         )
-        check_evidence(evidence, self._checks)
+        read = check_evidence(evidence, self._checks)
         self._onvif()
+        if read is not None and set(self._redacted) & set(self._listed):
+            check_redacted(self._copy(), read, hashlib.sha256(manifest).hexdigest(), self._checks)
+
+    @property
+    def _redacted(self) -> list[str]:
+        return [self._names[what] for what in bundle.REDACTED]
+
+    def _copy(self) -> RedactedCopy:
+        copy, record, plan = self._redacted
+        return RedactedCopy(
+            record_name=record,
+            copy_name=copy,
+            plan_name=plan,
+            record=lambda most: self._read(record, most),
+            copy=lambda: digest_of(self._source.open(copy)),
+            plan=lambda: digest_of(self._source.open(plan)),
+            signer=self._asked.redactor,
+        )
 
     def _container(self) -> None:
         self._source.check_container(self._listing)
@@ -100,6 +134,9 @@ class _Bundle:
         unknown = sorted(set(self._listed) - set(self._names.values()))
         if unknown:
             raise Integrity(f"the listing has a file that is no part of a bundle: {unknown[0]}")
+        redacted = set(self._redacted)
+        if 0 < len(redacted & set(self._listed)) < len(redacted):
+            raise Integrity("a redacted copy, its record and its plan come together; one of them is not in the listing")
         if not {self._names["sealed"], self._names["opened"]} & set(self._listed):
             raise Integrity("neither the sealed file nor the opened one is in the bundle")
 

@@ -20,6 +20,7 @@ from vedette.custody_verify import CLOSED, OPENED, READ_BYTES, RECOVERED, Segmen
 from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
 from vedette.keys import PublicKey
+from vedette.log_policy import Policy, Witnessed
 from vedette.records import Manifest, Receipt, keyring
 from vedette.sealed import Identity, NoMatch, recover
 
@@ -33,7 +34,7 @@ class Evidence:
     proof, journal.
 
     `device` and `centre` are the keys that count here; None where none does. `sealed` and `opened` open the file
-    anew at each call.
+    anew at each call. `policy` says whose cosignatures the log checkpoint must carry; without one nobody's are asked.
     """
 
     names: Mapping[str, str]
@@ -47,20 +48,23 @@ class Evidence:
     sealed: Opener | None = None
     opened: Opener | None = None
     identities: Sequence[Identity] = field(default=(), repr=False)
+    policy: Policy | None = None
 
 
-def check_evidence(evidence: Evidence, checks: Checks) -> None:
-    """Make every check that the parts allow; findings go to `checks`."""
+def check_evidence(evidence: Evidence, checks: Checks) -> Manifest | None:
+    """Make every check that the parts allow; findings go to `checks`. The manifest, where it could be read."""
     manifest = _manifest(evidence, checks)
     if manifest is None:
-        return
+        return None
     _sealed(evidence, manifest, checks)
     receipt = _receipt(evidence, manifest, checks)
     _proof(evidence, manifest, receipt, checks)
+    _witnesses(evidence, checks)
     entries = _journal(evidence, manifest, checks)
     if manifest.kind == "segment" and entries is not None:
         _checkpoints(evidence, manifest, entries, checks)
     _opened(evidence, manifest, checks)
+    return manifest
 
 
 def digest_of(file: BinaryIO) -> tuple[int, str]:
@@ -156,6 +160,25 @@ def _proof(evidence: Evidence, manifest: Manifest, receipt: Receipt | None, chec
         return f"leaf {parsed.index} of {checkpoint.size} in log {checkpoint.origin}, received {iso(leaf.received_us)}"
 
     checks.run("log inclusion", name, check, lambda said: said)
+
+
+def _witnesses(evidence: Evidence, checks: Checks) -> None:
+    """The checkpoint that the item is proven in carries the cosignatures that the policy asks for (TL-25, BU-30)."""
+    policy, text = evidence.policy, evidence.proof
+    if policy is None:
+        return
+
+    def check() -> Witnessed:
+        if text is None:
+            raise NotTrusted("there is no proof here, so no checkpoint that witnesses could have cosigned")
+        return policy.check(proof.Proof.from_text(text).checkpoint)
+
+    checks.run("witnesses", evidence.names["proof"], check, _witnessed)
+
+
+def _witnessed(found: Witnessed) -> str:
+    who = ", ".join(f"{name} at {iso(at_s * 1_000_000)}" for name, at_s in sorted(found.cosigned.items()))
+    return f"the checkpoint of {found.checkpoint.size} leaves is cosigned by {who or 'nobody, and nobody is asked for'}"
 
 
 def _journal(evidence: Evidence, manifest: Manifest, checks: Checks) -> list[Entry] | None:

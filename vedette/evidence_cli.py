@@ -13,11 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vedette import bundle_verify, cli, verifier
+from vedette.bundle_verify import Asked
 from vedette.errors import Usage
 from vedette.evidence_item import Vouched, verify_item
 from vedette.evidence_open import Opened, Range, open_range, open_whole
 from vedette.findings import Report
 from vedette.key_cli import given_key
+from vedette.log_policy import load_policy
 from vedette.newfile import new_file
 from vedette.sealed import load_identities
 from vedette.trust import load_trust
@@ -36,6 +38,10 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verify.add_argument(
         "--identity", type=Path, help="a key file that opens the item: also compares with the opened file"
     )
+    verify.add_argument(
+        "--policy", type=Path, metavar="FILE", help="logs and witnesses: the log checkpoint must meet its quorum"
+    )
+    verify.add_argument("--redactor", metavar="ed25519:…", help="whose signature on a redacted copy counts")
     cli.add_json(verify)
     verify.set_defaults(run=_verify)
     opening = verbs.add_parser("open", help="open a sealed item, or a range of its bytes, with a key it is sealed to")
@@ -64,11 +70,13 @@ def _verify(args: argparse.Namespace) -> int:
     path: Path = args.path
     trust = load_trust(args.trust) if args.trust else None
     identities = load_identities(args.identity) if args.identity else []
+    policy = load_policy(args.policy) if args.policy else None
     if path.is_dir() or path.suffix.lower() == ".zip":
-        report = bundle_verify.verify(path, trust, identities)
+        asked = Asked(policy=policy, redactor=given_key(args.redactor) if args.redactor else None)
+        report = bundle_verify.verify(path, trust, identities, asked)
     else:
         device = given_key(args.key) if args.key else None
-        vouched = Vouched(trust=trust, device=device, journal=args.journal, identities=identities)
+        vouched = Vouched(trust=trust, device=device, journal=args.journal, identities=identities, policy=policy)
         report = verify_item(path, vouched)
     return _show(args, report)
 

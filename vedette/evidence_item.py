@@ -22,6 +22,7 @@ from vedette.errors import Integrity, NotFound, NotTrusted, Usage
 from vedette.evidence_checks import Evidence, check_evidence
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
+from vedette.log_policy import Policy
 from vedette.proof import MAX_PROOF_BYTES
 from vedette.records import MAX_RECORD_BYTES, keyring
 from vedette.sealed import Identity
@@ -31,13 +32,14 @@ from vedette.trust import Trust
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vouched:
     """What the caller trusts and holds: the centre's keys, the device's key, a journal (folder or file), opening
-    identities.
+    identities, and the policy of witnesses that the log checkpoint must meet.
     """
 
     trust: Trust | None = None
     device: PublicKey | None = None
     journal: Path | None = None
     identities: Sequence[Identity] = field(default=(), repr=False)
+    policy: Policy | None = None
 
 
 def verify_item(path: Path, vouched: Vouched) -> Report:
@@ -66,6 +68,7 @@ def verify_item(path: Path, vouched: Vouched) -> Report:
         journal=_journal(vouched.journal, checks),
         sealed=functools.partial(_open, path),
         identities=vouched.identities,
+        policy=vouched.policy,
     )
     check_evidence(evidence, checks)
     return checks.report()

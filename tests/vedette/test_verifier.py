@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette import bundle, bundle_verify, verifier
-from vedette.errors import NotTrusted
+from vedette.errors import Integrity, NotTrusted
 from vedette.keys import PublicKey, SigningKey
+from vedette.log_policy import load_policy
 from vedette.trust import load_trust
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
@@ -63,6 +64,58 @@ def test_script_judges_a_bundle_as_its_vector_says(script: Path, case: dict[str,
     report = json.loads(ended.stdout)
     assert report["exit_code"] == case["exit_code"]
     assert case["names"] in failed(report["findings"])
+
+
+@pytest.mark.parametrize("case", [one for one in CASES if "policy" in one], ids=lambda case: case["name"])
+def test_script_asks_for_the_witnesses_of_a_policy(script: Path, case: dict[str, Any]) -> None:
+    """BU-25, BU-30, TL-23, TL-25."""
+    more = ("--trust", VECTORS / "trust.json", "--policy", VECTORS / "policy.txt", "--json")
+    ended = run(script, VECTORS / "zip" / f"{case['name']}.zip", *more)
+    report = json.loads(ended.stdout)
+    assert (ended.returncode, ended.stderr) == (case["policy"]["exit_code"], "")
+    assert case["policy"]["names"] in failed(report["findings"])
+    assert any(what == "witnesses" for what, *_rest in report["findings"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "quorum w9",
+        "group g 2 w1",
+        "group g 1 w1 w1",
+        "group g 0 w1",
+        "witness none k",
+        "log x",
+        "quorum none x",
+        "\x01",
+    ],
+)
+def test_script_refuses_a_policy_that_is_none(script: Path, tmp_path: Path, line: str) -> None:
+    """TL-23: as vedette does, naming the line."""
+    text = (VECTORS / "policy.txt").read_text().splitlines()
+    (tmp_path / "policy").write_text("\n".join([*text[:4], line, "quorum none", ""]))
+    ended = run(script, WHOLE, "--policy", tmp_path / "policy")
+    assert ended.returncode == 1
+    assert "policy, line 5" in ended.stderr
+    with pytest.raises(Integrity, match="line 5"):
+        load_policy(tmp_path / "policy")
+
+
+def test_script_takes_one_redactor_alone_when_one_is_named(script: Path) -> None:
+    """BU-31, RD-39."""
+    path = VECTORS / "zip" / "redacted.zip"
+    findings = {what: said for what, _where, _code, said in json.loads(run(script, path, "--json").stdout)["findings"]}
+    signer = findings["redaction"].split(" ")[2]
+    assert "nobody vouches" in findings["redaction"]
+    pinned = run(script, path, "--redactor", signer)
+    assert pinned.returncode == 0
+    assert "nobody vouches" not in pinned.stdout
+    other = run(script, path, "--redactor", TRUST.centre.text)
+    assert other.returncode == 11
+    assert "by another key" in other.stdout
+    for given, code in ((signer, 0), (TRUST.centre.text, 11)):
+        asked = bundle_verify.Asked(redactor=PublicKey.from_text(given))
+        assert bundle_verify.verify(path, TRUST, (), asked).exit_code == code
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

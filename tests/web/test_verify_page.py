@@ -108,6 +108,38 @@ def test_page_judges_every_bundle_as_its_vector_says(chromium: Any, file: Path, 
     tab.context.close()
 
 
+@pytest.mark.parametrize("mode", ["browser", "plain"])
+def test_page_asks_for_the_witnesses_of_a_policy(chromium: Any, file: Path, mode: str) -> None:
+    """BU-25, BU-30, TL-23, TL-25: a finding of its own; without the policy nobody's cosignature is asked for."""
+    tab = Checker(chromium, file, mode)
+    tab.trust()
+    tab.page.set_input_files("#policyfile", str(VECTORS / "policy.txt"))
+    tab.page.wait_for_selector("#witnessed:not([hidden])")
+    wrong = []
+    for case in (one for one in CASES if "policy" in one):
+        found, wanted = tab.check(VECTORS / "zip" / f"{case['name']}.zip"), case["policy"]
+        named = any(one["what"] == "witnesses" for one in found["findings"])
+        good = found["exit_code"] == wanted["exit_code"] and wanted["names"] in failed(found) and named
+        wrong += [] if good else [(case["name"], found["exit_code"], failed(found))]
+    assert wrong == []
+    tab.page.set_input_files("#policyfile", {"name": "p", "mimeType": "text/plain", "buffer": b"quorum w9\n"})
+    tab.page.wait_for_function("document.getElementById('witnessed').textContent.includes('not a witness policy')")
+    assert "line 1" in tab.page.inner_text("#witnessed")
+    assert tab.errors == []
+    tab.context.close()
+
+
+def test_page_names_parent_and_changes_of_a_redacted_copy(checker: Checker) -> None:
+    """BU-31, RD-38 to RD-41."""
+    found = checker.check(VECTORS / "zip" / "redacted-and-sealed-only.zip")
+    said = {one["what"]: one["said"] for one in found["findings"]}
+    assert found["exit_code"] == 0
+    assert "nobody vouches for this key" in said["redaction"]
+    assert said["redaction's parent"].startswith("item 01a2076b-4400-7f5c-8293-c2c1e62e57d3 of car-1")
+    assert said["redaction's changes"].startswith("20 of 50 pictures covered in places, in 2 runs; sound muted")
+    assert "no original" in checker.page.inner_text("#filmsaid")
+
+
 def test_page_finds_a_flipped_byte_anywhere(checker: Checker, tmp_path: Path) -> None:
     """BU-25: in a file's content by the file, between files by its offset."""
     whole, path = WHOLE.read_bytes(), tmp_path / "b.zip"

@@ -10,20 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 
 SCRIPT, PAGE = "verify.py", "verify.html"
-_PARTS = ("records.py", "container.py", "chains.py", "evidence.py")
+_PARTS = ("records.py", "container.py", "chains.py", "witnesses.py", "redactions.py", "evidence.py", "command.py")
 _FROM_HERE = "# ---- from here on in verify.py ----\n"
 _HEAD = '''\
 #!/usr/bin/env python3
 """Checks a Vedette evidence bundle with Python's standard library alone: no network, no other package, nothing written.
 
-    python3 verify.py [BUNDLE] [--trust TRUST.json | --key ed25519:...] [--json]
+    python3 verify.py [BUNDLE] [--trust TRUST.json | --key ed25519:...] [--policy FILE] [--json]
 
 BUNDLE is a folder or a .zip; without it the folder in which this file lies. Exit code 0: everything holds; 10: bytes
 are not what they were; 11: only a signature or key is not trusted. Needs Python 3.10 or newer.
 
 A verifier that lies in a bundle proves nothing against whoever made the bundle: take this file from the project, or
 compare its SHA-256 with that of a copy you trust. The sealed .age file is not opened; its bytes are checked against
-what the device signed. The rules are docs/spec/bundle.md of Vedette. Licence: Apache-2.0.
+what the device signed. With --policy (C2SP tlog-policy) witnesses must have cosigned the log's checkpoint. The rules
+are docs/spec/bundle.md of Vedette. Licence: Apache-2.0.
 """
 
 from __future__ import annotations

@@ -5,13 +5,9 @@ A part of verify.py (see `vedette.verifier`): standard library only.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import hashlib
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from vedette.verifier.chains import (
@@ -31,6 +27,7 @@ from vedette.verifier.records import (
     MAX_JOURNAL,
     MAX_RECORD,
     PARTS,
+    REDACTED,
     UUID7,
     Bad,
     Untrusted,
@@ -47,11 +44,16 @@ from vedette.verifier.records import (
     shaped,
     text,
 )
+from vedette.verifier.redactions import MAX_REDACTION, changes_of, check_parent, redaction_of
+from vedette.verifier.witnesses import witnessed
 
 
 # ---- from here on in verify.py ----
 class Bundle:
     """One verification; `findings` are (what, where, code or None where nothing was there to check, message)."""
+
+    policy: Any = None
+    redactor: bytes | None = None
 
     def __init__(self, source: Folder | Zip, name: str, key: bytes | None, origin: str | None) -> None:
         self.source, self.name, self.trusted, self.origin = source, name, key, origin
@@ -117,6 +119,9 @@ class Bundle:
             raise Bad(f"the listing lacks {name}")
         for name in sorted(set(self.listed) - needed - extra):
             raise Bad(f"the listing has a file that is no part of a bundle: {name}")
+        redacted = {one.format(self.item) for one in REDACTED}
+        if 0 < len(redacted & set(self.listed)) < len(redacted):
+            raise Bad("a redacted copy, its record and its plan come together; one of them is not in the listing")
         if not {f"{self.item}.{self.kind}.age", f"{self.item}.{ending}"} & set(self.listed):
             raise Bad("neither the sealed file nor the opened one is in the bundle")
         return True
@@ -187,11 +192,15 @@ class Bundle:
             self.findings.append(("sealed file", sealed, None, "not here; only the opened item is"))
         receipt = self.run("receipt", f"{self.item}.receipt", lambda: self.receipt(centre), "the centre signed for it")
         self.run("log inclusion", f"{self.item}.proof", lambda: self.proof(centre, receipt), lambda said: str(said))
+        if self.policy is not None:
+            self.run("witnesses", f"{self.item}.proof", lambda: witnessed(self.text_of_proof(), self.policy), str)
         entries = self.journal(device)
         if manifest["kind"] == "segment" and entries and sealed in self.listed:
             self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
         if opened in self.listed:
             self.opened(opened)
+        if {one.format(self.item) for one in REDACTED} & set(self.listed):
+            self.redacted()
 
     def own(self, manifest: Any) -> Any:
         if manifest["item"] != self.item:
@@ -230,17 +239,47 @@ class Bundle:
 
     def proof(self, centre: bytes | None, receipt: Any) -> str:
         key, origin = self.known(centre)
-        try:
-            content = self.read(f"{self.item}.proof", 128 << 10).decode()
-        except UnicodeDecodeError as error:
-            raise Bad(f"not UTF-8 at byte {error.start}") from None
-        leaf, index, size = proof_of(content, origin, key)
+        leaf, index, size = proof_of(self.text_of_proof(), origin, key)
         expected = {**self.manifest, "manifest_sha256": self.manifest_sha256, "received_us": leaf["received_us"]}
         if leaf != {name: expected[name] for name in leaf}:
             raise Bad(f"leaf {index} of the log is of item {leaf['item']} or of other bytes")
         if receipt is not None and receipt["log_index"] != index:
             raise Bad(f"it is of leaf {index}, the receipt of leaf {receipt['log_index']}")
         return f"leaf {index} of {size} in log {origin}, received {when(leaf['received_us'])}"
+
+    def text_of_proof(self) -> str:
+        try:
+            return self.read(f"{self.item}.proof", 128 << 10).decode()
+        except UnicodeDecodeError as error:
+            raise Bad(f"not UTF-8 at byte {error.start}") from None
+
+    def redacted(self) -> None:
+        """The copy, its plan and its parent are those that its record names, and the list of changes can be read."""
+        copy, name, plan = (one.format(self.item) for one in REDACTED)
+        said = "" if self.redactor else "; nobody vouches for this key here, compare it"
+        body = self.run(
+            "redaction",
+            name,
+            lambda: redaction_of(self.read(name, MAX_REDACTION), self.redactor),
+            lambda one: f"signed by {one['signer']} ({one['by']}, because: {one['why']}){said}",
+        )
+        if body is None:
+            return
+
+        def same(found: tuple[int, str], wanted: tuple[int, str], message: str) -> None:
+            if found != wanted:
+                raise Bad(message)
+
+        found, wanted = self.hashes.get(copy, (-1, "")), (body["derived_size"], body["derived_sha256"])
+        other = "its bytes are not those that the record names"
+        self.run("redacted copy", copy, lambda: same(found, wanted, other), "the bytes the record names")
+        size, digest = self.hashes.get(plan, (-1, ""))
+        other_plan = "it is not the plan that the record names"
+        named = (size, body["plan_sha256"])
+        self.run("redaction plan", plan, lambda: same((size, digest), named, other_plan), "the one the record names")
+        ours = f"item {self.item} of {self.manifest['device']}, whose manifest and proofs are checked here"
+        self.run("redaction's parent", name, lambda: check_parent(body, self.manifest, self.manifest_sha256), ours)
+        self.run("redaction's changes", name, lambda: changes_of(body), str)
 
     def journal(self, device: bytes | None) -> Any:
         lines = self.run("journal", "journal.jsonl", self.lines)
@@ -310,47 +349,3 @@ class Bundle:
                 raise Bad("size or SHA-256 is not what the device recorded")
 
         self.run("opened file", name, check, "it is what the device recorded, byte for byte")
-
-
-def verify(path: Path, key: bytes | None = None, origin: str | None = None) -> tuple[int, list[Any]]:
-    """Exit code and findings of the bundle at `path`."""
-    name = path.resolve().name
-    try:
-        source = Folder(path) if path.is_dir() else Zip(path)
-    except Bad as error:
-        return 10, [("bundle", name, error.code, str(error))]
-    bundle = Bundle(source, name, key, origin)
-    bundle.check()
-    codes = {one[2] for one in bundle.findings} - {0, None}
-    return (10 if codes - {11} else 11 if codes else 0), bundle.findings
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Checks a Vedette evidence bundle; needs Python alone.")
-    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
-    parser.add_argument("--trust", type=Path, metavar="TRUST.json", help="the force's public keys, from the force")
-    parser.add_argument("--key", metavar="ed25519:...", help="the centre's public key, where there is no such file")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    key, origin = public_key(args.key) if args.key else None, None
-    if args.trust:
-        trust = loads(args.trust.read_bytes())
-        key, origin = public_key(trust["centre"]), trust["log_origin"]
-    code, findings = verify(args.bundle, key, origin)
-    if args.json:
-        print(json.dumps({"exit_code": code, "findings": findings}))
-        return code
-    for what, where, state, said in findings:
-        print(f"{'absent' if state is None else 'FAILED' if state else 'ok    '}  {what:19}  {where}: {said}")
-    failed = sum(bool(one[2]) for one in findings)
-    print(f"{failed} of {len(findings)} checks FAILED" if failed else "every check holds")
-    if key is None:
-        print("The keys were taken from the bundle itself: compare the fingerprint, or use --trust or --key.")
-    return code
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (Bad, OSError) as problem:
-        sys.exit(f"verify.py: {problem}")

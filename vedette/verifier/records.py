@@ -16,7 +16,8 @@ from typing import Any
 # ---- from here on in verify.py ----
 KINDS = {"segment": "mp4", "hit": "hit", "custody": "custody.jsonl"}
 PARTS = ("README.txt", "keys.json", "{0}.manifest", "{0}.receipt", "{0}.proof", "journal.jsonl")
-EXTRA = ("{0}.{1}.age", "{0}.{2}", "{0}.onvif.mp4", "report.html", "report.pdf", "verify.py", "verify.html")
+REDACTED = ("{0}.redacted.mp4", "{0}.redaction", "{0}.plan.toml")
+EXTRA = ("{0}.{1}.age", "{0}.{2}", "{0}.onvif.mp4", *REDACTED, "report.html", "report.pdf", "verify.py", "verify.html")
 SINCE_2 = ("hardware", "firmware", "policy_sha256")
 MAX_INTEGER, MAX_RECORD, MAX_LISTING, MAX_JOURNAL = (1 << 53) - 1, 256 << 10, 64 << 10, 64 << 20
 UUID7 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -1,6 +1,7 @@
 """Makes the bundles beside this file anew: `python tests/vectors/bundle/make.py`. Tests also build from `parts()`.
 
-`cases.json` says of each what a checker must find: exit code, and the file or check that is named.
+`cases.json` says of each what a checker must find: exit code, and the file or check that is named; where it has
+`policy`, also what one must find who is given `policy.txt` (two of three witnesses).
 """
 
 import dataclasses
@@ -14,10 +15,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from vedette import bundle, bundle_zip, canonical, custody_entry, merkle, note, proof, records, sealed
+from vedette import bundle, bundle_zip, canonical, cosignature, custody_entry, merkle, note, proof, records, sealed
 from vedette.bundle import BUNDLE, BundleParts
 from vedette.enrolment import Enrolment
 from vedette.keys import SigningKey
+from vedette.redaction import ParentId, Redaction, Run, Silence
 from vedette.trust import Trust
 
 HERE = Path(__file__).parent
@@ -26,6 +28,9 @@ ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
 OTHER_ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d4"
 BOOT = "01a2076b-43f0-7000-8000-000000000001"
 NOW_US = 1_795_420_800_000_000
+COPY_ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d5"
+WITNESSES = ("w1.example/x", "w2.example/y", "w3.example/z")
+COPY, PLAN = b"not the parent, and less to be seen", b"version = 1\n"
 PLAIN = b"not really an MP4, but as good as one here"
 
 
@@ -37,6 +42,80 @@ def sha(data: bytes) -> str:
 def keys() -> tuple[SigningKey, SigningKey, sealed.HybridIdentity]:
     """The centre's key, the device's, and the evidence identity: new in each run, kept nowhere."""
     return SigningKey.generate(), SigningKey.generate(), sealed.HybridIdentity.generate()
+
+
+@functools.cache
+def sealed_once() -> bytes:
+    """The item's sealed bytes, the same in every bundle."""
+    return sealed.seal(PLAIN, [keys()[2].recipient])
+
+
+@functools.cache
+def witness_keys() -> dict[str, SigningKey]:
+    return {name: SigningKey.generate() for name in WITNESSES}
+
+
+def policy() -> str:
+    """The log of the vectors, and two of three witnesses."""
+    centre, _device, _identity = keys()
+    lines = [f"log {note.NoteKey(name=ORIGIN, public=centre.public).text}"]
+    for number, (name, key) in enumerate(witness_keys().items(), start=1):
+        lines.append(f"witness w{number} {cosignature.WitnessKey(name=name, public=key.public).text}")
+    return "\n".join([*lines, "group most 2 w1 w2 w3", "quorum most", ""])
+
+
+def cosigned(good: BundleParts, *names: str, text: str | None = None) -> BundleParts:
+    """The bundle with its proof's checkpoint cosigned by these; with `text` the cosignatures are over that instead."""
+    checkpoint = proof.Proof.from_text(good.proof).checkpoint
+    lines = [
+        cosignature.cosign(text or note.split_note(checkpoint)[0], name, key, NOW_US // 1_000_000)
+        for name, key in {**witness_keys(), "w4.example/s": SigningKey.generate()}.items()
+        if name in names
+    ]
+    return dataclasses.replace(good, proof=good.proof + "".join(lines))
+
+
+def redacted(good: BundleParts, **changes: Any) -> BundleParts:
+    """The bundle with a redacted copy; `changes` go into its record."""
+    manifest = records.peek_manifest(good.manifest)
+    parent = ParentId(
+        plain_sha256=sha(PLAIN),
+        plain_size=len(PLAIN),
+        sealed_sha256=manifest.sealed_sha256,
+        manifest_sha256=sha(good.manifest),
+        item=manifest.item,
+        device=manifest.device,
+    )
+    signer = changes.pop("by_key", None) or SigningKey.generate()
+    made = Redaction(
+        item=COPY_ITEM,
+        parent=dataclasses.replace(parent, **changes.pop("parent", {})),
+        plan_sha256=sha(PLAN),
+        derived_sha256=sha(COPY),
+        derived_size=len(COPY),
+        made_us=NOW_US + 50,
+        by="A. Tazi",
+        why="disclosure",
+        signer=signer.public.text,
+        software="vedette 0.1.0",
+        encoder="x264",
+        models={},
+        width=640,
+        height=480,
+        frames=50,
+        changed=(
+            Run(first=3, last=20, from_us=120_000, to_us=800_000, regions=("plate-1",)),
+            Run(first=30, last=31, from_us=1_200_000, to_us=1_240_000, regions=("face-1", "plate-1")),
+        ),
+        reasons={"plate-1": "plate", "face-1": "bystander"},
+        sound="muted",
+        mutes=(Silence(from_us=0, to_us=500_000, reason="a name", packets=24),),
+        stamp="kept",
+    )
+    record = dataclasses.replace(made, **changes).sign(signer)
+    return dataclasses.replace(
+        good, companions={"redacted": COPY, "redaction": record, "redaction_plan": PLAN, **good.companions}
+    )
 
 
 def chain(device: SigningKey, ciphertext: bytes, item: str = ITEM) -> list[bytes]:
@@ -101,11 +180,12 @@ def manifest_of(ciphertext: bytes, lines: list[bytes], **changes: Any) -> record
 
 def parts(**changes: Any) -> BundleParts:
     """The parts of a good bundle; `manifest`, `origin`, `receipt`, `lines` … change what they are made from."""
-    centre, device, identity = keys()
-    ciphertext = sealed.seal(PLAIN, [identity.recipient])
+    centre, device, _identity = keys()
+    ciphertext = sealed_once()
     lines = chain(device, ciphertext)
     made = manifest_of(ciphertext, lines, **changes.pop("manifest", {}))
-    record = records.sign_record(records.MANIFEST, made.to_body(), changes.pop("manifest_signer", device))
+    signed = records.sign_record(records.MANIFEST, made.to_body(), changes.pop("manifest_signer", device))
+    record = changes.pop("manifest_record", signed)
     leaf = proof.LogLeaf(
         item=made.item,
         kind=made.kind,
@@ -209,7 +289,96 @@ def built(made: BundleParts) -> bytes:
     return whole
 
 
-def cases() -> dict[str, tuple[bytes, int, str]]:
+Case = tuple[bytes, int, str]
+
+
+def extent_cases(good: BundleParts, lines: list[bytes]) -> dict[str, Case]:
+    """Chains that are whole and signed and yet not all that there is on the item; and forms of manifest."""
+    _centre, device, _identity = keys()
+    uploader = parts(manifest={"journal": records.JournalHead(service="uplink", seq=4, head="ab" * 32)})
+    old = records.peek_manifest(good.manifest).to_body()
+    for name in ("hardware", "firmware", "policy_sha256"):
+        del old[name]
+    whole = built(good)
+    other = records.sign_record(
+        records.MANIFEST, {**records.peek_manifest(good.manifest).to_body(), "item": OTHER_ITEM}, device
+    )
+    first = records.sign_record(records.MANIFEST_1, old, device)
+    return {
+        "manifest-of-version-1": (built(parts(manifest_record=first)), 0, ""),
+        "manifest-of-version-1-with-fields-of-2": (
+            rezipped(whole, **{f"{ITEM}.manifest": _resigned(good, records.MANIFEST_1)}),
+            10, f"{ITEM}.manifest",
+        ),
+        "manifest-of-a-future-version": (
+            rezipped(whole, **{f"{ITEM}.manifest": _resigned(good, "vedette/manifest/3")}), 10, f"{ITEM}.manifest",
+        ),
+        "manifest-under-another-name": (
+            rezipped(whole, **{f"{ITEM}.manifest": other}), 10, "put under another name",
+        ),
+        "custody-begins-late": (built(dataclasses.replace(good, journal=lines[2:])), 10, "its beginning is missing"),
+        "custody-ends-early": (built(dataclasses.replace(good, journal=lines[1:3])), 10, "its tail is missing"),
+        "custody-without-the-item": (built(dataclasses.replace(good, journal=lines[:1])), 10, "its tail is missing"),
+        "custody-of-another-service": (built(uploader), 10, "it is the chain of recorder"),
+    }  # fmt: skip
+
+
+def _resigned(good: BundleParts, kind: str) -> bytes:
+    return records.sign_record(kind, records.peek_manifest(good.manifest).to_body(), keys()[1])
+
+
+def redaction_cases(good: BundleParts) -> dict[str, Case]:
+    """A redacted copy beside its parent."""
+    whole = built(redacted(good))
+    sealed_only = dataclasses.replace(good, opened=None)
+    name, plan = f"{ITEM}.redaction", f"{ITEM}.plan.toml"
+    other, runs = SigningKey.generate(), ((9, 9), (3, 20))
+    disordered = tuple(Run(first=a, last=b, from_us=0, to_us=9, regions=("plate-1",)) for a, b in runs)
+    alone = redacted(good).companions
+    return {
+        "redacted": (whole, 0, ""),
+        "redacted-and-sealed-only": (built(redacted(sealed_only)), 0, ""),
+        "redacted-copy-changed": (rezipped(whole, **{f"{ITEM}.redacted.mp4": COPY[:-1] + b"?"}), 10, "redacted copy"),
+        "redaction-of-another-copy": (built(redacted(good, derived_sha256="ab" * 32)), 10, f"{ITEM}.redacted.mp4"),
+        "redaction-by-another-key": (built(redacted(good, signer=other.public.text)), 11, name),
+        "redaction-of-another-item": (built(redacted(good, parent={"item": OTHER_ITEM})), 10, "its item is another"),
+        "redaction-of-another-manifest": (
+            built(redacted(good, parent={"manifest_sha256": "ab" * 32})), 10, "its manifest is another",
+        ),
+        "redaction-of-other-opened-bytes": (
+            built(redacted(good, parent={"plain_sha256": "ab" * 32})), 10, "its opened bytes is another",
+        ),
+        "redaction-with-another-plan": (built(redacted(good, plan_sha256="ab" * 32)), 10, plan),
+        "redaction-out-of-order": (built(redacted(good, changed=disordered)), 10, "out of order"),
+        "redaction-beyond-the-end": (built(redacted(good, frames=30)), 10, "out of order or place"),
+        "redaction-without-a-reason": (built(redacted(good, reasons={"plate-1": "plate"})), 10, "no reason"),
+        "redaction-without-its-plan": (
+            built(dataclasses.replace(good, companions={one: alone[one] for one in ("redacted", "redaction")})),
+            10, "come together",
+        ),
+    }  # fmt: skip
+
+
+def witnessed_cases(good: BundleParts) -> dict[str, tuple[Case, tuple[int, str]]]:
+    """Cosignatures: what a checker must find without the policy, and with it."""
+    other = note.Checkpoint(origin=ORIGIN, size=7, root=bytes(32)).to_text()
+    three, two, one = WITNESSES, WITNESSES[1:], WITNESSES[:1]
+    return {
+        "cosigned-by-all": ((built(cosigned(good, *three)), 0, ""), (0, "")),
+        "cosigned-by-two": ((built(cosigned(good, *two)), 0, ""), (0, "")),
+        "cosigned-by-one": ((built(cosigned(good, *one)), 0, ""), (11, "cosigned by w1.example/x")),
+        "cosigned-by-nobody": ((built(good), 0, ""), (11, "cosigned by nobody")),
+        "cosigned-by-a-stranger": ((built(cosigned(good, *one, "w4.example/s")), 0, ""), (11, "2 of w1, w2, w3")),
+        "cosigned-for-another-checkpoint": (
+            (built(cosigned(cosigned(good, *two), *one, text=other)), 0, ""), (11, "is not over this checkpoint"),
+        ),
+        "cosigned-and-of-another-leaf": (
+            (built(cosigned(parts(leaf={"item": OTHER_ITEM}), *three)), 10, f"{ITEM}.proof"), (10, f"{ITEM}.proof"),
+        ),
+    }  # fmt: skip
+
+
+def cases() -> dict[str, Case]:
     """name → (bytes, exit code, what the failing finding must name)."""
     _centre, device, _identity = keys()
     other = SigningKey.generate()
@@ -226,6 +395,8 @@ def cases() -> dict[str, tuple[bytes, int, str]]:
     lines = chain(device, ciphertext)
     end = struct.calcsize("<IHHHHIIH")
     return {
+        **extent_cases(good, lines),
+        **redaction_cases(good),
         "whole": (whole, 0, ""),
         "sealed-only": (built(dataclasses.replace(good, opened=None)), 0, ""),
         "opened-only": (built(dataclasses.replace(good, sealed=None)), 0, ""),
@@ -309,7 +480,12 @@ def main() -> None:
     (HERE / "trust.json").write_bytes(trust.to_bytes())
     shutil.rmtree(HERE / "zip", ignore_errors=True)
     (HERE / "zip").mkdir()
-    listed = []
+    (HERE / "policy.txt").write_text(policy())
+    listed: list[dict[str, Any]] = []
+    for name, ((data, exit_code, named), (policy_code, policy_named)) in witnessed_cases(parts()).items():
+        (HERE / "zip" / f"{name}.zip").write_bytes(data)
+        asked = {"exit_code": policy_code, "names": policy_named}
+        listed.append({"name": name, "exit_code": exit_code, "names": named, "policy": asked})
     for name, (data, exit_code, named) in cases().items():
         (HERE / "zip" / f"{name}.zip").write_bytes(data)
         listed.append({"name": name, "exit_code": exit_code, "names": named})

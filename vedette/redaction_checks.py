@@ -1,0 +1,108 @@
+"""What of a redacted copy can be checked where its parent lies sealed: signature, bytes, parent, list of changes.
+
+Decided here: the copy, its plan and its parent must be those that the record names, and the list of changed pictures
+must be one that can be read. That the rest of each picture is the parent's needs the opened parent (`edge.redact`).
+Implements RD-38 to RD-41 of docs/spec/redaction.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vedette.errors import Integrity
+from vedette.findings import Checks
+from vedette.keys import PublicKey
+from vedette.records import Manifest
+from vedette.redaction import MAX_REDACTION_BYTES, ParentId, Redaction, open_redaction
+
+Measured = tuple[int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedactedCopy:
+    """A copy's parts: names for the report, the record's bytes, (size, SHA-256 in hex) of copy and plan; `signer` is
+    whose signature counts, None where the record's own key is shown.
+    """
+
+    record_name: str
+    copy_name: str
+    plan_name: str
+    record: Callable[[int], bytes]
+    copy: Callable[[], Measured]
+    plan: Callable[[], Measured]
+    signer: PublicKey | None = None
+
+
+def check_redacted(copy: RedactedCopy, manifest: Manifest, manifest_sha256: str, checks: Checks) -> None:
+    """Make every check; `manifest` is the parent's, whose own signature and proofs are checked elsewhere."""
+    record = checks.run(
+        "redaction", copy.record_name, lambda: _opened(copy), lambda found: _signed(found, is_pinned=bool(copy.signer))
+    )
+    if record is None:
+        return
+    checks.run("redacted copy", copy.copy_name, lambda: _check_copy(record, copy.copy()), "the bytes the record names")
+    checks.run("redaction plan", copy.plan_name, lambda: _check_plan(record, copy.plan()), "the one the record names")
+    checks.run(
+        "redaction's parent",
+        copy.record_name,
+        lambda: check_parent(record.parent, manifest, manifest_sha256),
+        f"item {manifest.item} of {manifest.device}, whose manifest and proofs are checked here",
+    )
+    checks.run("redaction's changes", copy.record_name, lambda: check_changes(record), changes_said)
+
+
+def check_parent(parent: ParentId, manifest: Manifest, manifest_sha256: str) -> None:
+    """Integrity where the record names another parent than this item, or nothing that ties it to it (RD-40)."""
+    named = (
+        ("item", parent.item, manifest.item),
+        ("device", parent.device, manifest.device),
+        ("sealed bytes", parent.sealed_sha256, manifest.sealed_sha256),
+        ("manifest", parent.manifest_sha256, manifest_sha256),
+        ("opened bytes", manifest.plain_sha256 and parent.plain_sha256, manifest.plain_sha256),
+    )
+    for what, theirs, ours in named:
+        if theirs is not None and theirs != ours:
+            raise Integrity(f"it is not the parent of this copy: its {what} is another")
+    if parent.manifest_sha256 is None and manifest.plain_sha256 is None:
+        raise Integrity("nothing in the record ties the copy to this item")
+
+
+def check_changes(record: Redaction) -> Redaction:
+    """The record, whose runs of changed pictures rise, lie within the copy and give a reason each (RD-41)."""
+    last = -1
+    for number, run in enumerate(record.changed, start=1):
+        if not last < run.first <= run.last < record.frames or run.from_us > run.to_us:
+            raise Integrity(f"run {number} of changed pictures, {run.first} to {run.last}, is out of order or place")
+        if not set(run.regions) <= set(record.reasons):
+            raise Integrity(f"run {number} of changed pictures names a region for which there is no reason")
+        last = run.last
+    return record
+
+
+def changes_said(record: Redaction) -> str:
+    """What was changed, in a sentence."""
+    changed = sum(run.last - run.first + 1 for run in record.changed)
+    return (
+        f"{changed} of {record.frames} pictures covered in places, in {len(record.changed)} runs;"
+        f" sound {record.sound}, {len(record.mutes)} mutes; stamp {record.stamp.replace('_', ' ')}"
+    )
+
+
+def _opened(copy: RedactedCopy) -> Redaction:
+    return open_redaction(copy.record(MAX_REDACTION_BYTES), copy.signer)
+
+
+def _signed(record: Redaction, *, is_pinned: bool) -> str:
+    vouched = "" if is_pinned else "; nobody vouches for this key here, compare it"
+    return f"signed by {record.signer} ({record.by}, because: {record.why}){vouched}"
+
+
+def _check_copy(record: Redaction, found: Measured) -> None:
+    if found != (record.derived_size, record.derived_sha256):
+        raise Integrity("its bytes are not those that the record names")
+
+
+def _check_plan(record: Redaction, found: Measured) -> None:
+    if found[1] != record.plan_sha256:
+        raise Integrity("it is not the plan that the record names")

@@ -1,0 +1,73 @@
+"""What `verify.py` asks of whoever calls it and prints.
+
+A part of verify.py (see `vedette.verifier`): standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from vedette.verifier.container import Folder, Zip
+from vedette.verifier.evidence import Bundle
+from vedette.verifier.records import Bad, loads, public_key
+from vedette.verifier.witnesses import policy_of
+
+
+# ---- from here on in verify.py ----
+def verify(
+    path: Path,
+    key: bytes | None = None,
+    origin: str | None = None,
+    policy: Any = None,
+    redactor: bytes | None = None,
+) -> tuple[int, list[Any]]:
+    """Exit code and findings of the bundle at `path`."""
+    name = path.resolve().name
+    try:
+        source = Folder(path) if path.is_dir() else Zip(path)
+    except Bad as error:
+        return 10, [("bundle", name, error.code, str(error))]
+    bundle = Bundle(source, name, key, origin)
+    bundle.policy, bundle.redactor = policy, redactor
+    bundle.check()
+    codes = {one[2] for one in bundle.findings} - {0, None}
+    return (10 if codes - {11} else 11 if codes else 0), bundle.findings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Checks a Vedette evidence bundle; needs Python alone.")
+    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--trust", type=Path, metavar="TRUST.json", help="the force's public keys, from the force")
+    parser.add_argument("--key", metavar="ed25519:...", help="the centre's public key, where there is no such file")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="logs and witnesses: the quorum must have cosigned")
+    parser.add_argument("--redactor", metavar="ed25519:...", help="whose signature on a redacted copy counts")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    key, origin = public_key(args.key) if args.key else None, None
+    if args.trust:
+        trust = loads(args.trust.read_bytes())
+        key, origin = public_key(trust["centre"]), trust["log_origin"]
+    policy = policy_of(args.policy.read_bytes()[: 1 << 16].decode("utf-8", "replace")) if args.policy else None
+    redactor = public_key(args.redactor) if args.redactor else None
+    code, findings = verify(args.bundle, key, origin, policy, redactor)
+    if args.json:
+        print(json.dumps({"exit_code": code, "findings": findings}))
+        return code
+    for what, where, state, said in findings:
+        print(f"{'absent' if state is None else 'FAILED' if state else 'ok    '}  {what:19}  {where}: {said}")
+    failed = sum(bool(one[2]) for one in findings)
+    print(f"{failed} of {len(findings)} checks FAILED" if failed else "every check holds")
+    if key is None:
+        print("The keys were taken from the bundle itself: compare the fingerprint, or use --trust or --key.")
+    return code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Bad, OSError) as problem:
+        sys.exit(f"verify.py: {problem}")
