@@ -63,7 +63,7 @@ def car_of(shard: int, count: int = 2) -> str:
 
 
 def test_shard_of_an_id_is_the_same_everywhere_and_for_ever() -> None:
-    """By hand: `printf car-1 | sha256sum` begins 701cec69f31b804f, and so on. Another rule would send new devices elsewhere."""
+    """By hand: `printf car-1 | sha256sum` begins 701cec69f31b804f, modulo 4, and so on."""
     assert [shard_of(f"car-{number}", 4) for number in range(8)] == [1, 3, 1, 2, 1, 2, 3, 0]
     assert {shard_of(f"car-{number}", 1) for number in range(100)} == {0}
 
