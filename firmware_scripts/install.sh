@@ -114,7 +114,7 @@ packages() {
         wanted="$wanted mosquitto fonts-noto-core"
     else
         case $board in
-            pi) wanted="$wanted python3-picamera2" ;;
+            pi) wanted="$wanted python3-picamera2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-alsa" ;;
             jetson) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-x" ;;
         esac
         case $board$camera in

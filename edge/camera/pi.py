@@ -4,7 +4,8 @@ Decided here: one configuration with two streams. The main one goes through pica
 where the board has one (Pi 4), libx264 where not (Pi 5); the lores one is the I420 picture for the reader. picamera2
 calls from its own threads: units wait in a bounded queue, of the pictures only the newest. A queue that runs over loses
 whole groups of pictures, never part of one. Times are the sensor's. With the option `stamp` date, time and that text
-are drawn into the main picture before the encoder sees it.
+are drawn into the main picture before the encoder sees it. A microphone is a child of its own (`microphone`) whose
+times are put on the pictures' by the monotonic clock; without it the pictures come alone.
 
 Held to the real package by tests/edge/camera/test_pi_real.py, over a stand-in for libcamera; never run on a Pi yet.
 """
@@ -24,9 +25,11 @@ from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
 from edge.camera.burnin import check_text, draw
-from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.microphone import Microphone
+from edge.camera.pipelines import MICROPHONES
+from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import NotFound, Refused, Usage
 
 MAX_WAITING_UNITS = 600
@@ -52,6 +55,7 @@ class PiCamera:
     def __init__(self, config: CameraSection, clock: Clock, *, number: int, stamp: str = "") -> None:
         self._config, self._clock, self._number, self._stamp = config, clock, number, stamp
         self._camera: Any = None
+        self._microphone: Microphone | None = None
         self._mapped: Any = None
         self._units: queue.Queue[EncodedUnit] = queue.Queue(MAX_WAITING_UNITS)
         self._lock = threading.Lock()
@@ -69,6 +73,10 @@ class PiCamera:
         self._base_us: int | None = None
         self._index = 0
 
+    def hear(self, sound: SoundSection) -> None:
+        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
+        self._microphone = Microphone(sound, self._clock) if sound.adapter in MICROPHONES else None
+
     def open(self) -> StreamInfo:
         """Start the camera; NotFound without picamera2 or a camera, Refused when libcamera cannot start it."""
         try:
@@ -85,11 +93,12 @@ class PiCamera:
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise Refused(f"camera {self._number} does not start: {error}") from None
-        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1)
+        heard = self._microphone.open() if self._microphone else None
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=heard)
 
-    def read(self, timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
-        """The units that wait, and the newest picture if there is a new one."""
-        found: list[EncodedUnit | SmallFrame] = []
+    def read(self, timeout_s: float) -> Sequence[Given]:
+        """The units that wait, what was heard, and the newest picture if there is a new one."""
+        found: list[Given] = []
         try:
             found.append(self._units.get(timeout=timeout_s) if timeout_s else self._units.get_nowait())
             while len(found) < MAX_WAITING_UNITS:
@@ -98,10 +107,15 @@ class PiCamera:
             pass
         with self._lock:
             newest, self._newest = self._newest, None
+            zero_us = self._base_us
+        if self._microphone is not None and zero_us is not None:
+            found += self._microphone.read(zero_us)
         return [*found, newest] if newest is not None else found
 
     def close(self) -> None:
         """Stop camera and encoder; what cannot be stopped any more because it is gone is let go."""
+        if self._microphone is not None:
+            self._microphone.close()
         camera, self._camera = self._camera, None
         if camera is None:
             return

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 from types import ModuleType, SimpleNamespace
 
 import av
@@ -20,9 +21,9 @@ import pytest
 
 from edge.camera import open_camera, pi
 from edge.camera.pi import PiCamera
-from edge.camera.port import EncodedUnit, SmallFrame
+from edge.camera.port import EncodedUnit, SmallFrame, SoundUnit
 from vedette.clock import SystemClock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import NotFound, Refused
 
 STANDIN = Path(__file__).parent / "standin"
@@ -229,3 +230,20 @@ def test_output_is_called_as_the_real_encoders_call_it(package: ModuleType, kind
 )
 def test_every_call_binds_to_the_real_signature(package: ModuleType, name: str, arguments: dict[str, object]):
     inspect.signature(getattr(package.Picamera2, name)).bind(None, **arguments)
+
+
+@pytest.mark.skipif(which("gst-launch-1.0") is None, reason="GStreamer is not installed")
+def test_microphone_is_heard_on_the_pictures_media_time(package: ModuleType):
+    """The microphone is GStreamer's own drawn one, in a real child beside the real package."""
+    config = CameraSection(adapter="pi", width=640, height=360, rate=30)
+    one = open_camera(config, SystemClock(), SoundSection(adapter="test"))
+    info = one.open()
+    assert info.sound is not None
+    found = []
+    while sum(isinstance(x, EncodedUnit) for x in found) < 40 or sum(isinstance(x, SoundUnit) for x in found) < 40:
+        found += one.read(0.1)
+    one.close()
+    pictures, sounds = ([x for x in found if isinstance(x, kind)] for kind in (EncodedUnit, SoundUnit))
+    zero_us = [units[-1].mono_us - units[-1].pts_us for units in (pictures, sounds)]
+    assert abs(zero_us[0] - zero_us[1]) < 40_000
+    assert one.read(0) == []
