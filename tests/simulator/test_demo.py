@@ -13,8 +13,11 @@ import pytest
 from simulator import world
 from simulator.checks import account_for
 from simulator.report import Figures
-from simulator.stage import Stage, vedette
+from simulator.stage import SERVICES, Stage, vedette
+from sync.central.remote_commands import commands_to
 from sync.central.store import Store
+from vedette.custody_entry import parse_line
+from vedette.daemon import read_status
 from vedette.errors import NotTrusted, Refused
 
 SEED, SECONDS = 1, 30
@@ -50,6 +53,20 @@ def test_demo_records_reads_and_lands_everything_at_the_centre(driven: tuple[Sta
     assert figures.restarts == figures.quarantined == 0
     found = account_for(stage)
     assert (found.unexplained, found.twice) == ((), ())
+
+
+def test_demo_marks_for_the_centre_and_all_six_services_run(driven: tuple[Stage, Figures]) -> None:
+    """AC-28, AC-33. The recorder's custody says why, and under which id."""
+    stage, figures = driven
+    assert (figures.commands, figures.commands_taken) == (1, 1)
+    assert "1 of 1 commands taken" in figures.table()
+    store = Store(stage.central)
+    (asked,) = commands_to(store)
+    lines = [parse_line(line) for line in store.custody_lines(stage.scene.device, "recorder")]
+    store.close()
+    received = [dict(entry.detail) for entry in lines if entry.event == "activation.received"]
+    assert {"command": "mark", "activation": "remote", "id": asked.id} in received
+    assert all(read_status(stage.run, name) for name in SERVICES)
 
 
 def test_demo_raises_each_watched_plate_once_and_no_other(driven: tuple[Stage, Figures]) -> None:
