@@ -137,11 +137,12 @@ def hits(stage: Stage) -> list[bytes]:
         store.close()
 
 
-def layers(payload: bytes) -> Iterator[bytes]:
-    """The payload, and what any base64 text in it says."""
+def layers(payload: bytes, depth: int = 2) -> Iterator[bytes]:
+    """The payload, what any base64 text in it says, and what any base64 text in that says."""
     yield payload
-    for text in re.findall(rb"[A-Za-z0-9+/]{16,}={0,2}", payload):
-        yield base64.b64decode(text + b"=" * (-len(text) % 4), validate=False)
+    for text in re.findall(rb"[A-Za-z0-9+/]{16,}", payload) if depth else ():
+        whole = text[: len(text) - (len(text) % 4 == 1)]  # one character too many is the text's neighbour
+        yield from layers(base64.b64decode(whole + b"=" * (-len(whole) % 4)), depth - 1)
 
 
 def holding(payloads: Iterator[tuple[str, bytes]], marks: list[bytes]) -> set[tuple[str, bytes]]:
