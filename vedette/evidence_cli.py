@@ -72,7 +72,7 @@ def _verify(args: argparse.Namespace) -> int:
     identities = load_identities(args.identity) if args.identity else []
     policy = load_policy(args.policy) if args.policy else None
     if path.is_dir() or path.suffix.lower() == ".zip":
-        asked = Asked(policy=policy, redactor=given_key(args.redactor) if args.redactor else None)
+        asked = Asked(policy=policy, redactor=given_key(args.redactor, "--redactor") if args.redactor else None)
         report = bundle_verify.verify(path, trust, identities, asked)
     else:
         device = given_key(args.key) if args.key else None

@@ -37,12 +37,12 @@ def register(nouns: cli.Nouns) -> None:
     show.set_defaults(run=_show)
 
 
-def given_key(text: str) -> PublicKey:
-    """The public key that a person gave with `--key`; `Usage` when it is none."""
+def given_key(text: str, option: str = "--key") -> PublicKey:
+    """The public key that a person gave with `option`; `Usage` when it is none."""
     try:
         return PublicKey.from_text(text)
     except Integrity as error:
-        raise Usage(f"--key: {error}") from None
+        raise Usage(f"{option}: {error}") from None
 
 
 def _generate(args: argparse.Namespace) -> int:

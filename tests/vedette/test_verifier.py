@@ -102,7 +102,7 @@ def test_script_refuses_a_policy_that_is_none(script: Path, tmp_path: Path, line
 
 
 def test_script_takes_one_redactor_alone_when_one_is_named(script: Path) -> None:
-    """BU-31, RD-39."""
+    """BU-31, RD-38, RD-39, RD-40, RD-41: and with it, all of a redacted copy holds."""
     path = VECTORS / "zip" / "redacted.zip"
     findings = {what: said for what, _where, _code, said in json.loads(run(script, path, "--json").stdout)["findings"]}
     signer = findings["redaction"].split(" ")[2]
@@ -113,8 +113,8 @@ def test_script_takes_one_redactor_alone_when_one_is_named(script: Path) -> None
     other = run(script, path, "--redactor", TRUST.centre.text)
     assert other.returncode == 11
     assert "by another key" in other.stdout
-    for given, code in ((signer, 0), (TRUST.centre.text, 11)):
-        asked = bundle_verify.Asked(redactor=PublicKey.from_text(given))
+    for key, code in ((signer, 0), (TRUST.centre.text, 11)):
+        asked = bundle_verify.Asked(redactor=PublicKey.from_text(key))
         assert bundle_verify.verify(path, TRUST, (), asked).exit_code == code
 
 

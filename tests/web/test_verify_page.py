@@ -130,7 +130,7 @@ def test_page_asks_for_the_witnesses_of_a_policy(chromium: Any, file: Path, mode
 
 
 def test_page_names_parent_and_changes_of_a_redacted_copy(checker: Checker) -> None:
-    """BU-31, RD-38 to RD-41."""
+    """BU-31, RD-38, RD-39, RD-40, RD-41."""
     found = checker.check(VECTORS / "zip" / "redacted-and-sealed-only.zip")
     said = {one["what"]: one["said"] for one in found["findings"]}
     assert found["exit_code"] == 0
