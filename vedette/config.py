@@ -1,38 +1,20 @@
 """The two configuration files, `device.toml` and `central.toml`, parsed strictly into values that cannot be wrong.
 
-Decided here: every key, its unit, default and bounds. An unknown key is an error that names it and the nearest known
-one. docs/reference/configuration.md has one row for each key; a test compares the two.
+Decided here: every key, its unit, default and bounds; how strictly a file is read is config_toml.py.
+docs/reference/configuration.md has one row for each key; a test compares the two.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import sys
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from vedette import files
-from vedette.errors import Integrity, Refused, Usage
+from vedette.config_toml import choice as _choice
+from vedette.config_toml import number as _number
+from vedette.config_toml import parse as _parse
+from vedette.errors import Integrity, Usage
 from vedette.fields import check_device_id
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MAX_CONFIG_BYTES = 256 * 1024
-T = TypeVar("T")
-
-
-def _number(default: int, least: int, most: int) -> Any:
-    return field(default=default, metadata={"least": least, "most": most})
-
-
-def _choice(default: str, *choices: str) -> Any:
-    return field(default=default, metadata={"choices": choices})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -348,54 +330,3 @@ def load_device(path: Path) -> DeviceConfig:
 def load_central(path: Path) -> CentralConfig:
     """Read `central.toml`; relative paths in it are relative to its folder."""
     return _parse(CentralConfig, path)
-
-
-def _parse(kind: type[T], path: Path) -> T:
-    text = files.read(path, max_bytes=MAX_CONFIG_BYTES)
-    try:
-        document = tomllib.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, too many digits, too deep
-        raise Refused(f"{path} is not TOML: {error}") from None
-    return _section(kind, document, where=str(path), base=path.resolve().parent)
-
-
-def _section(kind: type[T], table: object, *, where: str, base: Path) -> T:
-    if not isinstance(table, dict):
-        raise Usage(f"{where}: expected a table")
-    types = typing.get_type_hints(kind)
-    known = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for name in table:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise Usage(f"{where}: unknown key {name!r}{hint}")
-    values = {}
-    for name, one in known.items():
-        place = f"{where}: {name}"
-        if name in table:
-            values[name] = _value(types[name], table[name], one.metadata, where=place, base=base)
-        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise Usage(f"{where}: the key {name!r} is missing")
-    return kind(**values)
-
-
-def _value(kind: Any, value: object, bounds: typing.Mapping[str, Any], *, where: str, base: Path) -> object:
-    if dataclasses.is_dataclass(kind):
-        return _section(kind, value, where=where, base=base)  # type: ignore[arg-type]
-    if isinstance(value, str) and "\0" in value:
-        raise Usage(f"{where} holds a zero character")
-    if kind is Path and isinstance(value, str):
-        return (base / value).resolve()
-    if kind is bool and isinstance(value, bool):
-        return value
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        if not bounds["least"] <= value <= bounds["most"]:
-            raise Usage(f"{where} is {value}; it must be from {bounds['least']} to {bounds['most']}")
-        return value
-    if kind is str and isinstance(value, str):
-        if "choices" in bounds and value not in bounds["choices"]:
-            raise Usage(f"{where} is {value!r}; it must be one of {', '.join(bounds['choices'])}")
-        return value
-    if isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values()):
-        return value
-    raise Usage(f"{where} has a value of the wrong type")
