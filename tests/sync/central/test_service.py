@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +155,34 @@ def test_item_is_receipted_when_a_device_sends_it_through_the_real_broker(
     assert sealed is not None and hit is not None
     assert until(lambda: len(centre.store.hits()) == 1)
     assert centre.store.log_size() == 2
+
+
+def test_pages_show_what_came_when_somebody_signs_in(centre: Any, running: Running, connect: Any) -> None:
+    """The page's process opens the stores by itself: rows, pictures and blobs come through it."""
+    device = centre.device()
+    centre.store.add_user("chief", "correct horse", "admin")
+    running.wait()
+    link = connect(device)
+    segment, hit = device.item(os.urandom(700_000)), device.hit()
+    assert upload(link, device, segment) is not None and upload(link, device, hit) is not None
+    assert until(lambda: centre.store.hits())
+    base = f"http://127.0.0.1:{running.wait()['web']}"
+    assert until(lambda: _answers(running.wait()["web"]))
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    token = re.search(r'name="door_token" value="([^"]+)"', browser.open(f"{base}/login").read().decode())
+    assert token is not None
+    form = {"door_token": token[1], "name": "chief", "password": "correct horse", "back": "/"}
+    browser.open(f"{base}/login", urllib.parse.urlencode(form).encode())
+
+    found = centre.store.hits()[0].hit
+    pages = {
+        path: browser.open(base + path).read() for path in ("/", "/devices", "/evidence", "/log", f"/hits/{found}")
+    }
+
+    assert b"AB123CD" in pages["/"] and b"AB123CD" in pages[f"/hits/{found}"]
+    assert device.id.encode() in pages["/devices"] and segment.id.encode() in pages["/evidence"]
+    assert browser.open(f"{base}/hits/{found}/pictures/crop.jpg").read() == b"\xff\xd8crop"
+    assert browser.open(f"{base}/evidence/{segment.id}/sealed").read() == segment.sealed_bytes
 
 
 @pytest.mark.parametrize("victim", ["broker", "web"])
