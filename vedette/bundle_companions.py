@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vedette import onvif_boxes, proof, report, report_html, verifier
-from vedette.bundle import LISTING, BundleParts, Content, file_names
+from vedette.bundle import LISTING, REDACTED, BundleParts, Content, file_names
 from vedette.enrolment import open_enrolment
 from vedette.errors import Integrity, Refused
 from vedette.onvif_boxes import Export
@@ -26,7 +26,8 @@ _MICROS = 1_000_000
 
 
 def with_companions(parts: BundleParts, *, exported_by: str) -> BundleParts:
-    """`parts` with everything that a bundle has for people; `exported_by` is printed in the report.
+    """`parts` with everything that a bundle has for people; `exported_by` is printed in the report. A redacted copy
+    that is among their companions stays.
 
     Raises NotFound where the report's typefaces are not installed, Integrity where a part is malformed.
     """
@@ -34,7 +35,7 @@ def with_companions(parts: BundleParts, *, exported_by: str) -> BundleParts:
 
     manifest = peek_manifest(parts.manifest)
     names = file_names(manifest.item, manifest.kind)
-    companions: dict[str, Content] = {}
+    companions: dict[str, Content] = {what: parts.companions[what] for what in REDACTED if what in parts.companions}
     copied = _onvif(parts, exported_by)
     if copied is not None:
         companions["onvif"] = copied

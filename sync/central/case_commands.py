@@ -66,6 +66,9 @@ def _register_evidence(verbs: Any) -> None:
     exported.add_argument("--identity", type=Path, help="the evidence key: the bundle then holds the opened file too")
     exported.add_argument("--opened-only", action="store_true", help="leave the sealed file out (needs --identity)")
     exported.add_argument("--sealed-only", action="store_true", help="leave the opened file out")
+    exported.add_argument(
+        "--redacted", type=Path, metavar="COPY.mp4", help="add this redacted copy, its record and plan beside it"
+    )
     exported.add_argument("--reason", default="", help="why; recorded, and printed in the bundle")
     cli.add_json(exported)
     exported.set_defaults(run=_export)
@@ -125,7 +128,12 @@ def _list(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     store = Store(args.central)
     identities = load_identities(args.identity) if args.identity and not args.sealed_only else []
-    wanted = export.Wanted(identities=tuple(identities), with_sealed=not args.opened_only, reason=args.reason)
+    wanted = export.Wanted(
+        identities=tuple(identities),
+        with_sealed=not args.opened_only,
+        reason=args.reason,
+        redacted=args.redacted,
+    )
     user = getpass.getuser()
     made = export.export(store, args.subject, args.output, wanted, user=user)
     lines = [f"{path}  {note}".rstrip() for path, note in made]

@@ -7,6 +7,7 @@ report and the verifiers beside the signed parts are vedette.bundle_companions.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from typing import BinaryIO
 
 from sync.central.rows import ItemRow
 from sync.central.store import Store
-from vedette import bundle, config
+from vedette import bundle, config, files
 from vedette.bundle_companions import with_companions
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
+from vedette.records import peek_manifest
+from vedette.redaction import MAX_REDACTION_BYTES, open_redaction
+from vedette.redaction_checks import check_parent
 from vedette.sealed import Identity, SealedReader, recover
 
 _PIECE_BYTES = 1 << 20
@@ -27,11 +31,14 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`."""
+    """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`, and a
+    redacted copy (the MP4, with its record and plan beside it) where one is named.
+    """
 
     identities: Sequence[Identity]
     with_sealed: bool
     reason: str
+    redacted: Path | None = None
 
 
 def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: str) -> list[tuple[Path, str]]:
@@ -44,6 +51,8 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
     if len(rows) == 1:
         places = [output]
     else:
+        if wanted.redacted is not None:
+            raise Refused(f"recording {subject} has {len(rows)} segments and a redacted copy is of one; name its item")
         if output.suffix == ".zip":
             raise Refused(f"recording {subject} has {len(rows)} segments; name a folder, each gets a zip in it")
         output.mkdir(exist_ok=False)
@@ -86,9 +95,20 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: s
             sealed=sealed,
             opened=opened,
             note=wanted.reason,
+            companions=_redacted(wanted.redacted, store.manifest(row.item)),
         )
         bundle.make(place, with_companions(parts, exported_by=user))
     return "" if journal else "the device's custody journal of this item has not arrived yet; export again later"
+
+
+def _redacted(copy: Path | None, manifest: bytes) -> dict[str, bundle.Content]:
+    """The copy with its record and plan; `Integrity` where the record is of another parent than this item (BU-6)."""
+    if copy is None:
+        return {}
+    record = files.read(copy.with_suffix(".redaction"), max_bytes=MAX_REDACTION_BYTES)
+    opened = open_redaction(record, None)
+    check_parent(opened.parent, peek_manifest(manifest), hashlib.sha256(manifest).hexdigest())
+    return {"redacted": copy, "redaction": record, "redaction_plan": copy.with_suffix(".plan.toml")}
 
 
 def _journal(store: Store, row: ItemRow) -> list[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,8 +16,10 @@ from sync.central import fleet
 from sync.central.export import Wanted, export
 from vedette import bundle_verify
 from vedette.clock import uuid7
-from vedette.errors import NotFound, Refused, VedetteError
+from vedette.errors import Integrity, NotFound, Refused, VedetteError
+from vedette.keys import SigningKey
 from vedette.records import JournalHead
+from vedette.redaction import ParentId, Redaction
 from vedette.sealed import load_identities
 
 VIDEO = os.urandom(200_000)
@@ -59,6 +63,53 @@ def test_bundle_verifies_when_an_item_is_exported(
     assert note == ""
     (access,) = centre.store.accesses(stored.id)
     assert (access.user, access.action, access.reason) == ("chief", "export", "court order 7")
+
+
+def redacted(folder: Path, centre: Any, stored: Any, **parent: Any) -> Path:
+    """A copy with its record and plan, as `vedette evidence redact` leaves them; not a real film."""
+    manifest, key = centre.store.manifest(stored.id), SigningKey.generate()
+    named = {"sealed_sha256": stored.manifest.sealed_sha256, "item": stored.id, "device": stored.manifest.device}
+    named |= {"plain_sha256": stored.manifest.plain_sha256, "plain_size": stored.manifest.plain_size}
+    named |= {"manifest_sha256": hashlib.sha256(manifest).hexdigest(), **parent}
+    record = Redaction(
+        item="01a2076b-4400-7f5c-8293-c2c1e62e57d5",
+        parent=ParentId(**named),
+        plan_sha256=hashlib.sha256(b"plan").hexdigest(),
+        derived_sha256=hashlib.sha256(b"copy").hexdigest(),
+        derived_size=4,
+        made_us=1,
+        by="A. Tazi",
+        why="disclosure",
+        signer=key.public.text,
+        software="vedette",
+        encoder="x264",
+        models={},
+        width=64,
+        height=48,
+        frames=9,
+        changed=(),
+        reasons={},
+        sound="none",
+        mutes=(),
+        stamp="kept",
+    )
+    (folder / "copy.redaction").write_bytes(record.sign(key))
+    (folder / "copy.plan.toml").write_bytes(b"plan")
+    (folder / "copy.mp4").write_bytes(b"copy")
+    return folder / "copy.mp4"
+
+
+def test_redacted_copy_leaves_with_its_sealed_parent(centre: Any, stored: Any, tmp_path: Path) -> None:
+    """BU-6, BU-31: the other party gets what may be seen and the proofs of what it was made from."""
+    asked = dataclasses.replace(wanted(centre, opened=False), redacted=redacted(tmp_path, centre, stored))
+    ((path, _note),) = export(centre.store, stored.id, tmp_path / "out.zip", asked, user="chief")
+    report = bundle_verify.verify(path, fleet.centre_trust(centre.folder))
+    assert report.ok, report.to_text()
+    assert "0 of 9 pictures covered" in report.to_text()
+    other = redacted(tmp_path, centre, stored, manifest_sha256="ab" * 32)
+    with pytest.raises(Integrity, match="not the parent of this copy"):
+        export(centre.store, stored.id, tmp_path / "b.zip", dataclasses.replace(asked, redacted=other), user="chief")
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_recording_becomes_a_folder_of_bundles_when_it_has_segments(
