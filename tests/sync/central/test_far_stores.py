@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -20,11 +21,13 @@ import pytest
 
 from sync.central import fleet, moving
 from sync.central.adopting import Adopting
+from sync.central.children import take_lock
 from sync.central.database import ALONE, StoreAway
 from sync.central.log import Log
 from sync.central.places import DATABASE, MOVED
 from sync.central.store import Store
 from sync.receiver import Seal
+from vedette import cli
 from vedette.errors import Integrity, NotFound, Refused
 from vedette.wire import Refuse, RefuseCode, Sealed
 
@@ -395,9 +398,10 @@ def test_centre_goes_on_with_everything_when_it_is_moved(
     with pytest.raises(Refused, match="central move"):
         Store(centre.folder, centre.clock)
 
-    moved = moving.move(centre.folder, centre.clock)
+    assert cli.main(["central", "move", str(centre.folder), "--json"]) == 0
 
-    assert (moved.leaves, moved.blobs) == (3, 3)
+    moved = json.loads(capsys.readouterr().out)
+    assert (moved["leaves"], moved["blobs"]) == (3, 3)
     assert not (centre.folder / DATABASE).exists() and (centre.folder / MOVED).is_file()
     centre.store = Store(centre.folder, centre.clock)
     assert _everything(centre.store) == before
@@ -423,6 +427,20 @@ def test_move_goes_on_when_it_was_killed_before_the_old_rows_were_put_away(
 
     assert (moved.leaves, moved.blobs) == (1, 0)
     assert Store(centre.folder, centre.clock).log_size() == 1
+
+
+def test_move_is_refused_when_the_centre_runs_or_has_nowhere_to_go(centre: Any, scaled: str) -> None:
+    """CS-13."""
+    with pytest.raises(Refused, match="nowhere to move to"):
+        moving.move(centre.folder, centre.clock)
+    with (centre.folder / fleet.CONFIG).open("a") as config:
+        config.write(f"\n{scaled}")
+
+    with take_lock(centre.folder / "run"), pytest.raises(Refused, match="running"):
+        moving.move(centre.folder, centre.clock)
+    moving.move(centre.folder, centre.clock)
+    with pytest.raises(NotFound, match="moved already"):
+        moving.move(centre.folder, centre.clock)
 
 
 def test_move_is_refused_when_the_database_is_another_centre_s(far: Any, tmp_path: Path) -> None:
