@@ -40,7 +40,6 @@ class Vehicle:
     loader: Loader
     packed: list[Packed] = field(default_factory=list)
     sent: list[Packed] = field(default_factory=list)
-    hits: dict[str, float] = field(default_factory=dict)
     next_hit_s: float = 0.0
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -80,6 +79,7 @@ class Yard:
 
     def __init__(self, paths: list[Path]) -> None:
         self._vehicles = [Vehicle(Loader(path)).start() for path in paths]
+        self._carried = 0
 
     def pack(self, count: int, size: int) -> dict[str, object]:
         """Seal segments for later."""
@@ -125,32 +125,44 @@ class Yard:
 
     def crowd(self, seconds: float) -> dict[str, object]:
         """Seconds from a hit's commit to its receipt, and the bulk bytes that came through meanwhile."""
-        began, taken, carried = time.monotonic(), list[float](), 0
-        for number, one in enumerate(self._vehicles):
-            one.next_hit_s = began + 2.0 + HIT_EVERY_S * number / len(self._vehicles)
-        while (now := time.monotonic()) < began + seconds or any(one.hits for one in self._vehicles):
-            for one in self._vehicles:
-                taken += self._hits(one, now, is_last=now >= began + seconds)
-                carried += self._bulk(one)
-            self._look(began)
-        return {"hits": taken, "bytes": carried, "seconds": time.monotonic() - began}
+        over = threading.Event()
+        self._top_up()
+        began = time.monotonic()
+        filling = threading.Thread(target=self._keep_full, args=(over,))
+        filling.start()
+        hits = self._hits(began + seconds)
+        over.set()
+        filling.join()
+        return {"hits": hits, "bytes": self._carried, "seconds": time.monotonic() - began}
 
-    def _hits(self, one: Vehicle, now: float, *, is_last: bool) -> list[float]:
-        if now >= one.next_hit_s and not is_last:
-            one.hits[one.loader.put_hit().item] = time.monotonic()
-            one.next_hit_s = now + HIT_EVERY_S
-        done = [item for item in one.hits if (one.loader.config.receipts / f"{item}.receipt").is_file()]
-        return [time.monotonic() - one.hits.pop(item) for item in done]
+    def _hits(self, until: float) -> list[float]:
+        """Put hits in turn until then; the seconds that each took, by the times of commit and of its receipt's file."""
+        put: list[tuple[Vehicle, Packed, int]] = []
+        while (now := time.monotonic()) < until:
+            for number, one in enumerate(self._vehicles):
+                if now >= one.next_hit_s:
+                    one.next_hit_s = now + HIT_EVERY_S * (1 + (number / len(self._vehicles) if not put else 0))
+                    packed = one.loader.pack_hit()
+                    put.append((one, one.loader.commit(packed), time.time_ns()))
+            time.sleep(LOOK_S)
+        for one, packed, _ in put:
+            while not one.is_through(packed):
+                self._look(until)
+        return [(self._received_ns(one, packed) - put_ns) / 1e9 for one, packed, put_ns in put]
 
-    def _bulk(self, one: Vehicle) -> int:
-        """Keep segments waiting; the bytes of those that got their receipt."""
-        done = [sent for sent in one.sent if one.is_through(sent)]
-        for sent in done:
-            one.forget(sent)
-            one.sent.remove(sent)
-        if len(one.sent) < WAITING:
-            one.sent.append(one.loader.put(SEGMENT_BYTES))
-        return sum(sent.size for sent in done)
+    def _keep_full(self, over: threading.Event) -> None:
+        while not over.wait(LOOK_S):
+            self._top_up()
+
+    def _top_up(self) -> None:
+        """Keep segments waiting on each device; count those that got their receipt."""
+        for one in self._vehicles:
+            for sent in [sent for sent in one.sent if one.is_through(sent)]:
+                self._carried += sent.size
+                one.forget(sent)
+                one.sent.remove(sent)
+            while len(one.sent) < WAITING:
+                one.sent.append(one.loader.put(SEGMENT_BYTES))
 
     def _until_through(self, began: float) -> None:
         for one in self._vehicles:

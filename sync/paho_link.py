@@ -28,6 +28,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sync.link import Connected, Disconnected, Event, Message, Undelivered, Will, backoff_us
+from sync.paho_client import LeanClient
 from vedette.clock import Clock
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
@@ -266,7 +267,7 @@ class PahoLink:
     def _open(self, now_us: int) -> _Session:
         config = self._config
         is_old = config.version == "3.1.1"
-        client = Client(
+        client = LeanClient(
             CallbackAPIVersion.VERSION2,
             client_id=config.client_id,
             clean_session=True if is_old else None,
