@@ -99,7 +99,7 @@ class Outbox:
     def __init__(self, database: Path, spool_root: Path) -> None:
         self._spool_root = spool_root
         self._db = _open(database)
-        self._remembered = {row["item_id"]: OutboxItem(**row) for row in self._db.query(f"SELECT * FROM {_TABLE}")}
+        self._remembered = {item.item_id: item for item in _rows(self._db)}
         self._items: dict[str, OutboxItem] = {}
         self._done: set[str] = set()
         self._bad: dict[str, str] = {}
@@ -197,7 +197,7 @@ def refused_items(database: Path) -> list[OutboxItem]:
         rows = list(db.query(f"SELECT * FROM {_TABLE} WHERE refused != '' ORDER BY item_id"))
         db.close()
         return [OutboxItem(**row) for row in rows]
-    except (sqlite3.Error, TypeError):
+    except (sqlite3.Error, TypeError, ValueError):
         return []
 
 
@@ -220,7 +220,7 @@ def _open(path: Path) -> sqlite_utils.Database:
     """The index; one that is damaged or of another form is thrown away, since the spool has everything."""
     try:
         return _connect(path)
-    except (sqlite3.DatabaseError, TypeError) as error:
+    except (sqlite3.DatabaseError, TypeError, ValueError) as error:  # ValueError: an error text that is no text
         _log.warning("the outbox's index %s is rebuilt from the spool: %s", path, error)
         for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
             name.unlink(missing_ok=True)
@@ -239,4 +239,19 @@ def _connect(path: Path) -> sqlite_utils.Database:
     if [row["name"] for row in db.query(f"PRAGMA table_info({_TABLE})")] != list(_COLUMNS):
         db.close()
         raise sqlite3.DatabaseError("its columns are of another version")
+    _rows(db)  # damage may lie deeper than the schema
     return db
+
+
+def _rows(db: sqlite_utils.Database) -> list[OutboxItem]:
+    """What the index holds; DatabaseError where that is nothing an outbox has written."""
+    (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    items = [OutboxItem(**dict(zip(_COLUMNS, row, strict=True))) for row in db.execute(f"SELECT * FROM {_TABLE}")]
+    if said != "ok" or not all(_is_right(item) for item in items):
+        raise sqlite3.DatabaseError("its rows are damaged")
+    return items
+
+
+def _is_right(item: OutboxItem) -> bool:
+    texts, numbers = (item.item_id, item.kind, item.refused, item.why), (item.priority, item.size, item.tries)
+    return all(type(one) is str for one in texts) and all(type(one) is int and one >= 0 for one in numbers)

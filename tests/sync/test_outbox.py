@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,45 @@ def test_outbox_is_rebuilt_when_its_database_is_damaged(root: Path, database: Pa
     outbox = Outbox(database, root)
     outbox.refresh(1)
     assert list(outbox.items) == [item]
+
+
+def test_outbox_opens_and_finds_everything_wherever_its_database_is_damaged(
+    root: Path, database: Path, put: Put
+) -> None:
+    """WI-33. Also where the schema is whole and the rows are not: single bytes, runs of noise, another type."""
+    there = {put("hit", 0), put("segment", 4), put("custody", 1)}
+    first = Outbox(database, root)
+    first.refresh(1)
+    first._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    first.close()
+    good = database.read_bytes()
+    for seed in range(300):
+        chance = random.Random(seed)
+        damaged = bytearray(good)
+        at, length = chance.randrange(100, len(good)), chance.choice((1, 8, 200))
+        damaged[at : at + length] = chance.randbytes(len(damaged[at : at + length]))
+        for path in database.parent.glob("outbox.db*"):
+            path.unlink()
+        database.write_bytes(damaged)
+        outbox = Outbox(database, root)
+        outbox.refresh(1)
+        assert set(outbox.items) == there, f"seed {seed}"
+        assert next_work(outbox.items.values(), now_us=1, network=Network()) is not None
+        outbox.close()
+
+
+def test_outbox_is_rebuilt_when_a_row_is_of_another_type(root: Path, database: Path, put: Put) -> None:
+    """WI-33."""
+    item = put("hit", 0)
+    first = Outbox(database, root)
+    first.refresh(1)
+    first._db.execute("UPDATE items SET priority = 'soon'")
+    first.close()
+
+    outbox = Outbox(database, root)
+    outbox.refresh(1)
+
+    assert outbox.items[item].priority == 0
 
 
 def test_outbox_is_rebuilt_when_its_database_is_of_another_version(root: Path, database: Path, put: Put) -> None:
