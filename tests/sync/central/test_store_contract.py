@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,8 @@ def test_log_is_one_line_when_many_workers_append_at_once(centre: Any, device: A
             receipts.accept(store, centre.signer, item.manifest, item.manifest_bytes)
         store.close()
 
-    workers = [threading.Thread(target=take, args=(number,)) for number in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(take, range(4)))  # raises what any of them met
 
     rows = centre.store.items(limit=500)
     log = Log(centre.store.db)
