@@ -41,7 +41,8 @@ fuzz: ## an hour of damaged evidence and hostile input against verifiers and par
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim mutate --seconds $(or $(SECONDS),1800)
 	@HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -q -o timeout=0 tests/vedette/test_hostile_input.py \
-		tests/vedette/test_hostile_boxes.py tests/sync/transfer/test_fuzz.py
+		tests/vedette/test_hostile_boxes.py tests/vedette/test_verifiers_agree.py \
+		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py
 
 chaos: ## a thousand kill -9 of uplink, broker, ingest and keeper, and ten thousand power cuts (SEED=… KILLS=… CUTS=…)
 	@$(WORKSTATION) packages demo
