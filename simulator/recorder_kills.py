@@ -39,14 +39,15 @@ EARLY = 0.2
 LONGEST_S = 2.5
 READY_WITHIN_S = 300.0
 _WIDTH, _HEIGHT, _RATE, _SECONDS, _BITRATE = 640, 360, 25, 4, 3_000_000
-PICTURE_US = 1_000_000 // _RATE
+PICTURE_US, KEY_US = 1_000_000 // _RATE, 1_000_000
 Said = Callable[[str], None]
 
 
 @dataclass(kw_only=True, slots=True)
 class Trial:
-    """One kill: when, the first and the last picture that the recorder had given to the frame bus (UTC in microseconds;
-    equal where it had given none), and the open file's bytes at that moment.
+    """One kill: when, the first key picture and the last picture that the recorder had given to the frame bus (UTC in
+    microseconds; equal where it had given none), and the open file's bytes at that moment. A recording begins with a
+    key picture; what a camera shows before its first one cannot be recorded, and custody names it as a gap.
     """
 
     number: int
@@ -116,6 +117,7 @@ class _Bench:
     maker: Maker
     process: _Recorder
     bus: Path
+    begins_us: int = 0
 
     @classmethod
     def make(cls, folder: Path, memory: Path) -> _Bench:
@@ -125,17 +127,17 @@ class _Bench:
         folder.mkdir(parents=True, exist_ok=True)
         vedette("device", "init", device, "--id", "car-1")
         _make_clip(folder / "street.mp4")
-        path = device / "device.toml"
+        path, begins_us = device / "device.toml", SystemClock().utc_us()
         path.write_text(
             f'[device]\nid = "car-1"\ndata = "."\nrun = "{memory}"\n'
             f'[camera]\nadapter = "clip"\nsource = "{folder / "street.mp4"}"\nloop = true\n'
-            f'options = {{start_utc_us = "{SystemClock().utc_us()}"}}\n'
+            f'options = {{start_utc_us = "{begins_us}"}}\n'
             f"[recorder]\nmin_free_mib = 0\nsegment_s = {SEGMENT_S}\n"
         )
         loaded = config.load_device(path)
         loaded.trust.write_bytes(maker.trust.to_bytes())
         process = _Recorder("recorder", ["device", "run", "recorder", "--config", str(path)], folder / "recorder.log")
-        return cls(config=loaded, maker=maker, process=process, bus=memory / FRAME_BUS)
+        return cls(config=loaded, maker=maker, process=process, bus=memory / FRAME_BUS, begins_us=begins_us)
 
     def trial(self, number: int, chance: random.Random) -> Trial:
         """Start, wait until the drawn moment, kill; one in five at any moment from the start of the process on."""
@@ -171,13 +173,15 @@ class _Bench:
             time.sleep(0.02)
 
     def _taken(self, started_us: int) -> tuple[int, int]:
-        """The first and the last picture that the killed recorder had given to the frame bus."""
+        """The first key picture and the end of the last picture that the killed recorder had given to the frame bus."""
         if not self.bus.exists():
             return started_us, started_us
         frame = FrameBusReader(self.bus).latest(-1)
         if frame is None:
             return started_us, started_us
-        return frame.utc_us - frame.media_us, frame.utc_us + PICTURE_US
+        opened_us, taken_us = frame.utc_us - frame.media_us, frame.utc_us + PICTURE_US
+        key_us = opened_us + -(opened_us - self.begins_us) % KEY_US
+        return min(key_us, taken_us), taken_us
 
     def check_left(self, trials: list[Trial]) -> list[str]:
         """No whole chunk that lay in the spool at an earlier kill may be missing from what recovery filed."""
