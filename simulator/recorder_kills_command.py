@@ -81,6 +81,6 @@ def _text(tally: Tally) -> str:
     )
     lines.append(
         f"{tally.items} items ({tally.cut_items} cut), {tally.sealed_bytes / (1 << 20):.1f} MiB, {tally.pictures}"
-        f" pictures: all opened, decoded and verified; {len(tally.faults)} faults"
+        f" pictures opened, decoded and verified; {len(tally.faults)} faults"
     )
     return "\n".join(lines + [f"FAULT  {one}" for one in tally.faults[:SHOWN]])
