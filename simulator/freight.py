@@ -1,7 +1,8 @@
 """Sealed items of any size for a device's spool, without a camera: what a transfer is loaded with.
 
 Decided here: they are what the recorder and the reader leave there (sealed to the centre's recipients, signed by the
-device, committed), so that uplink, keeper and centre see nothing unusual. The content is noise or a made-up hit.
+device, committed), so that uplink, keeper and centre see nothing unusual. A segment holds zeros (sealed, no two are
+alike), a hit is made up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from vedette.clock import SystemClock, uuid7
 from vedette.config import DeviceConfig, load_device
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_HIT, Manifest, sign_record
-from vedette.trust import Trust, load_trust
+from vedette.trust import load_trust
 
 JPEG = b"\xff\xd8\xff\xd9"
 
@@ -37,13 +38,14 @@ class Loader:
 
     def __init__(self, path: Path) -> None:
         self.config: DeviceConfig = load_device(path)
-        self._trust: Trust = load_trust(self.config.trust)
+        trust = load_trust(self.config.trust)
+        self._segment_recipients, self._lead_recipients = trust.segment_recipients(), trust.lead_recipients()
         self._key = SigningKey.load(self.config.keys / "sign.pem")
         self._clock = SystemClock()
         spool.make_folders(self.config.spool)
 
     def put(self, size: int, *, priority: int = PRIORITY_BULK) -> Packed:
-        """Commit a segment with `size` bytes of noise."""
+        """Commit a segment with `size` bytes of content."""
         return self.commit(self.pack(size, priority=priority))
 
     def put_hit(self, text: str = "AB123CD") -> Packed:
@@ -51,14 +53,14 @@ class Loader:
         return self.commit(self.pack_hit(text))
 
     def pack(self, size: int, *, priority: int = PRIORITY_BULK) -> Packed:
-        """Seal a segment with `size` bytes of noise and leave it uncommitted."""
-        data = sealed.seal(os.urandom(size), self._trust.segment_recipients())
+        """Seal a segment with `size` bytes of content and leave it uncommitted."""
+        data = sealed.seal(bytes(size), self._segment_recipients)
         return self._write("segment", data, size, priority)
 
     def pack_hit(self, text: str = "AB123CD") -> Packed:
         """Seal a hit and leave it uncommitted."""
         plain = hitfile.pack(self._hit(text), {"crop.jpg": JPEG, "context.jpg": JPEG})
-        return self._write("hit", sealed.seal(plain, self._trust.lead_recipients()), len(plain), PRIORITY_HIT)
+        return self._write("hit", sealed.seal(plain, self._lead_recipients), len(plain), PRIORITY_HIT)
 
     def commit(self, packed: Packed) -> Packed:
         """Make it an item: from now on the uplink sends it."""
