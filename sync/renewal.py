@@ -1,7 +1,7 @@
 """A device's new TLS certificate before the old one ends: when to ask, with which key, and what answer to believe.
 
 Decided here: a certificate is renewed in the last third of its life; its new key is made here and never leaves this
-machine; key and certificate come into use together, by one rename of one file (`tls.pem`), so that a power cut leaves
+machine; key and certificate come into use together, by one rename of one file (`renewed/tls.pem`), so that a power cut leaves
 the old pair or the new one; the connection is then made anew, and what was under way goes on as after any other loss
 of a connection. Implements RN-1 to RN-6 of docs/spec/renewal.md.
 """
@@ -27,6 +27,7 @@ from vedette.renewal import MAX_CERTIFICATE_BYTES, CertificateRequest
 FIRST_AGAIN_US = 60_000_000
 MOST_AGAIN_US = 3_600_000_000
 LOOK_US = 60_000_000
+RENEWED = "renewed"
 LAST_SHARE = 3  # the last third of its life
 _PEM = serialization.Encoding.PEM
 
@@ -44,8 +45,8 @@ class Identity:
         return (renewed, renewed) if renewed.is_file() else (keys / f"{self.stem}.crt", keys / f"{self.stem}.key")
 
     def renewed(self, keys: Path) -> Path:
-        """Where a renewed certificate and its key lie, in one file."""
-        return keys / f"{self.stem}.pem"
+        """Where a renewed certificate and its key lie, in one file; the uplink may write no other folder of keys."""
+        return keys / RENEWED / f"{self.stem}.pem"
 
 
 def is_due(begins_us: int, ends_us: int, now_us: int) -> bool:
@@ -114,6 +115,7 @@ class Renewal:
             _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         path = identity.renewed(self._keys)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         files.replace(path, key + certificate.public_bytes(_PEM), mode=0o600)
         del self._waiting[identity.name]
         self._ask_at_us, self._pause_us = 0, FIRST_AGAIN_US

@@ -114,6 +114,8 @@ def test_memory_stays_in_memory_when_services_run() -> None:
 def test_uplink_may_not_change_recordings_hits_or_keys_when_it_runs() -> None:
     kept = " ".join(_unit("uplink")["ReadOnlyPaths"]).split()
     assert {f"/var/lib/vedette/device/{name}" for name in ("keys", "spool/segment", "spool/hit")} <= set(kept)
+    written = " ".join(_unit("uplink")["ReadWritePaths"]).split()
+    assert [path for path in written if "/keys" in path] == ["/var/lib/vedette/device/keys/renewed"]
 
 
 def test_only_the_uplink_and_the_keeper_reach_receipts_when_units_are_compared() -> None:

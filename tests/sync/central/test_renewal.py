@@ -110,11 +110,11 @@ def test_device_gets_a_new_certificate_when_the_old_one_is_late(centre: Any, dev
     name = wants.take(certificate)
 
     assert (topic, name) == (f"cmd/{device.id}/certificate", device.id)
-    assert taken.files == [(device.id, keys / "tls.pem")]
-    assert Identity(name=device.id, stem="tls").files(keys) == (keys / "tls.pem", keys / "tls.pem")
-    assert (keys / "tls.pem").stat().st_mode & 0o777 == 0o600
-    pair = serialization.load_pem_private_key((keys / "tls.pem").read_bytes(), None)
-    assert pem(keys / "tls.pem").public_key() == pair.public_key() != pem(keys / "tls.crt").public_key()
+    assert taken.files == [(device.id, keys / "renewed" / "tls.pem")]
+    assert Identity(name=device.id, stem="tls").files(keys) == (keys / "renewed" / "tls.pem", keys / "renewed" / "tls.pem")
+    assert (keys / "renewed" / "tls.pem").stat().st_mode & 0o777 == 0o600
+    pair = serialization.load_pem_private_key((keys / "renewed" / "tls.pem").read_bytes(), None)
+    assert pem(keys / "renewed" / "tls.pem").public_key() == pair.public_key() != pem(keys / "tls.crt").public_key()
     assert wants.next_request(20 * MOST_AGAIN_US) is None
 
 
@@ -127,7 +127,7 @@ def test_new_key_is_in_no_message(centre: Any, device: Any, answers: Answers) ->
     [(_topic, certificate)] = answers.to(device.id, record)
     wants.take(certificate)
 
-    key = serialization.load_pem_private_key((device.folder / "keys" / "tls.pem").read_bytes(), None)
+    key = serialization.load_pem_private_key((device.folder / "keys" / "renewed" / "tls.pem").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     secret = key.private_numbers().private_value.to_bytes(32, "big")
     request = open_certificate_request(record, device.id, device.key.public).request
@@ -273,7 +273,7 @@ def test_device_keeps_the_old_certificate_when_the_answer_does_not_hold(
         with pytest.raises(kind):
             wants.take(answer)
     assert wants.take(another_key) is None
-    assert (taken.files, (keys / "tls.pem").exists()) == ([], False)
+    assert (taken.files, (keys / "renewed" / "tls.pem").exists()) == ([], False)
     assert wants.take(ours.certify(device.id, public, now_us)[0]) == device.id
 
 
@@ -375,7 +375,7 @@ def test_upload_loses_nothing_when_the_certificate_is_renewed_in_its_midst(
         return sum((place.receipts / f"{item}.receipt").is_file() for item in items)
 
     try:
-        _drive(uplink, (keys / "tls.pem").is_file)
+        _drive(uplink, (keys / "renewed" / "tls.pem").is_file)
         in_the_midst = receipted()
         _drive(uplink, lambda: receipted() == len(items))
         _drive(uplink, lambda: uplink._parts.link.connected)
@@ -383,7 +383,7 @@ def test_upload_loses_nothing_when_the_certificate_is_renewed_in_its_midst(
         uplink.close()
 
     assert in_the_midst < len(items)
-    assert uplink._parts.link._config.certificate == keys / "tls.pem"
+    assert uplink._parts.link._config.certificate == keys / "renewed" / "tls.pem"
     events = [canonical.loads(line)["event"] for line in _journal(place)]
     assert events.count("certificate.renewed") == 1
     count = centre.store.db.execute("SELECT count(*) FROM items WHERE kind = 'segment'").fetchone()[0]
