@@ -82,22 +82,30 @@ class Tally:
 def run(folder: Path, *, kills: int, seed: int, progress: Said = lambda _text: None) -> Tally:
     """Kill a recorder `kills` times in `folder`, which must be empty or new, and account for everything after it."""
     started = time.monotonic()
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused(f"{folder} is not empty; name another folder with --folder")
     memory = Path(tempfile.mkdtemp(prefix="vedette-kills-", dir=MEMORY))
-    bench = _Bench.make(folder, memory)
     tally, chance = Tally(), random.Random(seed)
+    try:
+        bench = _Bench.make(folder, memory)
+        _kill(bench, kills, tally, chance, progress)
+        bench.run_once_more()
+        tally.faults += bench.check_left(tally.trials)
+        bench.account(tally)
+    finally:
+        shutil.rmtree(memory, ignore_errors=True)
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+def _kill(bench: _Bench, kills: int, tally: Tally, chance: random.Random, progress: Said) -> None:
     try:
         for number in range(1, kills + 1):
             tally.trials.append(bench.trial(number, chance))
             tally.faults += bench.check_left(tally.trials)
             progress(f"{number} of {kills} kills, {len(tally.faults)} faults")
-        bench.run_once_more()
-        tally.faults += bench.check_left(tally.trials)
-        bench.account(tally)
     finally:
         bench.process.kill_if_running()
-        shutil.rmtree(memory, ignore_errors=True)
-    tally.seconds = time.monotonic() - started
-    return tally
 
 
 class _Recorder(Process):
@@ -121,8 +129,6 @@ class _Bench:
 
     @classmethod
     def make(cls, folder: Path, memory: Path) -> _Bench:
-        if folder.exists() and any(folder.iterdir()):
-            raise Refused(f"{folder} is not empty; name another folder with --folder")
         device, maker = folder / "vehicle", new_maker()
         folder.mkdir(parents=True, exist_ok=True)
         vedette("device", "init", device, "--id", "car-1")
