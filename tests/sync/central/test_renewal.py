@@ -111,7 +111,7 @@ def test_device_gets_a_new_certificate_when_the_old_one_is_late(centre: Any, dev
 
     assert (topic, name) == (f"cmd/{device.id}/certificate", device.id)
     assert taken.files == [(device.id, keys / "renewed" / "tls.pem")]
-    assert Identity(name=device.id, stem="tls").files(keys) == (keys / "renewed" / "tls.pem", keys / "renewed" / "tls.pem")
+    assert Identity(name=device.id, stem="tls").files(keys) == (keys / "renewed" / "tls.pem",) * 2
     assert (keys / "renewed" / "tls.pem").stat().st_mode & 0o777 == 0o600
     pair = serialization.load_pem_private_key((keys / "renewed" / "tls.pem").read_bytes(), None)
     assert pem(keys / "renewed" / "tls.pem").public_key() == pair.public_key() != pem(keys / "tls.crt").public_key()
