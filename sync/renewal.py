@@ -1,9 +1,9 @@
 """A device's new TLS certificate before the old one ends: when to ask, with which key, and what answer to believe.
 
 Decided here: a certificate is renewed in the last third of its life; its new key is made here and never leaves this
-machine; key and certificate come into use together, by one rename of one file (`renewed/tls.pem`), so that a power cut leaves
-the old pair or the new one; the connection is then made anew, and what was under way goes on as after any other loss
-of a connection. Implements RN-1 to RN-6 of docs/spec/renewal.md.
+machine; key and certificate come into use together, by one rename of one file (`renewed/tls.pem`), so that a power cut
+leaves the old pair or the new one; the connection is then made anew, and what was under way goes on as after any other
+loss of a connection. Implements RN-1 to RN-6 of docs/spec/renewal.md.
 """
 
 from __future__ import annotations
