@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import absence, crowd, endurance, evidence, plates, recorder, sound, stores, transfer
+from bench import absence, crowd, endurance, evidence, microphones, plates, recorder, sound, stores, transfer
 from bench.harness import Fact, Row
 from vedette.cli import table
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "recorder": recorder.recorder_cpu,
     "endurance": endurance.endurance,
     "sound": sound.sound_over_an_hour,
+    "microphones": microphones.microphones_in_step,
     "sync": transfer.transfer,
     "crowd": crowd.crowd,
     "absence": absence.absence,

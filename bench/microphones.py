@@ -1,0 +1,146 @@
+"""How far what a microphone gives is from what was heard, by a real ALSA device whose samples are written here.
+
+Measured from the device's samples to the coded piece; what lies before them, a card and its driver, is not here.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+
+from bench.harness import Fact
+from edge.camera import open_camera
+from edge.camera.microphone import Microphone
+from edge.camera.port import Given, SoundInfo, SoundUnit
+from edge.camera.sound import RATE
+from vedette.clock import SystemClock
+from vedette.config import CameraSection, SoundSection
+
+SECONDS, BOUND_US = 30, 40_000
+BLOCK_US = 10_000
+BLOCKS_PER_CLAP = 100
+# ALSA's null device says at every moment that its whole buffer (alsasrc: 200 ms) waits to be read, which alsasrc takes
+# off the time of each sample. A real device says what really waits there.
+NULL_SAYS_US = 200_000
+
+
+class Clapping:
+    """A real ALSA device whose samples are written here, 10 ms at a time as they happen; it claps each second.
+
+    The file plugin over the null device reads a pipe, so that this writer is its clock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._pipe = folder / "samples"
+        os.mkfifo(self._pipe)
+        self.configuration = folder / "asound.conf"
+        self.configuration.write_text(
+            f'pcm.null {{ type null }}\npcm.clapping {{ type file\n slave.pcm "null"\n file "/dev/null"\n'
+            f' infile "{self._pipe}"\n format "raw" }}\n'
+        )
+        self.claps_us: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def _write(self) -> None:
+        clock = SystemClock()
+        loud = (np.sin(np.arange(RATE // 100) * 0.13) * 20_000).astype("<i2").tobytes()
+        with self._pipe.open("wb", buffering=0) as pipe:
+            began_us, block = clock.mono_us(), 0
+            while not self._stop.wait(max(0, began_us + block * BLOCK_US - clock.mono_us()) / 1e6):
+                is_loud = block % BLOCKS_PER_CLAP in range(50, 60)
+                if block % BLOCKS_PER_CLAP == 50:
+                    self.claps_us.append(clock.mono_us())
+                try:
+                    pipe.write(loud if is_loud else bytes(len(loud)))
+                except BrokenPipeError:
+                    return
+                block += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        # Whoever never came to read must not hold the writer.
+        os.close(os.open(self._pipe, os.O_RDONLY | os.O_NONBLOCK))
+        self._thread.join(5)
+
+
+def heard_us(info: SoundInfo, given: Sequence[Given]) -> list[int]:
+    """The monotonic times at which claps begin, each piece decoded on its own time."""
+    decoder = av.CodecContext.create(info.codec, "r")
+    assert isinstance(decoder, AudioCodecContext)
+    decoder.extradata, decoder.sample_rate = info.config, info.rate
+    found, loud_us = [], -1_000_000
+    for unit in given:
+        for frame in decoder.decode(av.Packet(unit.data)) if isinstance(unit, SoundUnit) else ():
+            for n in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.2):
+                at_us = unit.mono_us + int(n) * 1_000_000 // info.rate
+                found += [at_us] if at_us - loud_us > 300_000 else []
+                loud_us = at_us
+    return found
+
+
+def microphones_in_step() -> list[Fact]:
+    """Both ways in which a camera hears, thirty seconds each."""
+    return [_fact("of a gst camera", _through_camera), _fact("beside a Raspberry Pi's camera", _of_its_own)]
+
+
+def _fact(name: str, listen: Callable[[SoundSection], tuple[SoundInfo | None, list[Given]]]) -> Fact:
+    before = os.environ.get("ALSA_CONFIG_PATH")
+    with tempfile.TemporaryDirectory() as folder:
+        clapping = Clapping(Path(folder))
+        os.environ["ALSA_CONFIG_PATH"] = str(clapping.configuration)
+        try:
+            info, given = listen(SoundSection(adapter="alsa", source="clapping"))
+        finally:
+            clapping.close()
+            os.environ.pop("ALSA_CONFIG_PATH")
+            if before is not None:
+                os.environ["ALSA_CONFIG_PATH"] = before
+    bound = f"{BOUND_US // 1000} ms"
+    heard = heard_us(info, given) if info is not None else []
+    off_us = [min((at + NULL_SAYS_US - clap for clap in clapping.claps_us), key=abs) for at in heard]
+    if not off_us:
+        return Fact(name=f"microphone {name}", figure="no clap was heard", bound=bound)
+    middle, worst = statistics.median(off_us) / 1000, max(off_us, key=abs) / 1000
+    figure = f"{len(off_us)} claps, median {middle:+.1f} ms, worst {worst:+.1f} ms"
+    return Fact(name=f"microphone {name}", figure=figure, bound=bound)
+
+
+def _through_camera(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]]:
+    clock, given = SystemClock(), list[Given]()
+    one = open_camera(CameraSection(adapter="gst", source="test", width=320, height=240), clock, sound)
+    try:
+        info = one.open().sound
+        until_us = clock.mono_us() + SECONDS * 1_000_000
+        while clock.mono_us() < until_us:
+            given += one.read(0.1)
+    finally:
+        one.close()
+    return info, given
+
+
+def _of_its_own(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]]:
+    """The first buffer's time is zero whatever the null device says, and gives the zero of the pipeline's clock; so
+    what the device says is in all later times here too.
+    """
+    clock, given = SystemClock(), list[Given]()
+    one = Microphone(sound, clock)
+    try:
+        info = one.open()
+        until_us = clock.mono_us() + SECONDS * 1_000_000
+        while clock.mono_us() < until_us:
+            given += one.read(0)
+            # Reading without a pause would starve the thread that claps.
+            threading.Event().wait(0.01)
+    finally:
+        one.close()
+    return info, given
