@@ -85,7 +85,8 @@ class Relay:
             one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         up = asyncio.create_task(self._carry(reader, far_writer, self._lanes[0]))
         down = asyncio.create_task(self._carry(far_reader, writer, self._lanes[1]))
-        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        with contextlib.suppress(asyncio.CancelledError):  # the loop ends, and asyncio would print that as an error
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         for one in both:
             one.transport.abort()
         self._open -= both
