@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,15 @@ class Site:
             made.append(path)
         return made
 
+    def park(self, paths: Sequence[Path]) -> None:
+        """Let these devices stand before the door."""
+        address = self.stage.central / "run" / "depot.json"
+        while not address.exists():
+            time.sleep(0.05)
+        port = json.loads(address.read_text())["port"]
+        for path in paths:
+            path.write_text(f'{path.read_text()}depot_host = "127.0.0.1"\ndepot_port = {port}\n')
+
     def broker_bytes(self) -> int:
         """The most memory the broker has had, by the kernel's word."""
         pid = json.loads((self.stage.central / "run" / "broker.pid.json").read_text())["pid"]
@@ -82,14 +92,17 @@ class Site:
 
 
 @contextmanager
-def site() -> Iterator[Site]:
-    """A running centre without devices."""
+def site(*, door: bool = False) -> Iterator[Site]:
+    """A running centre without devices, with the HTTPS door of a depot where it is asked for."""
     with tempfile.TemporaryDirectory(prefix="vedette-bench-") as folder:
         stage = Stage(
             Path(folder) / "stage", Scene(device="car-x", camera={}, board={}, recorder={}, watchlist_csv=LIST)
         )
         try:
             stage.prepare()
+            if door:
+                with (stage.central / "central.toml").open("a") as config:
+                    config.write("\n[depot]\nenabled = true\nport = 0\n")
             stage.start_centre()
             yield Site(stage)
         finally:

@@ -26,34 +26,44 @@ MIB = 1 << 20
 
 
 def transfer() -> list[Row]:
-    """256 MiB from four devices to receipts, in parts of 256 KiB at most."""
-    with site() as where:
-        paths = where.enrol(DEVICES)
-        with devices(where, paths, each=1) as fleet:
-            return _rows(where, fleet, paths)
+    """256 MiB from four devices to receipts, in parts of 256 KiB at most, by the broker and by the depot's door."""
+    with site(door=True) as where:
+        paths, parked = where.enrol(DEVICES), where.enrol(DEVICES, first=DEVICES)
+        where.park(parked)
+        with devices(where, paths, each=1) as fleet, devices(where, parked, each=1) as depot:
+            return _rows(where, fleet, depot, paths)
 
 
-def _rows(where: Site, fleet: Devices, paths: Sequence[Path]) -> list[Row]:
+def _rows(where: Site, fleet: Devices, depot: Devices, paths: Sequence[Path]) -> list[Row]:
     flood, end_flood = _flood(where, paths)
     shelf, end_shelf = _shelf(where)
-    times: list[tuple[float, float, float]] = []
+    times: list[tuple[float, float, float, float]] = []
     try:
         for _ in range(ROUNDS + 1):
-            fleet.tell("pack", ITEMS, ITEM_BYTES)
-            took_s = max(float(answer["seconds"]) for answer in fleet.tell("go"))
-            times.append((took_s, _timed(flood), _timed(shelf)))
+            took_s = [_sent_s(one) for one in (fleet, depot)]
+            times.append((took_s[0], took_s[1], _timed(flood), _timed(shelf)))
     finally:
         end_flood()
         end_shelf()
-    ours, *others = zip(*times[1:], strict=True)
-    names = ("the same bytes by QoS 1 without control", "the same bytes by HTTPS PUT, hashed and fsynced")
-    return [_row(name, ours, reference) for name, reference in zip(names, others, strict=True)]
+    ours, door, flooded, put = zip(*times[1:], strict=True)
+    https = "the same bytes by HTTPS PUT, hashed and fsynced"
+    return [
+        _row("by MQTT", "the same bytes by QoS 1 without control", ours, flooded),
+        _row("by MQTT", https, ours, put),
+        _row("by the depot's door", https, door, put),
+    ]
 
 
-def _row(reference: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
+def _sent_s(fleet: Devices) -> float:
+    """Seconds from the spools to the last receipt."""
+    fleet.tell("pack", ITEMS, ITEM_BYTES)
+    return max(float(answer["seconds"]) for answer in fleet.tell("go"))
+
+
+def _row(way: str, reference: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
     ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
     return Row(
-        name=f"{DEVICES} devices, {ITEMS} items of {ITEM_BYTES // MIB} MiB each, to receipts",
+        name=f"{DEVICES} devices, {ITEMS} items of {ITEM_BYTES // MIB} MiB each, to receipts {way}",
         amount=DEVICES * ITEMS * ITEM_BYTES / MIB,
         unit="MiB",
         median_s=statistics.median(ours),

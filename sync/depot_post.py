@@ -1,8 +1,8 @@
 """Sends unmarked video to the depot's HTTPS door while a car stands there; everything else stays with the broker.
 
 Decided here: which items go that way (priority bulk, while the door answers and the network is one for bulk), with a
-sender of its own, whose worker is the door. An item whose door closes goes on by whichever way is there next.
-Implements DE-10 and DE-13 of docs/spec/depot.md.
+sender of its own, one after the other, whose worker is the door. An item whose door closes goes on by whichever way is
+there next. Implements DE-10 and DE-13 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vedette.topics import parse_topic, topic
 from vedette.wire import Ack, Grant, Refuse, Sealed, decode
 
 MAX_ACTIONS = 64
+PATIENCE_S = 0.005
 
 
 class DepotPost:
@@ -33,6 +34,7 @@ class DepotPost:
         self._holdings = holdings
         self.trouble = ""
         self.bytes_sent = 0
+        self._waits = False
 
     @property
     def connected(self) -> bool:
@@ -52,17 +54,22 @@ class DepotPost:
     def step(
         self, items: Iterable[OutboxItem], *, taken: frozenset[str], network: Network, ageing: Ageing, now_us: int
     ) -> list[Outcome]:
-        """Hear, look for work among `items` that are not `taken` by the other way, send; what ended."""
+        """Hear, waiting a moment where something is under way; look for work among `items` that are not `taken` by the
+        other way; send. What ended.
+        """
         outcomes = self._hear(now_us) + self._sender.tick(now_us)
         if network.allow_bulk and self.connected:
-            outcomes += self._look_for_work(items, taken, ageing, now_us)
+            outcomes += self._look_for_work(items, taken | {one.item for one in outcomes}, ageing, now_us)
         elif not network.allow_bulk:
             for item_id in self._sender.stop_from(PRIORITY_BULK):
                 self._holdings.release(item_id)
-        for _ in range(MAX_ACTIONS):
+        sent = 0
+        while sent < MAX_ACTIONS:
             action = self._sender.next_action()
             if action is None or not self._send(action, now_us, outcomes):
                 break
+            sent += 1
+        self._waits = bool(self._sender.under_way) and not sent
         for outcome in outcomes:
             self._holdings.release(outcome.item)
         return outcomes
@@ -74,7 +81,7 @@ class DepotPost:
 
     def _hear(self, now_us: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for event in self._link.poll(0.0):
+        for event in self._link.poll(PATIENCE_S if self._waits else 0.0):
             if isinstance(event, (Connected, Disconnected)):
                 self._sender.reset()
                 self._holdings.release_all()
@@ -97,7 +104,7 @@ class DepotPost:
         while True:
             busy = self._sender.under_way | taken | {one.item for one in failed}
             work = next_work(bulk, now_us=now_us, network=Network(), under_way=busy, ageing=ageing)
-            if work is None or not self._sender.has_room(ageing.rank(work)):
+            if work is None or self._sender.under_way:  # one connection: a second item would only wait for the first
                 return failed
             try:
                 self._sender.offer(replace(self._holdings.offer(work.item_id), rank=ageing.rank(work)))

@@ -32,7 +32,6 @@ from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
 IDLE_S = 0.1
-DEPOT_IDLE_S = 0.005
 LOOK_EVERY_US = 100_000
 MAX_ACTIONS = 64
 _log = logging.getLogger("vedette.uplink")
@@ -78,8 +77,8 @@ class Uplink:
     def step(self, now_us: int) -> float:
         """Hear, look for work, send, report. Returns 0: waiting for something to do is part of hearing."""
         depot = self._parts.depot
-        idle_s = DEPOT_IDLE_S if depot is not None and depot.under_way else IDLE_S
-        events = self._parts.link.poll(idle_s if self._idle else 0.0)
+        waits_at_depot = depot is not None and bool(depot.under_way)
+        events = self._parts.link.poll(IDLE_S if self._idle and not waits_at_depot else 0.0)
         now_us = self._parts.clock.mono_us()
         for event in events:
             self._hear(event, now_us)

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ DEVICE = "vedette.device"
 ANSWER_HEADER = "Vedette-Answer"
 OCTETS = "application/offset+octet-stream"
 MOST_IN_FLIGHT = 16
+ROOM_S = 10.0
 _STATUS = {
     RefuseCode.UNKNOWN_ITEM: 404,
     RefuseCode.BUSY: 503,
@@ -178,7 +179,11 @@ class _Door:
         async with self._desk.talk(device, init.item) as talk:
             answer = await talk.ask(init)
             self._note(device, init, answer)
-        offset = init.size if isinstance(answer, Sealed) else self._uploads[device, init.item].offset
+            upload = self._uploads.get((device, init.item))
+            if isinstance(answer, Grant) and upload is not None:
+                await self._until_room(device, upload, talk)
+                answer = replace(answer, have=upload.durable.ranges, credit=upload.credit)
+        offset = init.size if upload is None else upload.offset
         body = answer.encode()
         headers = {
             "Location": f"/files/{init.item}",
@@ -203,6 +208,7 @@ class _Door:
                 text = f"Upload-Offset must be {upload.offset}"
                 raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
             await _Pump(self, device, upload, talk, request).run()
+            await self._until_room(device, upload, talk)
         answer = Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=upload.credit)
         value = base64.b64encode(answer.encode()).decode()
         return Response(
@@ -230,6 +236,14 @@ class _Door:
                 text = f"{upload.offset} of {upload.init.size} bytes are here"
                 raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
         return Response(answer.encode(), headers={ANSWER_HEADER: answer.name}, media_type="application/json")
+
+    async def _until_room(self, device: str, upload: _Upload, talk: Talk) -> None:
+        """Keep the answer back while there is no credit: nothing else could tell the client when there is."""
+        while not upload.credit and not upload.durable.complete:
+            try:
+                self._note(device, upload.init, await talk.hear(ROOM_S))
+            except Late:
+                return
 
     def _known(self, request: Request) -> _Upload:
         upload = self._uploads.get((_device(request), str(request.path_params["item"])))
@@ -304,7 +318,7 @@ class _Pump:
 
     async def _send(self, index: int, buffer: bytearray) -> None:
         size = self._upload.size_of(index)
-        while len(self._waiting) >= max(1, min(MOST_IN_FLIGHT, self._upload.credit)):
+        while len(self._waiting) >= min(MOST_IN_FLIGHT, self._upload.credit):
             await self._hear()
         if index not in self._upload.durable:
             self._waiting.add(index)

@@ -52,10 +52,10 @@ class Talk:
         """Hand a message to the engine."""
         self._desk.put(self._device, message)
 
-    async def hear(self) -> FromCentre:
+    async def hear(self, patience_s: float = ANSWER_S) -> FromCentre:
         """The next answer; `Late` when none comes."""
         try:
-            return await asyncio.wait_for(self.heard.get(), ANSWER_S)
+            return await asyncio.wait_for(self.heard.get(), patience_s)
         except asyncio.TimeoutError:
             raise Late("the store did not answer in time") from None
 

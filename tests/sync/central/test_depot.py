@@ -487,7 +487,7 @@ def test_the_link_takes_only_what_belongs_to_an_upload_and_knows_the_server(
 
 
 def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
-    centre: Any, device: Any, tmp_path: Path
+    centre: Any, device: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DE-10, DE-11: the real centre with its broker and its door, and the real uplink; then the door is gone."""
     if broker.find_mosquitto() is None:
@@ -512,6 +512,15 @@ def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
         while not uplink._parts.depot.connected:  # else the broker may be first
             assert time.monotonic() < end
             uplink.step(0)
+        asked: list[str] = []
+        link = uplink._parts.depot._link
+        publish = link.publish
+
+        def watched(topic: str, payload: bytes, *, retain: bool = False) -> bool:
+            asked.extend([topic] if topic.endswith("/init") else [])
+            return publish(topic, payload, retain=retain)
+
+        monkeypatch.setattr(link, "publish", watched)
         bulk = [put(device, device.item(random.randbytes(700_000))) for _ in range(3)]
         other = [put(device, device.hit()), put(device, device.item(b"marked" * 9_000, priority=3))]
         receipts = device.folder / "receipts"
@@ -525,6 +534,7 @@ def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
         drive(bulk + other)
         said = (centre.folder / "run" / "depot.log").read_text()
         assert sorted(one.id for one in bulk + other if one.id in said) == sorted(one.id for one in bulk)
+        assert len(asked) == len(bulk)  # one after the other, and none again behind its receipt
         late = put(device, device.item(random.randbytes(200_000)))
         os.kill(json.loads(address.read_bytes())["pid"], signal.SIGKILL)
         drive([late])  # by whichever way is there first: the door opens anew, the broker was never away
