@@ -14,16 +14,16 @@ import http.client
 import queue
 import random
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sync.client_tls import client_tls
 from sync.link import Connected, Disconnected, Event, Message, backoff_us
 from vedette import wire
 from vedette.clock import Clock
-from vedette.errors import Integrity, NotFound, Refused
+from vedette.errors import Integrity, Refused
 from vedette.topics import parse_topic
 from vedette.wire import Fin, Grant, Init, Part, Refuse, Sealed
 
@@ -64,7 +64,7 @@ class HttpsLink:
         self._config = config
         self._clock = clock
         self._jitter_permille = jitter_permille
-        self._tls = _tls(config)
+        self._tls = client_tls(config.ca, config.certificate, config.key)
         self._jobs: queue.Queue[Init | Part | Fin] = queue.Queue(MAX_WAITING)
         self._events: queue.Queue[Event] = queue.Queue(MAX_EVENTS)
         self._next: Init | Part | Fin | None = None
@@ -204,17 +204,3 @@ class HttpsLink:
             with contextlib.suppress(queue.Full):
                 self._events.put(event, timeout=LOOK_S)
                 return
-
-
-def _tls(config: HttpsConfig) -> ssl.SSLContext:
-    for path in (config.ca, config.certificate, config.key):
-        if not path.is_file():
-            raise NotFound(f"{path} is not there; enrol this side at the centre first")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_verify_locations(config.ca)
-        context.load_cert_chain(config.certificate, config.key)
-    except (ssl.SSLError, OSError) as error:
-        raise Refused(f"{config.certificate}: certificate, key and CA do not load: {error}") from None
-    return context

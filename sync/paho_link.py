@@ -12,7 +12,6 @@ import contextlib
 import queue
 import random
 import socket
-import ssl
 import struct
 import sys
 from collections import deque
@@ -27,10 +26,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from sync.client_tls import client_tls
 from sync.link import Connected, Disconnected, Event, Message, Undelivered, Will, backoff_us
 from sync.paho_client import LeanClient
 from vedette.clock import Clock
-from vedette.errors import NotFound, Refused
+from vedette.errors import Refused
 from vedette.wire import MAX_PACKET_BYTES
 
 MAX_WAITING_EVENTS = 64
@@ -135,7 +135,7 @@ class PahoLink:
         self._config = config
         self._clock = clock
         self._jitter_permille = jitter_permille
-        self._tls = _tls(config)
+        self._tls = client_tls(config.ca, config.certificate, config.key)
         self._events: queue.Queue[tuple[_Session, Event | None]] = queue.Queue(MAX_WAITING_EVENTS)
         self._session: _Session | None = None
         self._attempt = 0
@@ -196,7 +196,7 @@ class PahoLink:
         What was on its way is lost, as with any session.
         """
         config = replace(self._config, certificate=certificate, key=key)
-        self._tls, self._config = _tls(config), config
+        self._tls, self._config = client_tls(config.ca, config.certificate, config.key), config
         session = self._session
         if session is not None:
             with contextlib.suppress(queue.Full):
@@ -350,17 +350,3 @@ def mark(connection: socket.socket, dscp: int) -> None:
         connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
     elif dscp:
         connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
-
-
-def _tls(config: LinkConfig) -> ssl.SSLContext:
-    for path in (config.ca, config.certificate, config.key):
-        if not path.is_file():
-            raise NotFound(f"{path} is not there; enrol this side at the centre first")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_verify_locations(config.ca)
-        context.load_cert_chain(config.certificate, config.key)
-    except (ssl.SSLError, OSError) as error:
-        raise Refused(f"{config.certificate}: certificate, key and CA do not load: {error}") from None
-    return context
