@@ -57,6 +57,7 @@ MAX_UNDER_WAY = 4
 MAX_TRIES = 6
 LEAST_SEAL_WAIT_US = 5_000_000
 UNHEARD_RETRY_US = 2_000_000
+MOST_UNHEARD_RETRY_US = 30_000_000
 CREDIT_WAIT_US = 10_000_000
 EAGER_BYTES = 128 * 1024
 EAGER_PARTS = 4
@@ -87,6 +88,7 @@ class Sender:
         self._acknowledged_bytes = 0
         self._workers: set[str] = set()
         self._retry = RetryTime()
+        self._unheard_us = UNHEARD_RETRY_US
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -120,6 +122,7 @@ class Sender:
         self._by_rank.clear()
         self._workers.clear()
         self._retry = RetryTime()
+        self._unheard_us = UNHEARD_RETRY_US
 
     def lost_bulk(self) -> None:
         """The connection for bulk is gone with everything in flight on it: ask what the centre has of that."""
@@ -144,7 +147,7 @@ class Sender:
                 upload.begin_anew()
 
     def unheard(self, now_us: int) -> None:
-        """No ingest worker is there at all: ask again in a moment, which is no item's failure and no slow link."""
+        """No ingest worker is there at all: ask again later, which is no item's failure and no slow link."""
         for upload in self._uploads.values():
             if upload.state is State.ASKING and upload.since_us is not None:
                 upload.since_us, upload.unheard = now_us, True
@@ -178,6 +181,14 @@ class Sender:
 
     def receive(self, message: Grant | Ack | Sealed | Refuse, now_us: int) -> list[Outcome]:
         """Take a message from the centre; messages about items that are not under way are ignored, save receipts."""
+        outcomes = self._take(message, now_us)
+        self._unheard_us = UNHEARD_RETRY_US
+        for upload in self._uploads.values():
+            if upload.unheard:
+                upload.ask()
+        return outcomes
+
+    def _take(self, message: Grant | Ack | Sealed | Refuse, now_us: int) -> list[Outcome]:
         if isinstance(message, Sealed):
             return self._on_sealed(message)
         upload = self._uploads.get(message.item)
@@ -193,7 +204,8 @@ class Sender:
 
     def tick(self, now_us: int) -> list[Outcome]:
         """Take note of silence: ask again, or stop uploads that got no answer MAX_TRIES times running."""
-        silent = [one for one in self._uploads.values() if (due := self._due_us(one)) is not None and due <= now_us]
+        silent = [one for one in self._by_rank if (due := self._due_us(one)) is not None and due <= now_us]
+        silent = self._with_one_unheard(silent, now_us)
         outcomes: list[Outcome] = []
         if any(one.in_flight or (one.state is State.ASKING and not one.unheard) for one in silent):
             # Once, however many uploads it is that one silence is noticed by.
@@ -208,6 +220,15 @@ class Sender:
                 outcomes.append(Stopped(item=upload.offer.item, code=None, text=text))
         return outcomes
 
+    def _with_one_unheard(self, silent: list[Upload], now_us: int) -> list[Upload]:
+        """Where nobody hears questions, only the most urgent upload asks, ever more rarely; an answer wakes all."""
+        unheard = [one for one in silent if one.unheard]
+        for one in unheard[1:]:
+            one.since_us = now_us
+        if unheard:
+            self._unheard_us = min(MOST_UNHEARD_RETRY_US, 2 * self._unheard_us)
+        return [one for one in silent if one not in unheard[1:]]
+
     def next_tick_us(self) -> int | None:
         """When `tick` has something to do if nothing arrives before."""
         return min((due for one in self._uploads.values() if (due := self._due_us(one)) is not None), default=None)
@@ -217,7 +238,7 @@ class Sender:
         if upload.since_us is None:
             return None
         if upload.unheard:
-            return upload.since_us + UNHEARD_RETRY_US
+            return upload.since_us + self._unheard_us
         if upload.waits_for_room:
             # Asking renews the lease, and finds the word that there is room where that was lost.
             return upload.since_us + min(upload.lease_us // 2, CREDIT_WAIT_US)

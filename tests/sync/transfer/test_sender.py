@@ -117,16 +117,66 @@ def test_sender_believes_the_grant_when_the_centre_has_less_than_it_acknowledged
     assert [message.index for message in device.drain(4) if isinstance(message, Part)] == [0, 2, 3]
 
 
-def test_sender_does_not_count_it_as_a_failure_when_nobody_hears_its_init(one_item: Factory) -> None:
+def test_sender_asks_ever_more_rarely_and_counts_no_failure_when_nobody_hears_its_init(one_item: Factory) -> None:
     """WI-29."""
-    device, now_us = one_item(), 1
+    device, now_us, waits = one_item(), 1, []
     for _ in range(3 * device_side.MAX_TRIES):
         assert [type(message) for message in device.drain(now_us)] == [Init]
         device.sender.unheard(now_us)
-        now_us = device.sender.next_tick_us()
+        waits.append(device.sender.next_tick_us() - now_us)
+        now_us += waits[-1]
         device.note(device.sender.tick(now_us))
     assert device.stopped == []
-    assert now_us == 1 + 3 * device_side.MAX_TRIES * device_side.UNHEARD_RETRY_US
+    assert waits[:5] == [seconds * 1_000_000 for seconds in (2, 4, 8, 16, 30)]
+    assert set(waits[5:]) == {device_side.MOST_UNHEARD_RETRY_US}
+
+
+def deaf(device: Any, now_us: int) -> tuple[int, list[str]]:
+    """Whatever it says now is heard by nobody; when it has something to do again, and which items it asked for."""
+    asked = [message.item for message in device.drain(now_us)]
+    device.sender.unheard(now_us)
+    now_us = device.sender.next_tick_us()
+    device.note(device.sender.tick(now_us))
+    return now_us, asked
+
+
+def test_sender_asks_with_its_most_urgent_item_only_while_nobody_hears_it(device: Any) -> None:
+    """WI-29: what a metered network is spared; a hit that is new asks once and then goes first."""
+    first, second = device.add(b"a", priority=3), device.add(b"b", priority=4)
+    now_us, asked = deaf(device, 1)
+    assert asked == [first, second]
+    for _ in range(5):
+        now_us, asked = deaf(device, now_us)
+        assert asked == [first]
+    hit = device.add(b"c", priority=0)
+    now_us, asked = deaf(device, now_us)
+    assert asked == [hit, first]
+    assert deaf(device, now_us)[1] == [hit]
+
+
+@pytest.mark.parametrize("code", [RefuseCode.BUSY, RefuseCode.UNKNOWN_ITEM])
+def test_sender_asks_for_everything_when_the_centre_is_heard_again(code: RefuseCode, device: Any) -> None:
+    """WI-29: whatever it says, there is somebody."""
+    first, second, third = (device.add(b"a", priority=number) for number in (1, 3, 4))
+    now_us, _ = deaf(device, 1)
+    now_us, _ = deaf(device, now_us)
+    assert [message.item for message in device.drain(now_us)] == [first]
+    device.note(device.sender.receive(wire.Refuse(item=first, code=code, text=""), now_us))
+    assert {message.item for message in device.drain(now_us)} >= {second, third}
+    device.sender.unheard(now_us)
+    assert device.sender.next_tick_us() == now_us + device_side.UNHEARD_RETRY_US
+
+
+def test_sender_spends_little_in_a_day_in_which_nobody_hears_it(device: Any) -> None:
+    """WI-29: 2,884 questions instead of 172,800."""
+    for number in range(4):
+        device.add(b"x", priority=number + 1)
+    questions, now_us = 0, 1
+    while now_us < 86_400_000_000:
+        now_us, asked = deaf(device, now_us)
+        questions += len(asked)
+    assert 2_800 < questions < 2_900
+    assert device.stopped == []
 
 
 def test_sender_asks_at_once_when_its_worker_is_gone(one_item: Factory) -> None:
