@@ -8,18 +8,17 @@ that the device is enrolled and not revoked is checked here again. Implements DE
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from sync.central.fleet import device_key
-from sync.central.quarantine import quarantine
+from sync.central.admission import Admission
 from sync.central.receipts import Signer
 from sync.central.store import Store
-from sync.central.uploads import DISK_TROUBLE, Uploads
+from sync.central.store_trouble import lost_when_not_written
+from sync.central.uploads import Uploads
 from vedette.clock import Clock
 from vedette.config import IngestSection
 from vedette.errors import Refused
@@ -29,10 +28,7 @@ WORKER = "depot"
 ANSWER_S = 60.0
 IDLE_S = 0.1
 BATCH = 256
-REFRESH_US = 1_000_000
 MAX_HEARD = 64
-
-_log = logging.getLogger("vedette.depot")
 
 
 class Late(Refused):
@@ -69,12 +65,10 @@ class Desk:
     """Takes messages from any thread, works them off in its own; `start` and `stop` frame its life."""
 
     def __init__(self, store: Store, signer: Signer, limits: IngestSection, clock: Clock) -> None:
-        self._store = store
         self._clock = clock
         self._work: queue.Queue[tuple[str, Init | Part | Fin]] = queue.Queue()
         self._talks: dict[tuple[str, str], Talk] = {}
-        self._enrolled: dict[str, bool] = {}
-        self._refresh_at_us = 0
+        self._admission = Admission(store)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = threading.Event()
         self._make_uploads = partial(Uploads, store, signer, limits, self._answer, worker=WORKER)
@@ -109,12 +103,14 @@ class Desk:
         uploads = self._make_uploads()
         while not self._over.is_set():
             now_us = self._clock.mono_us()
-            if now_us >= self._refresh_at_us:
-                self._refresh_at_us = now_us + REFRESH_US
-                self._attempt(partial(self._refresh, uploads))
+            with lost_when_not_written():
+                for device in self._admission.lost(now_us):
+                    uploads.drop(device)
             for device, message in self._batch():
-                self._attempt(partial(self._take, uploads, device, message, now_us))
-            self._attempt(partial(uploads.settle, now_us))
+                with lost_when_not_written():
+                    self._take(uploads, device, message, now_us)
+            with lost_when_not_written():
+                uploads.settle(now_us)
 
     def _batch(self) -> list[tuple[str, Init | Part | Fin]]:
         """What waits, after waiting for the first."""
@@ -124,30 +120,11 @@ class Desk:
                 found.append(self._work.get(block=not found, timeout=IDLE_S))
         return found
 
-    def _attempt(self, work: Callable[[], object]) -> None:
-        """Do `work`; what a disk does not take is as if it had not been said, and its request waits in vain."""
-        try:
-            work()
-        except DISK_TROUBLE as error:
-            _log.error("the store cannot be written: %s", error)
-
-    def _refresh(self, uploads: Uploads) -> None:
-        before, self._enrolled = self._enrolled, {}
-        for device, was_enrolled in before.items():
-            if was_enrolled and not self._is_enrolled(device):
-                uploads.drop(device)
-
-    def _is_enrolled(self, device: str) -> bool:
-        if device not in self._enrolled:
-            self._enrolled[device] = device_key(self._store, device) is not None
-        return self._enrolled[device]
-
     def _take(self, uploads: Uploads, device: str, message: Init | Part | Fin, now_us: int) -> None:
-        if self._is_enrolled(device):
+        if self._admission.admits(device):
             uploads.receive(device, message, now_us)
             return
-        text = f"{device} is not enrolled here, or was revoked"
-        quarantine(self._store, device, None, RefuseCode.REVOKED, text)
+        text = self._admission.turn_away(device)
         self._answer(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
 
     def _answer(self, device: str, message: FromCentre) -> None:

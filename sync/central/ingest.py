@@ -7,12 +7,9 @@ the receipt, so that a hit that cannot be opened never delays one. Implements RC
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Callable
-from functools import partial
-
 from sync.central import certificates, watchlists
+from sync.central.admission import Admission
+from sync.central.answers import Answers
 from sync.central.commanding import Commanding
 from sync.central.fleet import device_key
 from sync.central.peer_lists import PeerLists
@@ -20,25 +17,23 @@ from sync.central.presence import Presence
 from sync.central.quarantine import quarantine
 from sync.central.receipts import Signer
 from sync.central.store import Store
+from sync.central.store_trouble import lost_when_not_written
 from sync.central.triage import Triage
-from sync.central.uploads import DISK_TROUBLE, Uploads
+from sync.central.uploads import Uploads
 from sync.link import Connected, Disconnected, Link, Message
 from vedette import topics, wire
 from vedette.activation_messages import CommandAnswer, PeersWant
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
 from vedette.renewal import open_certificate_request
-from vedette.wire import Birth, Fin, FromCentre, Init, ListWant, Part, Refuse, RefuseCode, Status
-
-_log = logging.getLogger("vedette.ingest")
+from vedette.wire import Birth, Fin, Init, ListWant, Part, Refuse, RefuseCode, Status
 
 POLL_S = 0.05
 KEEPING_POLL_S = 0.005
 COMMANDS_EVERY_US = 200_000
-FLEET_REFRESH_US = 1_000_000
+LISTS_EVERY_US = 1_000_000
 TRIAGE_BATCH = 16
 MAX_TURNED_AWAY = 1000
-MAX_OUTGOING = 10_000  # past it the oldest are lost, as any message may be
 
 
 class Ingest:
@@ -49,17 +44,17 @@ class Ingest:
     def __init__(self, store: Store, link: Link, signer: Signer, limits: IngestSection) -> None:
         self._store = store
         self._link = link
-        self._uploads = Uploads(store, signer, limits, self._send)
+        self._answers = Answers(link)
+        self._admission = Admission(store)
+        self._uploads = Uploads(store, signer, limits, self._answers.send)
         self._triage = Triage(store)
         self._presence = Presence(store)
-        self._commanding = Commanding(store, signer.key, self._publish)
-        self._peer_lists = PeerLists(store, signer.key, self._publish)
+        self._commanding = Commanding(store, signer.key, self._answers.publish)
+        self._peer_lists = PeerLists(store, signer.key, self._answers.publish)
         self._commands_at_us = 0
-        self._enrolled: dict[str, bool] = {}
         self._turned_away: set[str] = set()
-        self._refresh_at_us = 0
+        self._lists_at_us = 0
         self._announced = 0
-        self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=MAX_OUTGOING)
 
     @property
     def counters(self) -> dict[str, int | str | bool | None]:
@@ -80,60 +75,55 @@ class Ingest:
 
     def step(self, now_us: int) -> float:
         """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
-        if now_us >= self._refresh_at_us:
-            self._refresh_at_us = now_us + FLEET_REFRESH_US
-            self._attempt(self._refresh)
-            self._attempt(self._peer_lists.step)
+        with lost_when_not_written():
+            for device in self._admission.lost(now_us):
+                self._uploads.drop(device)
+        if now_us >= self._lists_at_us:
+            self._lists_at_us = now_us + LISTS_EVERY_US
+            with lost_when_not_written():
+                self._announce()
+            with lost_when_not_written():
+                self._peer_lists.step()
         if now_us >= self._commands_at_us and self._link.connected:
             self._commands_at_us = now_us + COMMANDS_EVERY_US
-            self._attempt(self._commanding.step)
+            with lost_when_not_written():
+                self._commanding.step()
         for event in self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S):
-            if isinstance(event, Message):
-                self._attempt(partial(self._hear, event, now_us))
-            elif isinstance(event, (Connected, Disconnected)):
-                self._attempt(self._presence.nobody)
-        self._attempt(self._presence.settle)
-        self._attempt(partial(self._uploads.settle, now_us))
-        self._flush()
-        self._attempt(partial(self._triage.open_waiting, TRIAGE_BATCH))
+            with lost_when_not_written():
+                if isinstance(event, Message):
+                    self._hear(event, now_us)
+                elif isinstance(event, (Connected, Disconnected)):
+                    self._presence.nobody()
+        with lost_when_not_written():
+            self._presence.settle()
+        with lost_when_not_written():
+            self._uploads.settle(now_us)
+        self._answers.flush()
+        with lost_when_not_written():
+            self._triage.open_waiting(TRIAGE_BATCH)
         return 0.0
 
     def close(self) -> None:
         """Leave the broker; unfinished uploads rest on the disk."""
         self._link.close()
-        self._attempt(self._presence.nobody)
-        self._attempt(self._presence.settle)
+        with lost_when_not_written():
+            self._presence.nobody()
+            self._presence.settle()
 
-    def _attempt(self, work: Callable[[], object]) -> None:
-        """Do `work`; when the disk does not take it, it is as if the message had been lost, and is asked for again."""
-        try:
-            work()
-        except DISK_TROUBLE as error:
-            _log.error("the store cannot be written: %s", error)
-
-    def _refresh(self) -> None:
-        """See who was enrolled or revoked and whether a new list is out since the last look."""
-        before, self._enrolled = self._enrolled, {}
-        for device, was_enrolled in before.items():
-            if was_enrolled and not self._is_enrolled(device):
-                self._uploads.drop(device)
+    def _announce(self) -> None:
+        """Offer a list that came out since the last look to whoever is there."""
         offer = watchlists.offer(self._store)
         if offer is not None and offer.version > self._announced and self._link.connected:
             for device in self._presence.online():
-                self._send(device, offer)
+                self._answers.send(device, offer)
             self._announced = offer.version
-
-    def _is_enrolled(self, device: str) -> bool:
-        if device not in self._enrolled:
-            self._enrolled[device] = device_key(self._store, device) is not None
-        return self._enrolled[device]
 
     def _hear(self, event: Message, now_us: int) -> None:
         try:
             address = topics.parse_topic(event.topic)
         except Integrity:
             return  # the broker's access list lets nobody write such a topic
-        if not self._is_enrolled(address.device):
+        if not self._admission.admits(address.device):
             self._turn_away(address.device, address.name, event.payload)
             return
         if address.name == topics.RENEW:
@@ -155,14 +145,13 @@ class Ingest:
                 self._commanding.came(device)
             offer = watchlists.offer(self._store)
             if message.online and offer is not None and offer.version > message.list_version:
-                self._send(device, offer)
+                self._answers.send(device, offer)
         elif isinstance(message, Status):
             self._presence.status(device, message)
         elif isinstance(message, ListWant):
             part = watchlists.part(self._store, message)
             if part is not None:
-                self._send(device, part)
-
+                self._answers.send(device, part)
         elif isinstance(message, CommandAnswer):
             self._commanding.answer(device, message)
         elif isinstance(message, PeersWant):
@@ -178,14 +167,13 @@ class Ingest:
         except VedetteError as error:
             quarantine(self._store, device, None, RefuseCode.INVALID, str(error), record)
             return
-        self._publish(topics.Address(device=device, name=topics.CERTIFICATE).topic, certificate)
+        self._answers.publish(topics.Address(device=device, name=topics.CERTIFICATE).topic, certificate)
 
     def _turn_away(self, device: str, name: str, payload: bytes) -> None:
         """A certificate of ours that is not enrolled (any more): nothing is taken; an init is told why, once a row."""
         if len(self._turned_away) < MAX_TURNED_AWAY:
             self._turned_away.add(device)
-        text = f"{device} is not enrolled here, or was revoked"
-        quarantine(self._store, device, None, RefuseCode.REVOKED, text)
+        text = self._admission.turn_away(device)
         if name != Init.name:
             return
         try:
@@ -193,17 +181,4 @@ class Ingest:
         except Integrity:
             return
         if isinstance(message, Init):
-            self._send(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
-
-    def _send(self, device: str, message: FromCentre) -> None:
-        self._publish(topics.topic(device, message), message.encode())
-
-    def _publish(self, topic: str, payload: bytes) -> None:
-        self._outgoing.append((topic, payload))
-
-    def _flush(self) -> None:
-        """Publish what is to be said as far as the connection takes it; without one it is void, devices ask again."""
-        if not self._link.connected:
-            self._outgoing.clear()
-        while self._outgoing and self._link.publish(*self._outgoing[0]):
-            self._outgoing.popleft()
+            self._answers.send(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))

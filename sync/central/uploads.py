@@ -8,7 +8,6 @@ loses nothing. Implements RC-6, RC-7 and RC-8 of docs/spec/receipt.md.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from sync.central.incoming import Incoming
 from sync.central.quarantine import quarantine
 from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
+from sync.central.store_trouble import DISK_TROUBLE
 from sync.receiver import Action, Forget, Open, Receiver, Seal, Sync, Write
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
@@ -32,7 +32,6 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 _log = logging.getLogger("vedette.ingest")
 
 SEAL_BATCH = 50
-DISK_TROUBLE = (OSError, sqlite3.OperationalError)
 
 
 class Uploads:

@@ -12,19 +12,19 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from sync.central import shards
+from sync.central.admission import Admission
+from sync.central.answers import Answers
 from sync.central.authority import Authority
 from sync.central.broker import reachable
-from sync.central.fleet import device_key
 from sync.central.quarantine import quarantine
 from sync.central.receipts import Signer
 from sync.central.store import Store
-from sync.central.uploads import DISK_TROUBLE, Uploads
+from sync.central.store_trouble import lost_when_not_written
+from sync.central.uploads import Uploads
 from sync.link import Link, Message
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics, wire
@@ -32,17 +32,13 @@ from vedette.clock import Clock, SystemClock
 from vedette.config import CentralConfig, IngestSection, load_central
 from vedette.errors import Integrity
 from vedette.keys import SigningKey
-from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
+from vedette.wire import Fin, Init, Part, Refuse, RefuseCode
 
 MAX_WORKERS = 9  # `w10` could be a device
 LINK_WINDOW = 500
 POLL_S = 0.05
 KEEPING_POLL_S = 0.005
-FLEET_REFRESH_US = 1_000_000
 STATUS_US = 1_000_000
-MAX_OUTGOING = 10_000
-
-_log = logging.getLogger("vedette.worker")
 
 
 def names(workers: int) -> tuple[str, ...]:
@@ -86,22 +82,23 @@ class Worker:
         self.name = name
         self._store = store
         self._link = link
-        self._uploads = Uploads(store, signer, limits, self._send, worker=name)
-        self._enrolled: dict[str, bool] = {}
-        self._refresh_at_us = 0
+        self._answers = Answers(link)
+        self._admission = Admission(store)
+        self._uploads = Uploads(store, signer, limits, self._answers.send, worker=name)
         self._status_at_us = 0
-        self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=MAX_OUTGOING)
 
     def step(self, now_us: int) -> float:
         """Take in what has arrived, make it durable, answer; it waits for messages itself, so it wants no pause."""
-        if now_us >= self._refresh_at_us:
-            self._refresh_at_us = now_us + FLEET_REFRESH_US
-            self._attempt(self._refresh)
+        with lost_when_not_written():
+            for device in self._admission.lost(now_us):
+                self._uploads.drop(device)
         for event in self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S):
-            if isinstance(event, Message):
-                self._attempt(partial(self._hear, event, now_us))
-        self._attempt(partial(self._uploads.settle, now_us))
-        self._flush()
+            with lost_when_not_written():
+                if isinstance(event, Message):
+                    self._hear(event, now_us)
+        with lost_when_not_written():
+            self._uploads.settle(now_us)
+        self._answers.flush()
         if now_us >= self._status_at_us:
             self._status_at_us = now_us + STATUS_US
             daemon.write_status(self._store.folder / "run", self.name, self._counters())
@@ -122,24 +119,6 @@ class Worker:
             "bytes_stored": uploads.bytes_stored,
         }
 
-    def _attempt(self, work: Callable[[], object]) -> None:
-        """Do `work`; when the store does not take it, it is as if the message had been lost, and is asked for again."""
-        try:
-            work()
-        except DISK_TROUBLE as error:
-            _log.error("the store cannot be written: %s", error)
-
-    def _refresh(self) -> None:
-        before, self._enrolled = self._enrolled, {}
-        for device, was_enrolled in before.items():
-            if was_enrolled and not self._is_enrolled(device):
-                self._uploads.drop(device)
-
-    def _is_enrolled(self, device: str) -> bool:
-        if device not in self._enrolled:
-            self._enrolled[device] = device_key(self._store, device) is not None
-        return self._enrolled[device]
-
     def _hear(self, event: Message, now_us: int) -> None:
         try:
             address = topics.parse_topic(event.topic)
@@ -152,21 +131,11 @@ class Worker:
             return
         if not isinstance(message, (Init, Part, Fin)):
             return
-        if self._is_enrolled(address.device):
+        if self._admission.admits(address.device):
             self._uploads.receive(address.device, message, now_us)
             return
-        text = f"{address.device} is not enrolled here, or was revoked"
-        quarantine(self._store, address.device, None, RefuseCode.REVOKED, text)
-        self._send(address.device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
-
-    def _send(self, device: str, message: FromCentre) -> None:
-        self._outgoing.append((topics.topic(device, message), message.encode()))
-
-    def _flush(self) -> None:
-        if not self._link.connected:
-            self._outgoing.clear()
-        while self._outgoing and self._link.publish(*self._outgoing[0]):
-            self._outgoing.popleft()
+        text = self._admission.turn_away(address.device)
+        self._answers.send(address.device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
