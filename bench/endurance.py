@@ -67,7 +67,7 @@ def pre_event_buffer() -> Fact:
                         mono_us=at_us)
         )  # fmt: skip
     grown = (_resident_kib() - before) * 1024 / 1e6
-    kept_s = len(buffer.take()) / RATE
+    kept_s = sum(len(stretch.units) for stretch in buffer.take()) / RATE
     return Fact(name=f"pre-event buffer of {kept_s:.0f} s at 6 Mbit/s", figure=f"{grown:.0f} MB", bound="110 MB")
 
 

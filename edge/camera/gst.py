@@ -3,19 +3,16 @@
 Decided here: one `gst-launch-1.0` child with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264 access
 units, which may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A
 microphone is a third end of the same pipeline, so that one clock times both; it comes raw and is encoded here
-(`sound`). Where it does not start the pictures come without it. When the recorder dies the pipes break and the child
-ends by itself. `[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on
-Jetson those of L4T.
+(`sound`). Where it does not start the pictures come without it. Who records begins the child and looks at it again
+and again (`begin`, `opened`); nobody waits for it. When the recorder dies the pipes break and the child ends by itself.
+`[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of
+L4T.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
 import shutil
-import signal
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -24,6 +21,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.child import PIPE_BYTES, Child
 from edge.camera.gdp import GdpBuffer, GdpReader
 from edge.camera.pipelines import MICROPHONES, is_coded, microphone, pipeline, small_size, without_password
 from edge.camera.port import (
@@ -40,11 +38,7 @@ from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused
 
 LAUNCH = "gst-launch-1.0"
-# Twice both, with and without a microphone, is less than the recorder's watchdog waits.
-START_S = 7.0
-STOP_S = 2.0
-PIPE_BYTES = 1 << 20
-MAX_ERROR_BYTES = 4096
+START_S, STOP_S, LOOK_S = 7.0, 2.0, 0.1
 MAX_READS = 64
 
 
@@ -60,8 +54,10 @@ class GstCamera:
 
     def __init__(self, config: CameraSection, clock: Clock, *, pipeline: str) -> None:
         self._config, self._clock, self._pipeline = config, clock, pipeline
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child = Child(clock)
         self._ends: dict[int, GdpReader] = {}
+        self._until_us = 0
+        self._without_sound = False
         self._units = self._pictures = self._sounds = -1
         self._sound: SoundSection | None = None
         self._encoder: SoundEncoder | None = None
@@ -81,23 +77,55 @@ class GstCamera:
 
         Raises NotFound without GStreamer, Refused with its words when the pipeline does not start.
         """
+        self.begin()
+        self._child.has_left(STOP_S)
+        while (found := self._opened(LOOK_S)) is None:
+            if not self._child.is_running and not self._child.has_left(STOP_S):
+                raise Refused(f"process {self._child.leaving_pid} ({LAUNCH}) does not end and may hold the camera")
+        return found
+
+    def begin(self) -> None:
+        """Begin to start the pipeline. Raises NotFound without GStreamer."""
         if shutil.which(LAUNCH) is None:
             raise NotFound(f"{LAUNCH} is not installed; install gstreamer1.0-tools and the plugins")
+        self.close()
+
+    def opened(self) -> StreamInfo | None:
+        """What comes, once the first picture has; raises Refused with GStreamer's words when none does."""
+        return self._opened(0)
+
+    def has_left(self, wait_s: float = 0.0) -> bool:
+        """Whether the child that `close` ended is gone."""
+        return self._child.has_left(wait_s)
+
+    def _opened(self, timeout_s: float) -> StreamInfo | None:
         try:
-            self._begin(self._sound)
-        except Refused:
-            if self._sound is None:
-                raise
-            # A microphone that is missing must not cost the pictures.
-            self._begin(None)
+            if not self._has_key(timeout_s):
+                return None
+        except CameraFault as error:
+            tried, without = self._sound is not None, self._without_sound
+            self.close()
+            if tried and not without:
+                # A microphone that is missing must not cost the pictures.
+                self._without_sound = True
+                return None
+            raise Refused(f"the camera {without_password(self._config.source)} does not start: {error}") from None
         width, height = self._size()
-        return StreamInfo(
-            width=width,
-            height=height,
-            rate_num=self._config.rate,
-            rate_den=1,
-            sound=self._encoder.info if self._encoder else None,
-        )
+        heard = self._encoder.info if self._encoder else None
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=heard)
+
+    def _has_key(self, timeout_s: float) -> bool:
+        """Start the child where none runs, and take what it gives; whether a key picture is there."""
+        if not self._child.is_running:
+            if not self._start(None if self._without_sound else self._sound):
+                return False
+            self._until_us = self._clock.mono_us() + int(START_S * 1e6)
+        self._first += self._take(timeout_s)
+        if any(isinstance(one, EncodedUnit) and one.is_key for one in self._first):
+            return True
+        if self._clock.mono_us() > self._until_us:
+            raise CameraFault(f"no picture in {START_S:g} s")
+        return False
 
     def _size(self) -> tuple[int, int]:
         """The size of the recorded pictures; a camera that codes them decides it, whatever the configuration says."""
@@ -113,74 +141,36 @@ class GstCamera:
             raise Refused(f"the camera {without_password(self._config.source)} sends H.264 that cannot be decoded")
         return decoder.width, decoder.height
 
-    def _begin(self, sound: SoundSection | None) -> None:
-        self.close()
-        self._start(sound)
-        until_us = self._clock.mono_us() + int(START_S * 1e6)
-        try:
-            while not any(isinstance(one, EncodedUnit) and one.is_key for one in self._first):
-                if self._clock.mono_us() > until_us:
-                    raise CameraFault(f"no picture in {START_S:g} s")
-                self._first += self._take(0.1)
-        except CameraFault as error:
-            self.close()
-            named = without_password(self._config.source)
-            raise Refused(f"the camera {named} does not start: {error}") from None
-
     def read(self, timeout_s: float) -> Sequence[Given]:
         """What has arrived. Raises CameraFault when the pipeline ended, with GStreamer's own words."""
         found, self._first = self._first, []
         return found or self._take(timeout_s)
 
     def close(self) -> None:
-        """Stop the child and wait for it."""
-        for end in self._ends:
-            os.close(end)
-        self._ends = {}
-        child, self._child = self._child, None
-        if child is None:
-            return
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stderr is not None:
-            child.stderr.close()
+        """Ask the child to end; nobody waits for it (`has_left`)."""
+        self._child.stop()
+        self._ends, self._first, self._without_sound = {}, [], False
 
-    def _start(self, sound: SoundSection | None) -> None:
+    def _start(self, sound: SoundSection | None) -> bool:
+        names = ("units", "pictures", "sounds") if sound else ("units", "pictures")
+        words = self._pipeline + (microphone(sound) if sound else "")
+
+        def command(pipes: Sequence[int]) -> list[str]:
+            return [LAUNCH, "-q", *words.format(**dict(zip(names, pipes, strict=True))).split()]
+
+        if not self._child.start(len(names), command):
+            return False
         self._base_us, self._first, self._sets = None, [], ParameterSets()
         self._encoder = SoundEncoder(sound) if sound else None
-        pipes = [os.pipe() for _ in range(3 if sound else 2)]
-        self._units, self._pictures, self._sounds = [*(read for read, _ in pipes), -1][:3]
-        self._ends = {read: GdpReader() for read, _ in pipes}
-        for end in self._ends:
-            os.set_blocking(end, False)
-            with suppress(OSError):
-                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        numbers = dict(zip(("units", "pictures", "sounds"), (write for _, write in pipes), strict=False))
-        words = (self._pipeline + (microphone(sound) if sound else "")).format(**numbers).split()
-        try:
-            self._child = subprocess.Popen(
-                [LAUNCH, "-q", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=tuple(numbers.values()),
-            )
-        finally:
-            for write in numbers.values():
-                os.close(write)
-        assert self._child.stderr is not None
-        os.set_blocking(self._child.stderr.fileno(), False)
+        self._units, self._pictures, self._sounds = [*self._child.ends, -1][:3]
+        self._ends = {end: GdpReader() for end in self._child.ends}
+        return True
 
     def _take(self, timeout_s: float) -> list[Given]:
         if not self._ends:
             raise CameraFault("the camera is not open")
         found: list[Given] = []
-        ready, _, _ = select.select(list(self._ends), [], [], timeout_s)
-        for end in ready:
+        for end in self._child.wait(timeout_s):
             for buffer in self._buffers(end):
                 if end == self._sounds:
                     found += self._heard(buffer)
@@ -240,14 +230,9 @@ class GstCamera:
 
     def _last_words(self) -> str:
         """What GStreamer said last on its way out."""
-        child = self._child
-        if child is None or child.stderr is None:
-            return "no reason given"
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(1.0)
-        said = (child.stderr.read(MAX_ERROR_BYTES) or b"").decode("utf-8", "replace")
-        lines = [line.strip() for line in said.splitlines()]
+        lines = [line.strip() for line in self._child.last_words().splitlines()]
         telling = [line for word in ("ERROR: from", "ERROR", "WARNING") for line in lines if word in line]
         if telling:
             return without_password(telling[0])[:300]
-        return f"exit status {child.returncode}" if child.returncode else "the camera ended its stream"
+        status = self._child.exit_status
+        return f"exit status {status}" if status else "the camera ended its stream"

@@ -3,8 +3,8 @@
 A camera delivers one picture twice: as encoded H.264 (evidence, kept bit for bit) and as a decoded I420 frame (for
 the reader, never stored). Both carry the same media time and the time read from the device's clock when the picture
 was taken, so that a hit can point into the recording. A camera that hears gives its sound encoded, on the same media
-time, in pieces that may come a little later than the pictures of their moment. A camera is driven by one thread; a
-device that needs threads or a child process hides them in its adapter.
+time, in pieces that may come a little later than the pictures of their moment. A camera is driven by one thread, which
+waits for nothing: what may be slow or never answer is in a child process behind its adapter (`TakesTime`).
 """
 
 from collections.abc import Sequence
@@ -141,6 +141,20 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Stop the camera and free its hardware; may be called twice, and before ``open``."""
+
+
+@runtime_checkable
+class TakesTime(Protocol):
+    """A camera that takes its time to start and to stop: it is looked at again and again, and nobody waits for it."""
+
+    def begin(self) -> None:
+        """Begin to start the camera, closed or broken as it is. Raises NotFound when it cannot be begun at all."""
+
+    def opened(self) -> StreamInfo | None:
+        """What it will deliver, None until it has started. Raises Refused when it does not; then it is closed."""
+
+    def has_left(self, wait_s: float = 0.0) -> bool:
+        """Whether what `close` ended is gone; with `wait_s` (seconds) it is waited for, then made to go."""
 
 
 @runtime_checkable

@@ -215,6 +215,15 @@ class CameraWatch:
         """`ok`, or the worst of what is wrong now."""
         return next((kind.value for kind, one in self._conditions.items() if one.raised), "ok")
 
+    def expect(self, now: Moment) -> None:
+        """From `now` on pictures are expected: a camera that gives none is missing since then."""
+        self._last = now
+
+    def rest(self) -> None:
+        """No pictures are expected any more, nor compared with those before."""
+        self._look_us = self._last = None
+        self._still.forget()
+
     def unit(self, unit: EncodedUnit) -> list[Notice]:
         """A coded picture came: the camera is there."""
         self._last = now = Moment(unit.utc_us, unit.mono_us)

@@ -38,6 +38,7 @@ from vedette.sealed import Recipient
 LOOK_US = 1_000_000
 RETRY_US = 2_000_000
 STALL_US = 1_000_000
+CAMERA_FAULT = "camera_fault"
 DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LITTLE_BYTES = 1 << 20
@@ -140,20 +141,46 @@ class Keeping:
         if from_us is not None and (self._gap is None or from_us < self._gap.from_us):
             self._gap = Gap(from_us, why)
 
-    def begin(self, activation: str, info: StreamInfo, *, held: bool, is_marked: Callable[[int], bool]) -> None:
-        """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs."""
+    def opened(self, info: StreamInfo) -> None:
+        """The camera is open, for the first time or again; what was buffered of it before stays."""
+        self._end_ring(CAMERA_FAULT)
+        self._buffer.begin(info)
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether recording is wanted, and what is missing since it is not possible is being counted."""
+        return self._gap is not None and self._unwanted is None
+
+    def begin(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
+        """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs.
+
+        Each opening of the camera in it begins anew, with the hole before it as a gap.
+        """
         self._look(self._clock.mono_us())
         self._unwanted = None
         if self.recording is not None or self.trouble is not None:
             self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
             return
-        self._frame_us, self._last = info.frame_us, None
         with suppress(OSError, Refused):
             self.ring.end("activation")  # What goes wrong with it must not keep a recording from beginning.
-        with self._on_disk():
-            self.recording = Recording(self._filing, self._form(info), activation=activation, held=held)
-        for unit in self._buffer.take():
-            self.take(unit, marked=is_marked(unit.utc_us))
+        for number, stretch in enumerate(self._buffer.take()):
+            if number:
+                self.interrupt(CAMERA_FAULT)
+            self._buffer.begin(stretch.info)
+            self._frame_us, self._last = stretch.info.frame_us, None
+            if self.trouble is None:
+                with self._on_disk():
+                    self.recording = Recording(self._filing, self._form(stretch.info), activation=activation, held=held)
+            for unit in stretch.units:
+                self.take(unit, marked=is_marked(unit.utc_us))
+
+    def begin_blind(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
+        """Begin a recording while the camera is away: what was buffered before it, then a gap until it is back."""
+        self._buffer.age(self._clock.mono_us())
+        self.begin(activation, held=held, is_marked=is_marked)
+        self.interrupt(CAMERA_FAULT)
+        if self._gap is None:
+            self.broke_off(self._clock.utc_us(), CAMERA_FAULT)
 
     def retain(self, info: StreamInfo) -> None:
         """Keep what nobody activated, where policy says so and nothing is recorded."""
@@ -223,20 +250,24 @@ class Keeping:
         self.broke_off(ended_us, why)
 
     def forget(self) -> None:
-        """Empty the pre-event buffer: the camera begins its time anew."""
-        self._end_ring("camera_fault")
+        """Empty the pre-event buffer."""
         self._buffer.clear()
 
     def _end_ring(self, reason: str) -> None:
         with self._on_disk():
             self.ring.end(reason)
 
-    def tend(self, now_us: int) -> None:
-        """Once a second make what is recorded durable and look at the free space; try to get out of trouble."""
+    def tend(self, now_us: int, *, is_blind: bool = False) -> None:
+        """Once a second make what is recorded durable and look at the free space; try to get out of trouble.
+
+        While the camera is away (`is_blind`) the buffer grows old by itself.
+        """
         if self.recording is not None:
             with self._on_disk():
                 self.recording.keep(now_us)
             self._collect()
+        if is_blind:
+            self._buffer.age(now_us)
         if self.trouble is None:
             self._tend_ring(now_us)
         if self.trouble is not None and now_us >= self._retry_us:
@@ -305,6 +336,7 @@ class Keeping:
             with self._on_disk():
                 self._write_gap(self._unwanted[0])
                 self._filing.journal.append("recording.stopped", detail={"reason": self._unwanted[1]})
+                self._unwanted = None
 
     def _name_gap(self, unit: EncodedUnit) -> None:
         last, self._last = self._last, (unit.utc_us, unit.mono_us)

@@ -24,7 +24,7 @@ from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.framebus import FrameBusWriter, require_memory
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
-from edge.recorder.keeping import Keeping, Terms
+from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.retaining import policy_of
 from edge.recorder.source import Source
@@ -47,7 +47,7 @@ COMMANDS_US = 200_000
 SECOND_US = 1_000_000
 MARKS_KEPT_US = 3_600_000_000
 ALIVE_US = 60_000_000
-ASLEEP = "asleep"
+ASLEEP, STARTING = "asleep", "starting"
 
 
 def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderService:
@@ -100,8 +100,11 @@ class RecorderService:
         require_memory(config.run)
         self._source = Source(camera)
         self._watch, self._forecast = CameraWatch(), Forecast()
+        self._watch.expect(Moment(clock.utc_us(), clock.mono_us()))
         self._keeping = self._open_keeping(config, terms)
         history = self._keeping.repair()
+        if self._source.info is not None:
+            self._keeping.opened(self._source.info)
         self._duty.resume()
         self._go_on(history)
 
@@ -117,7 +120,8 @@ class RecorderService:
             self._wake()
             self._film(now_us)
         self._decide()
-        self._keeping.tend(now_us)
+        self._source.tend()
+        self._keeping.tend(now_us, is_blind=self._source.info is None)
         if self._source.ended and not self._ended and not self._resting:
             self._ended = True
             self._keeping.end(ENDED)
@@ -137,6 +141,7 @@ class RecorderService:
         if self._bus is not None:
             self._bus.close()
         self._report()
+        self._source.see_off()
 
     def _open_keeping(self, config: DeviceConfig, terms: Terms) -> Keeping:
         key = SigningKey.load(config.keys / "sign.pem")
@@ -194,6 +199,7 @@ class RecorderService:
             self._keeping.end(ASLEEP)
             self._keeping.forget()
             self._source.rest()
+            self._watch.rest()
 
     def _wake(self) -> None:
         """Awake again: time goes on, and what is wanted from now on and not there yet is a gap."""
@@ -201,6 +207,7 @@ class RecorderService:
             self._resting = False
             now_us = self._clock.utc_us()
             self._picture_us = max(self._picture_us, now_us)
+            self._watch.expect(Moment(now_us, self._clock.mono_us()))
             if self._duty.wanted is not None:
                 self._keeping.broke_off(now_us, "waking")
 
@@ -211,13 +218,13 @@ class RecorderService:
             recording.mark()
 
     def _film(self, now_us: int) -> None:
-        if self._source.mend(now_us):
-            self._keeping.forget()
         try:
+            if self._source.mend(now_us) and self._source.info is not None:
+                self._keeping.opened(self._source.info)
             found = self._source.read(self._read_timeout_s, now_us)
         except VedetteError as error:
             self._say(self._watch.unplugged(str(error), Moment(self._clock.utc_us(), now_us)))
-            self._keeping.interrupt("camera_fault")
+            self._keeping.interrupt(CAMERA_FAULT)
             return
         for one in found:
             if isinstance(one, SmallFrame):
@@ -249,15 +256,24 @@ class RecorderService:
         self._keeping.favour(
             self._duty.policy.always is None or self._duty.is_held or self._is_marked(self._picture_us)
         )
-        if self._ended or self._source.info is None:
+        if self._ended or self._resting:
             return
         if why is None:
             self._keeping.end(STOPPED)
-            if not self._resting:
+            if self._source.info is not None:
                 self._keeping.retain(self._source.info)
         elif self._keeping.recording is None:
-            held = self._duty.policy.always is not None or self._duty.state.held_by is not None
-            self._keeping.begin(why, self._source.info, held=held, is_marked=self._is_marked)
+            self._begin(why)
+
+    def _begin(self, why: str) -> None:
+        """Begin to record, as far as there is a camera."""
+        held = self._duty.policy.always is not None or self._duty.state.held_by is not None
+        if self._source.info is not None:
+            self._keeping.begin(why, held=held, is_marked=self._is_marked)
+        elif self._source.is_broken and not self._keeping.is_broken_off:
+            self._keeping.begin_blind(why, held=held, is_marked=self._is_marked)
+        elif self._duty.policy.always is None:
+            self._keeping.broke_off(self._clock.utc_us(), STARTING)
 
     def _publish(self, frame: SmallFrame) -> None:
         """Put a picture on the frame bus; nothing that goes wrong there may disturb the recording."""
@@ -323,5 +339,5 @@ class RecorderService:
         if self._resting:
             return ASLEEP
         if self._source.info is None:
-            return "camera_fault"
+            return CAMERA_FAULT if self._source.is_broken else STARTING
         return "recording" if self._keeping.recording else "standby"

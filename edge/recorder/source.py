@@ -1,7 +1,8 @@
 """The recorder's hold on its camera: open it, read it, and after a fault open it again, later and later.
 
-Decided here: a camera that gives no coded picture for a second and a half is as good as unplugged; how long to wait
-after a fault; and that a camera which ended is not opened again.
+Decided here: nobody waits for a camera that is starting, stopping or broken; one that gives no coded picture for a
+second and a half is as good as unplugged, and so is one that has not started within five; how long to wait after a
+fault; and that a camera which ended is not opened again. Implements CF-3 and CF-6 of docs/spec/camera-fault.md.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from edge.camera.port import Camera, CameraFault, EncodedUnit, Given, StreamInfo
+from edge.camera.port import Camera, CameraFault, EncodedUnit, Given, StreamInfo, TakesTime
 from vedette.errors import VedetteError
 
 FIRST_WAIT_US = 250_000
@@ -18,19 +19,27 @@ SILENCE_US = 1_500_000
 FIRST_PICTURE_US = 5_000_000
 SILENT_READS = 3
 SILENT_FRAMES = 4
+FAREWELL_S = 2.0
 
 
 class Source:
-    """One camera that may break and come back."""
+    """One camera that may break and come back.
+
+    `info` is what it delivers, None while it does not; then `is_broken` says whether that is a fault or only takes its
+    time.
+    """
 
     def __init__(self, camera: Camera) -> None:
-        """Open the camera now: one that is not there at the start is an error of the configuration."""
+        """Begin to open the camera: what is known at once to be wrong with it is an error of the configuration."""
         self._camera = camera
-        self.info: StreamInfo | None = camera.open()
-        self.ended = False
+        self.info: StreamInfo | None = None
+        self.ended = self.is_broken = False
         self._wait_us = FIRST_WAIT_US
         self._again_us = 0
+        self._asked_us: int | None = None
+        self._begins = True
         self._begin_listening()
+        self.info = self._opened()
 
     def read(self, timeout_s: float, now_us: int) -> Sequence[Given]:
         """What the camera has; raises VedetteError once when it breaks, after which `info` is None."""
@@ -41,34 +50,71 @@ class Source:
             self.ended = self._camera.ended
             self._listen(self.info, found, now_us)
         except VedetteError:
-            self.info = None
+            self.info, self.is_broken = None, True
             self.ended = self._camera.ended
-            self._again_us = now_us + self._wait_us
+            self._begins, self._again_us = True, now_us + self._wait_us
             self._let_go()
             raise
         return found
 
     def mend(self, now_us: int) -> bool:
-        """Open a broken camera again when its time has come; True when it works again."""
+        """Go on opening a camera that is not open; True when it is from now on.
+
+        Raises VedetteError once when it does not start; it is tried again and again all the same.
+        """
         if self.info is not None or self.ended or now_us < self._again_us:
             return False
-        self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
-        self._again_us = now_us + self._wait_us
+        self._asked_us = now_us if self._asked_us is None else self._asked_us
         try:
-            self.info = self._camera.open()
+            found = self._opened()
         except VedetteError:
+            self._begins = True
+            self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
+            self._again_us = now_us + self._wait_us
+            if not self.is_broken:
+                self.is_broken = True
+                raise
             return False
-        self._begin_listening()
-        return True
+        if found is not None:
+            self.info = found
+            self._asked_us, self.is_broken = None, False
+            self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
+            self._begin_listening()
+            return True
+        if not self.is_broken and now_us - self._asked_us >= FIRST_PICTURE_US:
+            self.is_broken = True
+            raise CameraFault(f"it has not started in {(now_us - self._asked_us) / 1e6:.0f} s")
+        return False
 
     def rest(self) -> None:
         """Let go of the camera for a while; `mend` opens it again at once when it is next asked to."""
         self._let_go()
-        self.info, self._again_us, self._wait_us = None, 0, FIRST_WAIT_US
+        self.info, self.is_broken, self._asked_us = None, False, None
+        self._begins, self._again_us, self._wait_us = True, 0, FIRST_WAIT_US
+
+    def tend(self) -> None:
+        """Look after what a camera that was let go of has left behind; waits for nothing."""
+        if self.info is None and isinstance(self._camera, TakesTime):
+            self._camera.has_left()
 
     def close(self) -> None:
         """Let go of the camera."""
-        self._camera.close()
+        self._let_go()
+
+    def see_off(self) -> None:
+        """Wait until a camera that was let go of is gone, two seconds at most; then make it go."""
+        if isinstance(self._camera, TakesTime):
+            self._camera.has_left(FAREWELL_S)
+
+    def _opened(self) -> StreamInfo | None:
+        """Open the camera, or begin to and look whether it is open by now."""
+        camera = self._camera
+        if not isinstance(camera, TakesTime):
+            return camera.open()
+        if self._begins:
+            camera.begin()
+            self._begins = False
+        return camera.opened()
 
     def _begin_listening(self) -> None:
         self._heard_us: int | None = None
