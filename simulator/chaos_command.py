@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator import trial_command
 from vedette import cli
 from vedette.cli import Nouns
 from vedette.errors import Integrity, Usage
 
 if TYPE_CHECKING:
     from simulator.chaos import Tally
-
-SHOWN = 20
 
 
 def register(nouns: Nouns) -> None:
@@ -24,7 +20,7 @@ def register(nouns: Nouns) -> None:
     parser = verbs.add_parser("chaos", help="kill uplink, broker, ingest and keeper at random and count what is lost")
     parser.add_argument("--seed", type=int, default=1, help="which victims, when and with what on its way (1)")
     parser.add_argument("--kills", type=int, default=100, help="how many kill -9 (100)")
-    parser.add_argument("--folder", type=Path, help="where it all lies and stays (without it: a temporary folder)")
+    trial_command.add_folder(parser)
     cli.add_json(parser)
     parser.set_defaults(run=_chaos)
 
@@ -34,22 +30,10 @@ def _chaos(args: argparse.Namespace) -> int:
 
     if args.kills < 1:
         raise Usage(f"--kills is {args.kills}; it must be at least 1")
-    said = _line if sys.stderr.isatty() else _silent
-    if args.folder is not None:
-        tally = chaos.run(args.folder.resolve(), seed=args.seed, kills=args.kills, progress=said)
-    else:
-        with tempfile.TemporaryDirectory(prefix="vedette-chaos-") as folder:
-            tally = chaos.run(Path(folder) / "stage", seed=args.seed, kills=args.kills, progress=said)
+    with trial_command.place(args, "chaos") as folder:
+        tally = chaos.run(folder, seed=args.seed, kills=args.kills, progress=trial_command.progress())
     cli.show(args, _value(tally), _text(tally))
     return 0 if tally.ok else Integrity.exit_code
-
-
-def _line(text: str) -> None:
-    print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
-
-
-def _silent(_text: str) -> None:
-    return
 
 
 def _value(tally: Tally) -> dict[str, object]:
@@ -84,4 +68,4 @@ def _text(tally: Tally) -> str:
         f" {len(account.quarantined)} in quarantine, {len(account.broken)} broken"
     )
     faults = [*account.lost, *account.twice, *account.quarantined, *account.broken]
-    return "\n".join(lines + [f"FAULT  {one}" for one in faults[:SHOWN]])
+    return "\n".join(lines + trial_command.faults(faults))

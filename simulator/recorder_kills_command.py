@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator import trial_command
 from vedette import cli
 from vedette.cli import Nouns
 from vedette.errors import Integrity, Usage
 
 if TYPE_CHECKING:
     from simulator.recorder_kills import Tally
-
-SHOWN = 20
 
 
 def register(nouns: Nouns) -> None:
@@ -24,7 +20,7 @@ def register(nouns: Nouns) -> None:
     parser = verbs.add_parser("kills", help="kill the recorder at random moments and measure what is missing")
     parser.add_argument("--seed", type=int, default=1, help="which moments (1)")
     parser.add_argument("--count", type=int, default=200, help="how many kill -9 (200)")
-    parser.add_argument("--folder", type=Path, help="where it all lies and stays (without it: a temporary folder)")
+    trial_command.add_folder(parser)
     cli.add_json(parser)
     parser.set_defaults(run=_kills)
 
@@ -34,22 +30,10 @@ def _kills(args: argparse.Namespace) -> int:
 
     if args.count < 1:
         raise Usage(f"--count is {args.count}; it must be at least 1")
-    said = _line if sys.stderr.isatty() else _silent
-    if args.folder is not None:
-        tally = recorder_kills.run(args.folder.resolve(), kills=args.count, seed=args.seed, progress=said)
-    else:
-        with tempfile.TemporaryDirectory(prefix="vedette-kills-") as folder:
-            tally = recorder_kills.run(Path(folder), kills=args.count, seed=args.seed, progress=said)
+    with trial_command.place(args, "kills") as folder:
+        tally = recorder_kills.run(folder, kills=args.count, seed=args.seed, progress=trial_command.progress())
     cli.show(args, _value(tally), _text(tally))
     return Integrity.exit_code if tally.faults else 0
-
-
-def _line(text: str) -> None:
-    print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
-
-
-def _silent(_text: str) -> None:
-    return
 
 
 def _value(tally: Tally) -> dict[str, object]:
@@ -83,4 +67,4 @@ def _text(tally: Tally) -> str:
         f"{tally.items} items ({tally.cut_items} cut), {tally.sealed_bytes / (1 << 20):.1f} MiB, {tally.pictures}"
         f" pictures opened, decoded and verified; {len(tally.faults)} faults"
     )
-    return "\n".join(lines + [f"FAULT  {one}" for one in tally.faults[:SHOWN]])
+    return "\n".join(lines + trial_command.faults(tally.faults))

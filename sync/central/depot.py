@@ -7,33 +7,27 @@ the ingest of hits. SIGTERM ends it with code 0.
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import os
-import signal
-import socket
 import ssl
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sync.central import serving
 from sync.central.depot_app import DEVICE, make_app
 from sync.central.depot_desk import Desk
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from vedette import files
 from vedette.clock import SystemClock
-from vedette.config import CentralConfig, load_central
-from vedette.errors import NotFound, Refused, VedetteError
+from vedette.config import CentralConfig
+from vedette.errors import NotFound
 from vedette.keys import SigningKey
 
 ADDRESS_FILE = "depot.json"
-FAREWELL_S = 3
 MAX_HEAD_BYTES = 256 << 10  # an init with its manifest travels in a header, in base64 twice over
 
 
@@ -61,15 +55,8 @@ def common_name(certificate: Any) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m sync.central.depot", description="Serves the depot's HTTPS door.")
-    parser.add_argument("--config", type=Path, required=True, help="the centre's central.toml")
-    parsed = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-    try:
-        return serve(load_central(parsed.config))
-    except VedetteError as error:
-        print(f"vedette: {error}", file=sys.stderr)
-        return error.exit_code
+    about = "Serves the depot's HTTPS door."
+    return serving.main(serve, module="sync.central.depot", about=about, arguments=arguments)
 
 
 def serve(config: CentralConfig) -> int:
@@ -85,28 +72,16 @@ def serve(config: CentralConfig) -> int:
             return None
 
     app = make_app(desk, receipt_of, max_item_bytes=config.ingest.max_item_mib << 20)
-    server_config = uvicorn.Config(
-        app,
-        http=DeviceProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        timeout_graceful_shutdown=FAREWELL_S,
-        timeout_keep_alive=60,
+    settings = serving.settings(
+        app, http=DeviceProtocol, h11_max_incomplete_event_size=MAX_HEAD_BYTES, timeout_keep_alive=60
     )
-    server_config.load()
-    server_config.ssl = _tls(config)
-    with _listen(config.depot.host, config.depot.port) as listener:
-        address = {"host": config.depot.host, "port": int(listener.getsockname()[1]), "pid": os.getpid()}
+    settings.load()
+    settings.ssl = _tls(config)
+    host = config.depot.host
+    with serving.listen(host, config.depot.port, what="the depot's door", section="depot") as listener:
+        address = {"host": host, "port": int(listener.getsockname()[1]), "pid": os.getpid()}
         files.replace(config.run / ADDRESS_FILE, json.dumps(address).encode() + b"\n")
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        # uvicorn raises the signal again once it has stopped; a stop that was asked for is no failure.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: None)
-        uvicorn.Server(server_config).run(sockets=[listener])
+        serving.run(settings, listener)
     files.remove(config.run / ADDRESS_FILE)
     return 0
 
@@ -122,16 +97,6 @@ def _tls(config: CentralConfig) -> ssl.SSLContext:
     context.load_verify_locations(authority)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=256)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        text = f"the depot's door cannot be opened on {host} port {port}: {reason}; change [depot] port in central.toml"
-        raise Refused(text) from None
 
 
 if __name__ == "__main__":

@@ -7,28 +7,22 @@ finish for a few seconds.
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import uvicorn
-
+from sync.central import serving
 from sync.central.fleet import centre_trust
 from sync.central.store import Store
 from sync.central.web.app import create_app
 from sync.central.web.site import uses_tls
 from vedette import files
-from vedette.config import CentralConfig, load_central
-from vedette.errors import NotFound, Refused, VedetteError
+from vedette.config import CentralConfig
+from vedette.errors import NotFound
 
-FAREWELL_S = 3
 ADDRESS_FILE = "web.json"
 
 
@@ -48,15 +42,8 @@ class WebAddress:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m sync.central.web", description="Serves the centre's pages.")
-    parser.add_argument("--config", type=Path, required=True, help="the centre's central.toml")
-    parsed = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="web: %(message)s")
-    try:
-        return serve(load_central(parsed.config))
-    except VedetteError as error:
-        print(f"vedette: {error}", file=sys.stderr)
-        return error.exit_code
+    about = "Serves the centre's pages."
+    return serving.main(serve, module="sync.central.web", about=about, arguments=arguments)
 
 
 def serve(config: CentralConfig) -> int:
@@ -64,27 +51,10 @@ def serve(config: CentralConfig) -> int:
     store = Store(config.data)
     app = create_app(store, config.web, centre_trust(config.data))
     certificate, key = _certificate(config)
-    with _listen(config.web.host, config.web.port) as listener:
+    settings = serving.settings(app, ssl_certfile=certificate, ssl_keyfile=key, timeout_keep_alive=15)
+    with serving.listen(config.web.host, config.web.port, what="the pages", section="web") as listener:
         files.replace(config.run / ADDRESS_FILE, _address(config.web.host, listener).to_bytes())
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
-                timeout_graceful_shutdown=FAREWELL_S,
-                timeout_keep_alive=15,
-            )
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        # uvicorn raises the signal again once it has stopped; a stop that was asked for is no failure.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: None)
-        server.run(sockets=[listener])
+        serving.run(settings, listener)
     files.remove(config.run / ADDRESS_FILE)
     return 0
 
@@ -97,17 +67,6 @@ def _certificate(config: CentralConfig) -> tuple[str | None, str | None]:
         if not path.is_file():
             raise NotFound(f"{path} is not there; pages on {config.web.host} need it (only the loopback goes without)")
     return str(certificate), str(key)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise Refused(
-            f"the pages cannot be served on {host} port {port}: {reason}; change [web] port in central.toml"
-        ) from None
 
 
 def _address(host: str, listener: socket.socket) -> WebAddress:
