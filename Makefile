@@ -39,8 +39,7 @@ bench: ## the table of speed and memory, against named references in the same ru
 
 fuzz: ## an hour of damaged evidence and hostile input against verifiers and parsers (SECONDS=…)
 	@$(MAKE) --no-print-directory $(READY)
-	@$(VENV)/bin/vedette sim mutate --seconds $(or $(SECONDS),1800)
-	@HYPOTHESIS_PROFILE=long $(PYTHON) -m pytest -q -o timeout=0 tests/vedette/test_hostile_input.py \
+	@tests/fuzz.sh $(VENV) $(or $(SECONDS),3600) tests/vedette/test_hostile_input.py \
 		tests/vedette/test_hostile_boxes.py tests/vedette/test_verifiers_agree.py \
 		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py
 

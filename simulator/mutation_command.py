@@ -52,10 +52,11 @@ def _value(tally: Tally) -> dict[str, object]:
 
 
 def _text(tally: Tally) -> str:
+    from simulator.mutation_trial import FORMS
+
     ways = sorted({how for _form, how in tally.tried})
-    forms = ("item", "folder", "zip")
-    rows = [(how, *(str(tally.tried[form, how]) for form in forms)) for how in ways]
-    lines = [cli.table(rows, heads=("damage", "item", "bundle folder", "bundle zip")), ""]
+    rows = [(how, *(str(tally.tried[form, how]) for form in FORMS)) for how in ways]
+    lines = [cli.table(rows, heads=("damage", "item", "bundle folder", "bundle listed anew", "bundle zip")), ""]
     lines += [f"MISSED  {one.form} {one.file} {one.how} at byte {one.first}: {one.why[:200]}" for one in tally.missed]
     lines.append(
         f"{tally.count} mutations in {tally.seconds:.0f} s: {tally.count - len(tally.missed)} found and placed,"

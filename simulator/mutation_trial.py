@@ -1,5 +1,8 @@
 """Tries mutations of an item and of a bundle on the verifier and keeps what it missed.
 
+An item lies in a spool, in a bundle's folder or in its zip, or in a folder that was listed and signed anew over the
+damage, so that what its own signatures, hashes, witnesses and redaction record say is all that can find it.
+
 Decided here: what counts as caught (a failed check with a defined exit code, never a crash) and as located: the failed
 check names the damaged file; inside the sealed file it names a stretch between two custody checkpoints in which the
 damage begins, or the byte where the file departs from what was signed.
@@ -14,20 +17,25 @@ import resource
 import tempfile
 import time
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from simulator.mutations import Mutant, mutate
 from simulator.specimen import Maker, make_specimen, new_maker
 from vedette import bundle, bundle_verify
+from vedette.bundle import BUNDLE, LISTING, README, Listing
+from vedette.bundle_verify import Asked
 from vedette.errors import VedetteError
 from vedette.evidence_item import Vouched, verify_item
 from vedette.findings import Finding, Report
-from vedette.trust import Trust
+from vedette.records import sign_record
 
 SPECIMEN_BYTES = 150_000
+FORMS = ("item", "folder", "relisted", "zip")
 _STRETCH = re.compile(r"between byte (\d+) and byte (\d+)")
 _PLACE = re.compile(r"(?:from byte|\(byte|at byte) (\d+)")
 
@@ -62,7 +70,7 @@ class Tally:
 def run(
     *, seed: int, count: int | None = None, seconds: float | None = None, size_bytes: int = SPECIMEN_BYTES
 ) -> Tally:
-    """Try `count` mutations, or for `seconds`, half on an item in a spool and half on bundles."""
+    """Try `count` mutations, or for `seconds`: on an item in a spool two times in five, else on bundles."""
     rng, tally, started = random.Random(seed), Tally(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vedette-mutations-") as folder:
         trials = _trials(Subjects.make(Path(folder), size_bytes), rng)
@@ -83,7 +91,7 @@ class Subjects:
 
     folder: Path
     item: str
-    trust: Trust
+    maker: Maker
     files: dict[str, bytes]
     whole: bytes
     donor_files: dict[str, list[bytes]]
@@ -100,14 +108,14 @@ class Subjects:
             name: [data for other in others for theirs, data in other.items() if _role(theirs) == _role(name)]
             for name in good
         }
-        for form in ("item", "folder"):
+        for form in ("item", "folder", "relisted"):
             (folder / form).mkdir()
             for name, data in good.items():
                 (folder / form / name).write_bytes(data)
         return cls(
             folder=folder,
             item=item,
-            trust=maker.trust,
+            maker=maker,
             files=good,
             whole=wholes[0],
             donor_files=donors,
@@ -117,24 +125,35 @@ class Subjects:
     def check_item(self) -> Report:
         """What the verifier says of the item as it lies in a spool."""
         place = self.folder / "item"
-        vouched = Vouched(trust=self.trust, journal=place / bundle.JOURNAL)
+        vouched = Vouched(trust=self.maker.trust, journal=place / bundle.JOURNAL, policy=self.maker.policy)
         return verify_item(place / f"{self.item}.segment.age", vouched)
+
+    def check_bundle(self, name: str) -> Report:
+        """What the verifier says of the bundle of this name in `folder`."""
+        asked = Asked(policy=self.maker.policy, redactor=self.maker.redactor.public)
+        return bundle_verify.verify(self.folder / name, self.maker.trust, asked=asked)
+
+    def list_anew(self, name: str, data: bytes) -> None:
+        """Have the centre list and sign these bytes as the file of this name, in the folder `relisted`."""
+        good = Listing.peek(self.files[LISTING])
+        own = {"size": len(data), "sha256": sha256(data).hexdigest(), "crc32": zlib.crc32(data)}
+        files = tuple(replace(one, **own) if one.name == name else one for one in good.files)  # type: ignore[arg-type]
+        record = sign_record(BUNDLE, replace(good, files=files).to_body(), self.maker.centre)
+        (self.folder / "relisted" / LISTING).write_bytes(record)
 
 
 def _trials(subjects: Subjects, rng: random.Random) -> Iterator[tuple[str, str, str, Miss | None]]:
     """Endless trials; the first checks that all is well before anything is damaged."""
     good = [
         subjects.check_item(),
-        bundle_verify.verify(subjects.folder / "folder", subjects.trust),
-        bundle_verify.verify(subjects.folder / "0.zip", subjects.trust),
+        *(subjects.check_bundle(name) for name in ("folder", "relisted", "0.zip")),
     ]
     bad = [one.message for report in good for one in report.findings if not one.ok]
     if bad:
         raise AssertionError(f"the undamaged specimen does not verify: {bad}")
     yield "", "", "", None
-    forms = ("item", "item", "folder", "zip")
     while True:
-        form = rng.choice(forms)
+        form = rng.choice(("item", *FORMS))
         yield _try_zip(subjects, rng) if form == "zip" else _try_file(subjects, form, rng)
 
 
@@ -142,10 +161,14 @@ def _try_file(subjects: Subjects, form: str, rng: random.Random) -> tuple[str, s
     names = sorted(subjects.files)
     if form == "item":
         names = [name for name in names if _role(name) in ("age", "manifest", "receipt", "proof", "jsonl", "keys")]
+    elif form == "relisted":
+        names = [name for name in names if name not in (LISTING, README)]
     name = rng.choice([*names, f"{subjects.item}.segment.age"])
     mutant = mutate(subjects.files[name], subjects.donor_files[name], rng, is_lines=_role(name) == "jsonl")
     path = subjects.folder / form / name
     path.write_bytes(mutant.data)
+    if form == "relisted":
+        subjects.list_anew(name, mutant.data)
     try:
         report = _report(subjects, form)
     finally:
@@ -158,7 +181,7 @@ def _report(subjects: Subjects, form: str) -> Report | BaseException:
     try:
         if form == "item":
             return subjects.check_item()
-        return bundle_verify.verify(subjects.folder / form, subjects.trust)
+        return subjects.check_bundle(form)
     except Exception as error:  # a verifier that breaks is what is looked for
         return error
 
@@ -184,6 +207,8 @@ def _why_missed(report: Report | BaseException, owner: str | None, mutant: Mutan
     if isinstance(report, BaseException):
         return f"CRASH {type(report).__name__}: {report}"
     failed = [one for one in report.findings if not one.ok]
+    if not mutant.data and not failed and any(one.absent and one.where == owner for one in report.findings):
+        return None  # a journal without a line is said to be absent (BU-12)
     if not failed or report.exit_code not in (10, 11):
         return "NOT CAUGHT"
     if owner is not None and owner.endswith(".age") and not _in_a_stretch(failed, mutant):

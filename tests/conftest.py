@@ -22,7 +22,14 @@ NPM_FOLDER = ROOT / "build" / "npm"
 
 # A loaded machine is slow and not wrong.
 settings.register_profile("vedette", deadline=None)
-settings.register_profile("long", deadline=None, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "20000")))
+# `make fuzz`: other examples in each round, also where a CI sets hypothesis to the same ones every time.
+settings.register_profile(
+    "long",
+    deadline=None,
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "20000")),
+    derandomize=False,
+    print_blob=True,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "vedette"))
 
 

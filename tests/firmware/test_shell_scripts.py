@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted((ROOT / "firmware_scripts").rglob("*.sh"))
+SCRIPTS = sorted([*(ROOT / "firmware_scripts").rglob("*.sh"), *(ROOT / "tests").glob("*.sh")])
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed (apt install shellcheck)")

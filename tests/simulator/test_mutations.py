@@ -8,7 +8,6 @@ import pytest
 
 from simulator import mutation_trial, mutations
 from simulator.mutation_trial import Subjects
-from vedette import bundle_verify
 from vedette.cli import main
 
 COUNT = int(os.environ.get("VEDETTE_MUTANTS", "1500"))
@@ -16,11 +15,11 @@ MOST_GROWTH_BYTES = 64 << 20
 
 
 def test_every_damage_is_found_and_placed_when_items_and_bundles_are_mutated() -> None:
-    """BU-3, BU-16, BU-18, BU-22, CJ-19: more with VEDETTE_MUTANTS, an hour with `make fuzz`."""
+    """BU-3, BU-16, BU-18, BU-22, BU-30, BU-31, CJ-19, RD-40: more with VEDETTE_MUTANTS, an hour with `make fuzz`."""
     tally = mutation_trial.run(seed=20261125, count=COUNT)
     assert [f"{one.form} {one.file} {one.how} at {one.first}: {one.why}" for one in tally.missed] == []
     assert tally.count == COUNT
-    assert {form for form, _how in tally.tried} == {"item", "folder", "zip"}
+    assert {form for form, _how in tally.tried} == {"item", "folder", "relisted", "zip"}
     assert len({how for _form, how in tally.tried}) == 17
     assert tally.grown_bytes < MOST_GROWTH_BYTES
 
@@ -45,7 +44,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> Subjects:
 
 def test_run_fails_when_a_verifier_would_miss_a_damage(subjects: Subjects) -> None:
     """The trial itself can fail: a good report of a damaged file is a miss."""
-    good = bundle_verify.verify(subjects.folder / "0.zip", subjects.trust)
+    good = subjects.check_bundle("0.zip")
     assert good.ok
     mutant = mutations.Mutant("bit flipped", b"", 40_000)
     name = f"{subjects.item}.segment.age"
@@ -108,3 +107,28 @@ def test_command_says_what_it_tried_when_it_is_run(tmp_path: Path, capsys: pytes
     assert "20 mutations in" in said
     assert "20 found and placed, 0 not" in said
     assert list((tmp_path / "missed").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "what"),
+    [
+        (".redacted.mp4", "redacted copy"), (".redaction", "redaction"), (".plan.toml", "redaction plan"),
+        (".proof", "witnesses"), (".mp4", "opened file"), (".manifest", "manifest"),
+    ],
+)  # fmt: skip
+def test_item_itself_names_the_damage_when_its_bundle_is_listed_anew_over_it(
+    subjects: Subjects, ending: str, what: str
+) -> None:
+    """BU-30, BU-31, RD-38, RD-39: what no listing can cover up. The last byte of a proof is a cosignature's."""
+    name = f"{subjects.item}{ending}"
+    path, good = subjects.folder / "relisted" / name, subjects.files[name]
+    data = good[:-3] + bytes([good[-3] ^ 1]) + good[-2:]
+    path.write_bytes(data)
+    subjects.list_anew(name, data)
+    report = subjects.check_bundle("relisted")
+    path.write_bytes(good)
+    subjects.list_anew(name, good)
+    assert [one.where for one in report.findings if not one.ok and one.what == what] == [name]
+    assert not [
+        one for one in report.findings if not one.ok and one.what in ("file", "container", "listing's signature")
+    ]

@@ -12,7 +12,7 @@ from edge.redact.plan import Plan
 from edge.redact.tracks import compare_sound, compare_stamp
 from vedette.errors import VedetteError
 
-EXAMPLES = min(settings().max_examples, 2000) if settings().max_examples > 100 else 40
+EXAMPLES = settings().max_examples if settings().max_examples > 100 else 40
 PLAN = Plan(
     parent_sha256="ab" * 32,
     width=640,
