@@ -56,7 +56,7 @@ class Child:
     def start(self, pipes: int, command: Command, told: bytes | None = None) -> bool:
         """Start the command that `command` makes of the pipes' numbers; False while the one before has not gone.
 
-        `told` is what it reads on its standard input, which then stays open until it is stopped.
+        `told` is what it reads on its standard input.
         """
         if self._process is not None or not self.has_left():
             return False
@@ -75,6 +75,8 @@ class Child:
                 stderr=subprocess.PIPE,
                 pass_fds=writes,
                 bufsize=0,
+                # A signal that is meant for us at a terminal is not for it: it would look like a fault.
+                start_new_session=True,
             )
         except OSError:
             self._close_ends()
@@ -85,8 +87,8 @@ class Child:
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         if told is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.write(told)
+            with suppress(OSError), self._process.stdin as words:
+                words.write(told)
         return True
 
     def wait(self, timeout_s: float) -> list[int]:
@@ -120,9 +122,6 @@ class Child:
         process, self._process = self._process, None
         if process is None:
             return
-        if process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
         with suppress(OSError):
             process.send_signal(signal.SIGINT)
         self._leaving, self._kill_us = process, self._clock.mono_us() + STOP_US

@@ -4,8 +4,8 @@ Decided here: one configuration with two streams. The main one goes through pica
 where the board has one (Pi 4), libx264 where not (Pi 5); the lores one is the I420 picture for the reader. picamera2
 calls from its own threads: units wait in a bounded queue, of the pictures only the newest. A queue that runs over loses
 whole groups of pictures, never part of one. Times are the sensor's. With the option `stamp` date, time and that text
-are drawn into the main picture before the encoder sees it. A microphone is a child of its own (`microphone`) whose
-times are put on the pictures' by the monotonic clock; without it the pictures come alone.
+are drawn into the main picture before the encoder sees it. All of it runs in a process of its own (`apart`): a driver
+that hangs keeps Python's lock.
 
 Held to the real package by tests/edge/camera/test_pi_real.py, over a stand-in for libcamera; never run on a Pi yet.
 """
@@ -13,6 +13,7 @@ Held to the real package by tests/edge/camera/test_pi_real.py, over a stand-in f
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import queue
 import threading
 from collections.abc import Sequence
@@ -24,12 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.apart import ApartCamera
 from edge.camera.burnin import check_text, draw
-from edge.camera.microphone import Microphone
-from edge.camera.pipelines import MICROPHONES
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
-from vedette.config import CameraSection, SoundSection
+from vedette.config import CameraSection
 from vedette.errors import NotFound, Refused, Usage
 
 MAX_WAITING_UNITS = 600
@@ -38,8 +38,20 @@ ALIGNMENT_PX = 64
 HARDWARE_ENCODER = Path("/dev/video11")
 
 
-def open_pi(config: CameraSection, clock: Clock) -> PiCamera:
-    """The picamera2 adapter for `config`; `[camera] source` is the camera's number, 0 when empty."""
+def open_pi(config: CameraSection, clock: Clock) -> ApartCamera:
+    """The picamera2 adapter for `config` in a process of its own; Usage for a camera or a size that cannot be."""
+    open_pi_here(config, clock)
+    return ApartCamera(config, clock, adapter=f"{__name__}:{open_pi_here.__name__}", check=check_package)
+
+
+def check_package() -> None:
+    """Raises NotFound where picamera2 is not installed; nothing of it is run."""
+    if importlib.util.find_spec("picamera2") is None:
+        raise NotFound("picamera2 is not installed; apt install python3-picamera2")
+
+
+def open_pi_here(config: CameraSection, clock: Clock) -> PiCamera:
+    """The adapter itself, for the process it runs in; `[camera] source` is the camera's number, 0 when empty."""
     if not (config.source or "0").isdigit():
         raise Usage(f"[camera] source: {config.source!r} is not the number of a camera")
     if config.width % ALIGNMENT_PX or config.height % 2:
@@ -55,7 +67,6 @@ class PiCamera:
     def __init__(self, config: CameraSection, clock: Clock, *, number: int, stamp: str = "") -> None:
         self._config, self._clock, self._number, self._stamp = config, clock, number, stamp
         self._camera: Any = None
-        self._microphone: Microphone | None = None
         self._mapped: Any = None
         self._units: queue.Queue[EncodedUnit] = queue.Queue(MAX_WAITING_UNITS)
         self._lock = threading.Lock()
@@ -73,10 +84,6 @@ class PiCamera:
         self._base_us: int | None = None
         self._index = 0
 
-    def hear(self, sound: SoundSection) -> None:
-        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
-        self._microphone = Microphone(sound, self._clock) if sound.adapter in MICROPHONES else None
-
     def open(self) -> StreamInfo:
         """Start the camera; NotFound without picamera2 or a camera, Refused when libcamera cannot start it."""
         try:
@@ -93,11 +100,10 @@ class PiCamera:
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise Refused(f"camera {self._number} does not start: {error}") from None
-        heard = self._microphone.open() if self._microphone else None
-        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=heard)
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1)
 
     def read(self, timeout_s: float) -> Sequence[Given]:
-        """The units that wait, what was heard, and the newest picture if there is a new one."""
+        """The units that wait, and the newest picture if there is a new one."""
         found: list[Given] = []
         try:
             found.append(self._units.get(timeout=timeout_s) if timeout_s else self._units.get_nowait())
@@ -107,15 +113,10 @@ class PiCamera:
             pass
         with self._lock:
             newest, self._newest = self._newest, None
-            zero_us = self._base_us
-        if self._microphone is not None and zero_us is not None:
-            found += self._microphone.read(zero_us)
         return [*found, newest] if newest is not None else found
 
     def close(self) -> None:
         """Stop camera and encoder; what cannot be stopped any more because it is gone is let go."""
-        if self._microphone is not None:
-            self._microphone.close()
         camera, self._camera = self._camera, None
         if camera is None:
             return

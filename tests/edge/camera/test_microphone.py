@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from edge.camera import microphone, open_camera
+from edge.camera.apart import ApartCamera
 from edge.camera.microphone import Microphone
-from edge.camera.pi import PiCamera
 from edge.camera.port import Hearing, SoundUnit
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
@@ -79,7 +79,7 @@ def test_microphone_without_gstreamer_is_none_and_says_so(made, monkeypatch):
 def test_pi_camera_hears_and_refuses_a_strange_microphone():
     config = CameraSection(adapter="pi", width=128, height=64)
     one = open_camera(config, SystemClock(), SoundSection(adapter="alsa", source="hw:1,0"))
-    assert isinstance(one, PiCamera)
+    assert isinstance(one, ApartCamera)
     assert isinstance(one, Hearing)
     with pytest.raises(Usage, match=r"\[sound\] source"):
         open_camera(config, SystemClock(), SoundSection(adapter="alsa", source="hw:1 ! filesink location=/tmp/x"))

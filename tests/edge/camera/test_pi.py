@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.camera import open_camera
-from edge.camera.pi import MAX_WAITING_UNITS, PiCamera, without_padding
+from edge.camera.pi import MAX_WAITING_UNITS, PiCamera, open_pi_here, without_padding
 from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import FakeClock
 from vedette.config import CameraSection
@@ -20,8 +19,7 @@ WIDTH, HEIGHT = 128, 64
 
 def camera(clock: FakeClock | None = None, **more: object) -> PiCamera:
     config = CameraSection(**{"adapter": "pi", "width": WIDTH, "height": HEIGHT, "rate": 30, **more})
-    one = open_camera(config, clock or FakeClock())
-    assert isinstance(one, PiCamera)
+    one = open_pi_here(config, clock or FakeClock())
     one._begin(small=(WIDTH, HEIGHT))
     return one
 

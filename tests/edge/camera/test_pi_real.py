@@ -8,38 +8,24 @@ import importlib
 import inspect
 import io
 import itertools
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import av
 import numpy as np
 import pytest
 
-from edge.camera import open_camera, pi
+from edge.camera import pi
 from edge.camera.pi import PiCamera
-from edge.camera.port import EncodedUnit, SmallFrame, SoundUnit
+from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import SystemClock
-from vedette.config import CameraSection, SoundSection
+from vedette.config import CameraSection
 from vedette.errors import NotFound, Refused
 
 STANDIN = Path(__file__).parent / "standin"
-OURS = ("picamera2", "libcamera", "pykms", "pidng", "prctl")
-
-
-class MemoryHeap:
-    """The kernel's dma-heap, which is not here: plain memory files."""
-
-    def alloc(self, name: str, size: int) -> object:
-        fd = os.memfd_create(name)
-        os.ftruncate(fd, size)
-        return SimpleNamespace(get=lambda: fd, isValid=lambda: True)
-
-    def close(self) -> None:
-        pass
+OURS = ("picamera2", "libcamera", "pykms", "pidng", "prctl", "memory_heap")
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +34,7 @@ def package() -> Iterator[ModuleType]:
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] in OURS}
     sys.path.insert(0, str(STANDIN))
     found = importlib.import_module("picamera2")
-    allocator = importlib.import_module("picamera2.allocators.dmaallocator")
-    allocator.DmaHeap = MemoryHeap
-    allocator.fcntl = SimpleNamespace(ioctl=lambda *_: 0)
+    importlib.import_module("memory_heap").put_under_picamera2()
     yield found
     sys.path.remove(str(STANDIN))
     for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
@@ -73,9 +57,7 @@ def camera(package: ModuleType) -> Iterator[PiCamera]:
 
 def made(**more: object) -> PiCamera:
     values = {"adapter": "pi", "width": 640, "height": 360, "rate": 30, "bitrate_kbps": 2000, **more}
-    one = open_camera(CameraSection(**values), SystemClock())
-    assert isinstance(one, PiCamera)
-    return one
+    return pi.open_pi_here(CameraSection(**values), SystemClock())
 
 
 def watched(one: PiCamera, *, units: int) -> tuple[list[EncodedUnit], list[SmallFrame]]:
@@ -230,20 +212,3 @@ def test_output_is_called_as_the_real_encoders_call_it(package: ModuleType, kind
 )
 def test_every_call_binds_to_the_real_signature(package: ModuleType, name: str, arguments: dict[str, object]):
     inspect.signature(getattr(package.Picamera2, name)).bind(None, **arguments)
-
-
-@pytest.mark.skipif(which("gst-launch-1.0") is None, reason="GStreamer is not installed")
-def test_microphone_is_heard_on_the_pictures_media_time(package: ModuleType):
-    """The microphone is GStreamer's own drawn one, in a real child beside the real package."""
-    config = CameraSection(adapter="pi", width=640, height=360, rate=30)
-    one = open_camera(config, SystemClock(), SoundSection(adapter="test"))
-    info = one.open()
-    assert info.sound is not None
-    found = []
-    while sum(isinstance(x, EncodedUnit) for x in found) < 40 or sum(isinstance(x, SoundUnit) for x in found) < 40:
-        found += one.read(0.1)
-    one.close()
-    pictures, sounds = ([x for x in found if isinstance(x, kind)] for kind in (EncodedUnit, SoundUnit))
-    zero_us = [units[-1].mono_us - units[-1].pts_us for units in (pictures, sounds)]
-    assert abs(zero_us[0] - zero_us[1]) < 40_000
-    assert one.read(0) == []

@@ -5,6 +5,7 @@ return, are those of libcamera's pybind module.
 """
 
 import contextlib
+import ctypes
 import enum
 import mmap
 import os
@@ -19,7 +20,14 @@ import numpy as np
 STRIDE_ALIGNMENT = 128
 RATE = 30
 cameras_there = 1
-fails = ""
+fails = os.environ.get("STANDIN_FAILS", "")
+
+
+def hang():
+    """As a driver does that never answers: in C, with Python's lock held, as libcamera's module holds it."""
+    libc, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    for _ in range(2):
+        libc.pthread_mutex_lock(mutex)
 
 
 class StreamRole(enum.Enum):
@@ -208,6 +216,8 @@ class Camera:
         self._waiting.put(request)
 
     def start(self, values):
+        if fails == "start":
+            hang()
         self.started_with = {control.name: value for control, value in values.items()}
         self._is_stopped.clear()
         self._thread = threading.Thread(target=self._run, daemon=True)

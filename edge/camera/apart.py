@@ -1,0 +1,157 @@
+"""A camera in a process of its own: what may hang or crash there never holds the recorder up.
+
+Decided here: which adapters run apart and how they are watched. libcamera's Python module keeps Python's lock while a
+driver works, so a thread would not do: when the driver hangs, so does every thread. The process (`apart_child`) runs
+the adapter as it is; it ends with the recorder. One that does not start in time, or hangs, is ended and started again,
+and never is there more than one. Of pictures only the newest waits there, coded ones wait in the adapter's own queue.
+A microphone is a child of the recorder itself (`microphone`), its times put on the pictures' by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from edge.camera.child import PIPE_BYTES, Child
+from edge.camera.microphone import Microphone
+from edge.camera.pieces import FAULT, FRAME, OPENED, UNIT, Piece, PieceReader
+from edge.camera.pipelines import MICROPHONES
+from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, StreamInfo
+from vedette.clock import Clock
+from vedette.config import CameraSection, SoundSection
+from vedette.errors import Integrity, Refused
+
+COMMAND = (sys.executable, "-m", "edge.camera.apart_child")
+# Python and picamera2 from a slow card, then the camera.
+START_S, STOP_S, LOOK_S = 20.0, 2.0, 0.1
+MAX_READS = 64
+MAX_WORDS = 300
+
+
+class ApartCamera:
+    """The camera that `adapter` (`module:function`) makes, in another process."""
+
+    ended = False
+
+    def __init__(self, config: CameraSection, clock: Clock, *, adapter: str, check: Callable[[], None]) -> None:
+        """`check` raises NotFound where it is known before that the adapter cannot work here."""
+        self._config, self._clock, self._adapter, self._check = config, clock, adapter, check
+        self._child = Child(clock)
+        self._readers: dict[int, PieceReader] = {}
+        self._first: list[Given] = []
+        self._info: StreamInfo | None = None
+        self._microphone: Microphone | None = None
+        self._until_us = 0
+        self._zero_us: int | None = None
+        self._index = 0
+
+    def hear(self, sound: SoundSection) -> None:
+        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
+        self._microphone = Microphone(sound, self._clock) if sound.adapter in MICROPHONES else None
+
+    def open(self) -> StreamInfo:
+        """Start the process and wait for its first picture; NotFound or Refused when none comes."""
+        self.begin()
+        while (found := self._opened(LOOK_S)) is None:
+            if not self._child.is_running and not self._child.has_left(STOP_S):
+                raise Refused(f"process {self._child.leaving_pid} does not end and may hold the camera")
+        return found
+
+    def begin(self) -> None:
+        """Begin to start the process. Raises NotFound where the adapter cannot work here."""
+        self._check()
+        self.close()
+
+    def opened(self) -> StreamInfo | None:
+        """What comes, once the first picture has; raises Refused with the adapter's words when none does."""
+        return self._opened(0)
+
+    def has_left(self, wait_s: float = 0.0) -> bool:
+        """Whether the process that `close` ended is gone."""
+        return self._child.has_left(wait_s)
+
+    def read(self, timeout_s: float) -> Sequence[Given]:
+        """What has arrived. Raises CameraFault when the process ended, with the adapter's words."""
+        found, self._first = self._first, []
+        found = found or self._take(timeout_s)
+        if self._microphone is not None and self._zero_us is not None:
+            found += self._microphone.read(self._zero_us)
+        return found
+
+    def close(self) -> None:
+        """Ask the process to end; nobody waits for it (`has_left`)."""
+        if self._microphone is not None:
+            self._microphone.close()
+        self._child.stop()
+        self._readers, self._first, self._info, self._zero_us = {}, [], None, None
+
+    def _opened(self, timeout_s: float) -> StreamInfo | None:
+        try:
+            if not self._child.is_running:
+                if not self._start():
+                    return None
+                self._until_us = self._clock.mono_us() + int(START_S * 1e6)
+            self._first += self._take(timeout_s)
+            if self._info is None and self._clock.mono_us() > self._until_us:
+                raise CameraFault(f"no picture in {START_S:g} s")
+        except CameraFault as error:
+            self.close()
+            raise Refused(f"the camera does not start: {error}") from None
+        if self._info is None:
+            return None
+        heard = self._microphone.open() if self._microphone else None
+        return StreamInfo(**{**asdict(self._info), "sound": heard})
+
+    def _start(self) -> bool:
+        told = {"adapter": self._adapter, "camera": asdict(self._config), "parent": os.getpid()}
+        started = self._child.start(2, lambda pipes: [*COMMAND, *map(str, pipes)], json.dumps(told).encode())
+        if started:
+            self._readers = {end: PieceReader() for end in self._child.ends}
+            self._index = 0
+        return started
+
+    def _take(self, timeout_s: float) -> list[Given]:
+        if not self._readers:
+            raise CameraFault("the camera is not open")
+        found = [self._given(piece) for end in self._child.wait(timeout_s) for piece in self._pieces(end)]
+        return [one for one in found if one is not None]
+
+    def _pieces(self, end: int) -> list[Piece]:
+        """What one pipe has now, a bounded number of reads at a time."""
+        found: list[Piece] = []
+        for _ in range(MAX_READS):
+            try:
+                data = os.read(end, PIPE_BYTES)
+            except BlockingIOError:
+                break
+            if not data and not found:
+                lines = self._child.last_words().strip().splitlines() or [f"exit status {self._child.exit_status}"]
+                raise CameraFault(f"the camera's process ended: {lines[-1][:MAX_WORDS]}")
+            if not data:
+                break
+            try:
+                found += self._readers[end].feed(data)
+            except Integrity as error:
+                raise CameraFault(str(error)) from None
+        return found
+
+    def _given(self, piece: Piece) -> Given | None:
+        if piece.kind == FAULT:
+            raise CameraFault(piece.data.decode("utf-8", "replace")[:MAX_WORDS])
+        if piece.kind == OPENED:
+            self._info = StreamInfo(**json.loads(piece.data))
+            return None
+        times = {"utc_us": piece.utc_us, "mono_us": piece.mono_us}
+        if piece.kind == UNIT:
+            self._zero_us = piece.mono_us - piece.media_us
+            dts_us = None if piece.decode_us == piece.media_us else piece.decode_us
+            return EncodedUnit(data=piece.data, pts_us=piece.media_us, dts_us=dts_us, is_key=piece.is_key, **times)
+        assert piece.kind == FRAME
+        picture = np.frombuffer(piece.data, np.uint8).reshape(piece.height * 3 // 2, piece.width)
+        self._index += 1
+        return SmallFrame(i420=picture, index=self._index - 1, media_us=piece.media_us, **times)
