@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vedette import hitfile, sealed, spool
-from vedette.clock import SystemClock, uuid7
+from vedette.clock import Clock, SystemClock, uuid7
 from vedette.config import DeviceConfig, load_device
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_HIT, Manifest, sign_record
@@ -34,14 +34,14 @@ class Packed:
 
 
 class Loader:
-    """Puts items into the spool of the enrolled device whose device.toml is at `path`."""
+    """Puts items into the spool of the enrolled device whose device.toml is at `path`; `clock` says when they began."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.config: DeviceConfig = load_device(path)
         trust = load_trust(self.config.trust)
         self._segment_recipients, self._lead_recipients = trust.segment_recipients(), trust.lead_recipients()
         self._key = SigningKey.load(self.config.keys / "sign.pem")
-        self._clock = SystemClock()
+        self._clock = SystemClock() if clock is None else clock
         spool.make_folders(self.config.spool)
 
     def put(self, size: int, *, priority: int = PRIORITY_BULK) -> Packed:
@@ -61,6 +61,20 @@ class Loader:
         """Seal a hit and leave it uncommitted."""
         plain = hitfile.pack(self._hit(text), {"crop.jpg": JPEG, "context.jpg": JPEG})
         return self._write("hit", sealed.seal(plain, self._lead_recipients), len(plain), PRIORITY_HIT)
+
+    def spooled(self) -> list[Packed]:
+        """Every item that lies committed in the spool, whoever made it."""
+        items = [spool.load(path) for _kind, _item, path in spool.item_ids(self.config.spool)]
+        return [
+            Packed(
+                item=one.item_id,
+                kind=one.kind,
+                sha256=one.manifest.sealed_sha256,
+                size=one.manifest.sealed_size,
+                record=one.manifest_bytes,
+            )
+            for one in items
+        ]
 
     def commit(self, packed: Packed) -> Packed:
         """Make it an item: from now on the uplink sends it."""

@@ -149,6 +149,12 @@ class Outbox:
         if item is not None:
             self._keep(failed(item, now_us=now_us, code=code, temporary=temporary, why=why))
 
+    def try_now(self, item_id: str) -> None:
+        """What it waited for is there."""
+        item = self._items.get(item_id)
+        if item is not None:
+            self._items[item_id] = replace(item, next_try_us=0)
+
     def done(self, item_id: str) -> None:
         """A checked receipt for it is on the disk."""
         self._done.add(item_id)

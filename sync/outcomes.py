@@ -2,6 +2,7 @@
 
 Decided here: what is written when. A receipt is kept only after it was checked against our own manifest, and counts
 only once it is on the disk; an item that was refused for good, and what only claims to be a receipt, is in custody.
+What got no answer while nothing else did either is tried again when the centre has answered anything.
 Deletes no evidence, ever. Implements WI-26 and WI-28 of docs/spec/wire.md.
 """
 
@@ -18,6 +19,7 @@ from vedette.errors import VedetteError
 from vedette.waiting_journal import WaitingJournal
 
 MAX_TOLD = 1000
+QUIET_US = 60_000_000
 
 
 @dataclass(kw_only=True)
@@ -29,6 +31,8 @@ class Outcomes:
     report: UplinkReport
     journal: WaitingJournal
     _told: set[str] = field(default_factory=set)
+    _unanswered: set[str] = field(default_factory=set)
+    _answered_us: int | None = None
 
     def take(self, outcome: Outcome, now_us: int) -> None:
         """Write what `outcome` asks for."""
@@ -64,6 +68,9 @@ class Outcomes:
             return
         self.outbox.done(done.item)
         self.report.receipts += 1
+        self._answered_us = now_us
+        while self._unanswered:
+            self.outbox.try_now(self._unanswered.pop())
 
     def _stopped(self, stopped: Stopped, now_us: int) -> None:
         self.holdings.release(stopped.item)
@@ -72,6 +79,8 @@ class Outcomes:
             code, temporary = stopped.code.value, stopped.code.temporary
         self.outbox.fail(stopped.item, now_us=now_us, code=code, temporary=temporary, why=stopped.text)
         self.report.trouble(f"item {stopped.item}: {code}: {stopped.text}")
+        if stopped.code is None and (self._answered_us is None or now_us - self._answered_us > QUIET_US):
+            self._unanswered.add(stopped.item)
         if not temporary:
             self.report.refused += 1
             self.note("item.refused", stopped.item, {"code": code, "why": stopped.text[:300]})

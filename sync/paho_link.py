@@ -147,6 +147,12 @@ class PahoLink:
         """A session is up as far as the caller's thread has heard."""
         return self._session is not None and self._session.up
 
+    @property
+    def settled(self) -> bool:
+        """Nothing that was begun waits: no attempt to connect, no message to be acknowledged, no event to be heard."""
+        session = self._session
+        return self._events.empty() and (session is None or (session.up and not session.topics))
+
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """As in `Link`."""
         session = self._session

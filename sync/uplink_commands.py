@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,7 @@ from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Birth
 
 LINK_WINDOW = 32
+Connect = Callable[[LinkConfig, Clock], PahoLink]
 
 
 def register(nouns: cli.Nouns) -> None:
@@ -78,8 +80,11 @@ def show_status(args: argparse.Namespace) -> int:
     return 0
 
 
-def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
-    """The service with its real parts; raises VedetteError when the device is not enrolled or a key does not load."""
+def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink) -> Uplink:
+    """The service with its real parts; raises VedetteError when the device is not enrolled or a key does not load.
+
+    `connect` makes its connections; a simulation wants to hold their clock.
+    """
     trust = load_trust(config.trust)
     spool.make_folders(config.spool)
     outbox = Outbox(config.data / "outbox.db", config.spool)
@@ -92,8 +97,9 @@ def make_uplink(config: DeviceConfig, clock: Clock) -> Uplink:
         identity=identity_of(config),
     )
     intake = _intake(config, trust, clock)
-    link = PahoLink(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
-    bulk = _bulk_link(config, clock)
+    link = connect(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
+    bulk_config = _bulk_link_config(config)
+    bulk = None if bulk_config is None else connect(bulk_config, clock)
     device, uplink = config.device.id, config.uplink
     journal = _journal(config, clock)
     note = _note(journal, report)
@@ -211,13 +217,13 @@ def _version(config: DeviceConfig) -> Literal["5", "3.1.1"]:
     return "3.1.1" if config.uplink.mqtt == "3.1.1" else "5"
 
 
-def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
+def _bulk_link_config(config: DeviceConfig) -> LinkConfig | None:
     """The connection for parts of recordings, where enrolment has left a certificate for it; no will, no birth."""
     identity = bulk_identity(config.device.id)
     certificate, key = Identity(name=identity or "", stem="bulk").files(config.keys)
     if identity is None or not config.uplink.bulk_connection or not (certificate.is_file() and key.is_file()):
         return None
-    link = LinkConfig(
+    return LinkConfig(
         host=config.uplink.host,
         port=config.uplink.port,
         client_id=identity,
@@ -230,7 +236,6 @@ def _bulk_link(config: DeviceConfig, clock: Clock) -> PahoLink | None:
         version=_version(config),
         dscp=config.uplink.bulk_dscp,
     )
-    return PahoLink(link, clock)
 
 
 def _depot(config: DeviceConfig, clock: Clock, outbox: Outbox) -> DepotPost | None:
