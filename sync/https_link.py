@@ -16,7 +16,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sync.client_tls import client_tls
@@ -71,6 +71,7 @@ class HttpsLink:
         self._part_sizes: dict[str, int] = {}
         self._up = False
         self._over = threading.Event()
+        self._outdated = threading.Event()
         self._thread = threading.Thread(target=self._run, name="https", daemon=True)
         self._thread.start()
 
@@ -104,6 +105,15 @@ class HttpsLink:
                 self._up = isinstance(event, Connected)
         return events
 
+    def take_up(self, certificate: Path, key: Path) -> None:
+        """Connect with this certificate from now on. Refused, with the old one in use, if it does not load.
+
+        A request under way comes to its end first; then the session is ended and made anew.
+        """
+        config = replace(self._config, certificate=certificate, key=key)
+        self._tls, self._config = client_tls(config.ca, config.certificate, config.key), config
+        self._outdated.set()
+
     def close(self) -> None:
         """As in `Link`; a request under way is given up."""
         self._over.set()
@@ -123,6 +133,7 @@ class HttpsLink:
 
     def _session(self) -> str:
         """From a connection to its end; why it ended."""
+        self._outdated.clear()  # before the certificate is read: one that is taken up right now ends this session
         connection = http.client.HTTPSConnection(
             self._config.host, self._config.port, timeout=CONNECT_TIMEOUT_S, context=self._tls
         )
@@ -137,7 +148,7 @@ class HttpsLink:
             self._next = None
             self._part_sizes.clear()
             self._tell(Connected())
-            while not self._over.is_set():
+            while not self._over.is_set() and not self._outdated.is_set():
                 job = self._take(block=True)
                 if job is not None:
                     self._do(connection, job)
@@ -145,7 +156,7 @@ class HttpsLink:
             return f"the depot's door: {error or type(error).__name__}"
         finally:
             connection.close()
-        return "closed"
+        return "closed" if self._over.is_set() else "a new certificate is taken up"
 
     def _take(self, *, block: bool) -> Init | Part | Fin | None:
         job, self._next = self._next, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -100,6 +100,7 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
     link = connect(_link_config(config, report.birth(online=False, list_version=intake.version)), clock)
     bulk_config = _bulk_link_config(config)
     bulk = None if bulk_config is None else connect(bulk_config, clock)
+    door = _door(config, clock)
     device, uplink = config.device.id, config.uplink
     journal = _journal(config, clock)
     note = _note(journal, report)
@@ -120,8 +121,8 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
                 policy_of(config.network, allow_bulk=uplink.allow_bulk), source_of(config.network), clock
             ),
             bulk=bulk,
-            depot=_depot(config, clock, outbox),
-            renewal=_renewal(config, clock, link, bulk),
+            depot=None if door is None else _depot(config, door, outbox),
+            renewal=_renewal(config, clock, [link] if door is None else [link, door], bulk),
             escalate_h=uplink.escalate_h,
             peers=peers,
             peer_list=None if peers is None else peer_list,
@@ -197,18 +198,23 @@ def _main_identity(config: DeviceConfig) -> Identity:
     return Identity(name=config.device.id, stem="tls")
 
 
-def _renewal(config: DeviceConfig, clock: Clock, link: PahoLink, bulk: PahoLink | None) -> Renewal | None:
-    """Renewing of both connections' certificates; none where device.toml names files that somebody else looks after."""
+def _renewal(
+    config: DeviceConfig, clock: Clock, main: Sequence[PahoLink | HttpsLink], bulk: PahoLink | None
+) -> Renewal | None:
+    """Renewing of the certificate of `main` (broker and depot see the same one) and of the link's for bulk; none where
+    device.toml names files that somebody else looks after.
+    """
     if config.uplink.cert or config.uplink.key:
         return None
-    links, identities = {config.device.id: link}, [_main_identity(config)]
+    links, identities = {config.device.id: main}, [_main_identity(config)]
     name = bulk_identity(config.device.id)
     if bulk is not None and name is not None:
-        links[name] = bulk
+        links[name] = [bulk]
         identities.append(Identity(name=name, stem="bulk"))
 
     def take_up(name: str, path: Path) -> None:
-        links[name].take_up(path, path)
+        for link in links[name]:
+            link.take_up(path, path)
 
     return Renewal(config.device.id, identities, config.keys, clock, take_up)
 
@@ -238,8 +244,8 @@ def _bulk_link_config(config: DeviceConfig) -> LinkConfig | None:
     )
 
 
-def _depot(config: DeviceConfig, clock: Clock, outbox: Outbox) -> DepotPost | None:
-    """The depot's door, where device.toml names one."""
+def _door(config: DeviceConfig, clock: Clock) -> HttpsLink | None:
+    """The link to the depot's door, where device.toml names one."""
     uplink = config.uplink
     if not uplink.depot_host:
         return None
@@ -252,8 +258,13 @@ def _depot(config: DeviceConfig, clock: Clock, outbox: Outbox) -> DepotPost | No
         certificate=config.data / uplink.cert if uplink.cert else certificate,
         key=config.data / uplink.key if uplink.key else key,
     )
+    return HttpsLink(https, clock)
+
+
+def _depot(config: DeviceConfig, door: HttpsLink, outbox: Outbox) -> DepotPost:
+    """What sends unmarked video to the door, with files and a sender of its own."""
     holdings = Holdings(outbox, config.receipts, keyring(load_trust(config.trust).centre))
-    return DepotPost(config.device.id, HttpsLink(https, clock), Sender(holdings.check_receipt), holdings)
+    return DepotPost(config.device.id, door, Sender(holdings.check_receipt), holdings)
 
 
 def _file(config: DeviceConfig, named: str, usual: str) -> Path:

@@ -281,6 +281,28 @@ def test_the_device_s_sender_reaches_receipts_over_the_link_and_both_sides_may_d
 
 
 @pytest.mark.embedded
+def test_the_door_sees_the_new_certificate_when_one_is_taken_up(
+    centre: Any, device: Any, door: Door, item: Any, tmp_path: Path
+) -> None:
+    """DE-14: here it names another device, whose item the first certificate could not have begun."""
+    other = centre.device("car-2")
+    keys, pair = other.folder / "keys", tmp_path / "tls.pem"
+    pair.write_bytes((keys / "tls.key").read_bytes() + (keys / "tls.crt").read_bytes())
+    link = door.link(device)
+    drive(link, centre, [item])
+    with pytest.raises(Refused):
+        link.take_up(keys / "tls.crt", device.folder / "keys" / "tls.key")
+    drive(link, centre, [device.item(b"as before" * 9_000)])
+
+    link.take_up(pair, pair)
+
+    (event,) = link.poll(WAIT_S)
+    assert isinstance(event, Disconnected) and "certificate" in event.reason
+    drive(link, centre, [other.item(b"video" * 9_000)])
+    link.close()
+
+
+@pytest.mark.embedded
 def test_whole_parts_stay_when_a_request_breaks_off(centre: Any, device: Any, door: Door, item: Any) -> None:
     """DE-2, DE-3."""
     client = door.client(device)
