@@ -21,7 +21,8 @@ STALLED, RECORDED, RETAINED, MISSING, DOWN, GAP, TROUBLE, STARTING, IDLE = 90, 8
 _GAPS = {
     "camera": State.CAMERA, "ended": State.CAMERA, "disk_full": State.FULL, "full": State.FULL, "disk": State.DISK,
     "stream": State.DISK, "thermal": State.THERMAL, "hot": State.THERMAL, "sleep": State.ASLEEP, "asleep": State.ASLEEP,
-    "standby": State.STANDBY, "policy": State.STANDBY, "stopped": State.STANDBY,
+    "standby": State.STANDBY, "policy": State.STANDBY, "stopped": State.STANDBY, "starting": State.STARTING,
+    "waking": State.STARTING,
 }  # fmt: skip
 _DEATHS = ("killed", "service_stopped")
 _PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}

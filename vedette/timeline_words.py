@@ -73,6 +73,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "lines_missing": ("lines of the journal are missing", "des lignes du journal manquent"),
     "short_stall": ("no picture for less than a second", "aucune image pendant moins d’une seconde"),
     "until_first_picture": ("until the first picture", "jusqu’à la première image"),
+    "waking": ("waking up, until the first picture", "réveil, jusqu’à la première image"),
     "no_activation": ("no activation yet", "pas encore d’activation"),
     "stopped": ("the recording was stopped", "l’enregistrement a été arrêté"),
     "stopped_machine_restarted": ("stopped in order, then the machine too", "arrêté normalement, la machine aussi"),

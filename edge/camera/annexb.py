@@ -23,6 +23,11 @@ def nal_type(nal: bytes) -> int:
     return nal[0] & 0x1F if nal else 0
 
 
+def parameter_sets(data: bytes) -> tuple[bytes, ...]:
+    """The SPS and PPS in an access unit: streams that differ in them are not one stream."""
+    return tuple(sorted({nal for nal in nal_units(data) if nal_type(nal) in (SPS, PPS)}))
+
+
 class ParameterSets:
     """Remembers a stream's SPS and PPS and puts them in front of a key unit that came without."""
 

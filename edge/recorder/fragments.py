@@ -62,7 +62,7 @@ class Fragmenter:
     def __init__(self, info: StreamInfo, first: EncodedUnit) -> None:
         """Raises StreamFault when `first` begins no H.264 stream."""
         self._info, self._first = info, first
-        width, height = _picture_size(first)
+        width, height = picture_size(first)
         sets = _by_type(first.data)
         self._video = mp4.video_track(1, width=width, height=height, sps=sets[SPS], pps=sets[PPS])
         self._sound = mp4.sound_track(2, info.sound) if info.sound else None
@@ -219,7 +219,7 @@ def _by_type(data: bytes) -> dict[int, bytes]:
     return {nal_type(nal): nal for nal in reversed(nal_units(data))}
 
 
-def _picture_size(first: EncodedUnit) -> tuple[int, int]:
+def picture_size(first: EncodedUnit) -> tuple[int, int]:
     """Width and height of the stream that `first` begins, as FFmpeg sees it; StreamFault when that is nothing."""
     kinds = _by_type(first.data)
     head = b"".join(b"\x00\x00\x00\x01" + kinds.get(kind, b"")[:_PROBE_BYTES] for kind in (SPS, PPS, SLICE_IDR))

@@ -223,6 +223,9 @@ class Keeping:
                 self._name_gap(unit)
                 self.recording.write(unit, marked=marked)
                 self.counts.pictures += 1
+                return
+        if self.recording is None:
+            self._buffer.add(unit)  # The disk did not take it; where it is a key unit what follows can be kept.
 
     def end(self, reason: str) -> None:
         """End the recording, and with it any gap that was still open; what nobody activated goes on after a stop."""

@@ -1,7 +1,8 @@
 """One recording: from activation to stop, as a row of segments.
 
 Decided here: a segment ends at the first key unit after its time is up, so that each opens alone and none repeats a
-picture; twice a second what is written is made durable and custody says so.
+picture, and where the camera changes its parameters, for which a decoder starts anew; twice a second what is written is
+made durable and custody says so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from edge.camera.annexb import parameter_sets
 from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
 from edge.recorder.facts import Detail, SegmentFacts, facts_of
 from edge.recorder.filing import Shelf
+from edge.recorder.fragments import picture_size
 from edge.recorder.segments import OpenFile, PartFile, SegmentWriter
 from edge.recorder.stamp import Place, stamp
 from edge.recorder.surroundings import Surroundings
@@ -54,6 +57,7 @@ class Recording:
         self._writer: SegmentWriter | None = None
         self._facts: SegmentFacts | None = None
         self._first: EncodedUnit | None = None
+        self._info, self._sets = form.info, tuple[bytes, ...]()
         self._synced_us = 0
         self._sound_end_us: int | None = None
         self._held: list[tuple[EncodedUnit, bool]] = []
@@ -141,7 +145,10 @@ class Recording:
 
     def _is_due(self, unit: EncodedUnit) -> bool:
         """True when a new segment begins with `unit`."""
-        return unit.is_key and self._first is not None and unit.pts_us - self._first.pts_us >= self._form.segment_us
+        if not unit.is_key or self._first is None:
+            return False
+        is_long = unit.pts_us - self._first.pts_us >= self._form.segment_us
+        return is_long or parameter_sets(unit.data) != self._sets
 
     def _sound_is_behind(self, unit: EncodedUnit) -> bool:
         """True while sound from before `unit` is still to come."""
@@ -179,8 +186,12 @@ class Recording:
         return self._stamped[1]
 
     def _begin(self, unit: EncodedUnit, *, marked: bool) -> None:
+        before, self._sets = self._sets, parameter_sets(unit.data)
+        if before and before != self._sets:
+            width, height = picture_size(unit)
+            self._info = replace(self._info, width=width, height=height)
         self._facts = facts_of(
-            self._form.info,
+            self._info,
             item=uuid7(self._clock),
             recording=self.recording_id,
             sequence=self.sequence,
@@ -191,7 +202,7 @@ class Recording:
         self._writer = SegmentWriter(
             self._filing.opened(self._facts),
             recipients=self._form.recipients,
-            info=self._form.info,
+            info=self._info,
             first=unit,
             open_file=self._form.open_file,
         )

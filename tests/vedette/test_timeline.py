@@ -194,6 +194,18 @@ def test_a_gap_with_an_unknown_word_shows_the_word(shift: Any) -> None:
     assert timeline.stretches[1].why == "eclipse"
 
 
+@pytest.mark.parametrize("why", ["starting", "waking"])
+def test_a_gap_until_a_camera_has_started_is_starting(shift: Any, why: str) -> None:
+    """TI-2, TI-14: it was asked for, and the first picture was not there yet."""
+    shift.start()
+    from_us = shift.clock.utc_us() + 5_000_000
+    shift.wait(8)
+    shift.gap(from_us, why)
+    shift.begin()
+    shift.film(3)
+    assert states(read(shift)) == [("standby", 5), ("starting", 3), ("recorded", 3)]
+
+
 def test_missing_lines_are_unexplained_except_what_the_others_prove(shift: Any) -> None:
     """TI-16."""
     shift.start()
