@@ -129,7 +129,7 @@ def open_service(name: str, device: DeviceConfig, clock: Clock) -> Step:
 def _register_init(verbs: cli.Nouns) -> None:
     parser = verbs.add_parser("init", help="make a new device folder with its key")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--id", required=True, help="the device's id: 3 to 64 of a-z, 0-9, dot and dash")
+    parser.add_argument("--id", required=True, help="the device's id: 3 to 59 of a-z, 0-9, dot and dash")
     parser.add_argument("--camera", default="clip", help="the camera's adapter (default: clip)")
     parser.add_argument("--source", default="", help="what the camera adapter opens")
     parser.add_argument("--mode", choices=("continuous", "standby"), default="continuous")

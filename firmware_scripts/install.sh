@@ -70,8 +70,9 @@ read_arguments() {
     case $board in pi | jetson | none) ;; *) fail "--board is pi, jetson or none, not '$board'" 2 ;; esac
     case $device_id in
         "") ;;
-        *[!a-z0-9.-]* | [.-]* | *[.-] | ? | ??) fail "--device-id: '$device_id' is not 3 to 64 of a-z, 0-9, dot and dash" 2 ;;
+        *[!a-z0-9.-]* | [.-]* | *[.-] | ? | ??) fail "--device-id: '$device_id' is not 3 to 59 of a-z, 0-9, dot and dash" 2 ;;
     esac
+    [ ${#device_id} -le 59 ] || fail "--device-id: '$device_id' has ${#device_id} characters; 59 are the most" 2
     [ -n "$camera" ] || { camera=gst; [ "$board" != pi ] || camera=pi; }
 }
 

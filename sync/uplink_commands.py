@@ -208,7 +208,7 @@ def _renewal(
         return None
     links, identities = {config.device.id: main}, [_main_identity(config)]
     name = bulk_identity(config.device.id)
-    if bulk is not None and name is not None:
+    if bulk is not None:
         links[name] = [bulk]
         identities.append(Identity(name=name, stem="bulk"))
 
@@ -226,8 +226,8 @@ def _version(config: DeviceConfig) -> Literal["5", "3.1.1"]:
 def _bulk_link_config(config: DeviceConfig) -> LinkConfig | None:
     """The connection for parts of recordings, where enrolment has left a certificate for it; no will, no birth."""
     identity = bulk_identity(config.device.id)
-    certificate, key = Identity(name=identity or "", stem="bulk").files(config.keys)
-    if identity is None or not config.uplink.bulk_connection or not (certificate.is_file() and key.is_file()):
+    certificate, key = Identity(name=identity, stem="bulk").files(config.keys)
+    if not config.uplink.bulk_connection or not (certificate.is_file() and key.is_file()):
         return None
     return LinkConfig(
         host=config.uplink.host,

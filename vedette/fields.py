@@ -14,14 +14,15 @@ from vedette.errors import Integrity
 
 T = TypeVar("T")
 MAX_TEXT = 512
-DEVICE_ID = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{1,62})[a-z0-9]$")
+MAX_DEVICE_ID = 59  # `<id>.bulk` is a certificate's common name, which has 64 characters at most (RFC 5280)
+DEVICE_ID = re.compile(rf"^[a-z0-9](?:[a-z0-9.-]{{1,{MAX_DEVICE_ID - 2}}})[a-z0-9]$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 def check_device_id(text: object) -> str:
-    """`text` when it is a device id (`[a-z0-9.-]`, 3 to 64 characters, no edge dot or dash), else `Integrity`."""
+    """`text` when it is a device id (`[a-z0-9.-]`, 3 to 59 characters, no edge dot or dash), else `Integrity`."""
     if not isinstance(text, str) or not DEVICE_ID.fullmatch(text) or ".." in text:
-        raise Integrity(f"{str(text)[:70]!r} is not a device id: 3 to 64 of a-z, 0-9, dot and dash")
+        raise Integrity(f"{str(text)[:70]!r} is not a device id: 3 to {MAX_DEVICE_ID} of a-z, 0-9, dot and dash")
     return text
 
 

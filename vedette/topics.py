@@ -18,7 +18,6 @@ COMMAND = "command"
 RENEW, CERTIFICATE = "renew", "certificate"
 PEERS, PEERS_WANT, ANSWER = "peers", "peers-want", "answer"
 BULK_ENDING = ".bulk"
-MAX_BULK_IDENTITY = 64  # a certificate's common name is no longer (RFC 5280)
 _FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW, PEERS_WANT, ANSWER})
 _FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE, PEERS})
 _PINNED = frozenset({"part", "fin"})
@@ -102,10 +101,9 @@ def written_by_devices(workers: Sequence[str]) -> tuple[str, ...]:
     return (*pinned, *sorted(_FROM_DEVICE - _PINNED))
 
 
-def bulk_identity(device: str) -> str | None:
-    """The common name of a device's connection for bulk; None where its id is too long to have one."""
-    name = device + BULK_ENDING
-    return name if len(name) <= MAX_BULK_IDENTITY else None
+def bulk_identity(device: str) -> str:
+    """The common name of a device's connection for bulk; a device's id is short enough to have one (WI-1)."""
+    return device + BULK_ENDING
 
 
 def bulk_subscriptions(device: str) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class Cutting:
         """Take over both sessions of `device`; False where a broker did not let us in."""
         done = True
         authority, now_us = Authority(self._keys), self._store.clock.utc_us()
-        for name in filter(None, (device, bulk_identity(device))):
+        for name in (device, bulk_identity(device)):
             context = context_for(self._keys / "ca.crt", authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS))
             for address in self._brokers:
                 answer = self._greet(address, context, name)

@@ -219,10 +219,8 @@ def _write_address(path: Path, host: str, port: int) -> None:
 
 
 def _give_bulk_certificate(store: Store, authority: Authority, device: str, place: config.DeviceConfig) -> None:
-    """The identity of the device's second connection (WI-59); a device with too long an id does with one connection."""
+    """The identity of the device's second connection (WI-59)."""
     name = bulk_identity(device)
-    if name is None:
-        return
     issued = authority.issue_client(name, store.clock.utc_us())
     enter(store, device, name, issued.serial, issued.certificate)  # first: what is not entered cannot be revoked
     files.replace(place.keys / "bulk.key", issued.key, mode=0o600)

@@ -81,6 +81,7 @@ def test_uninstall_leaves_keys_and_evidence_when_rehearsed() -> None:
         ["--role", "device", "--board", "toaster"],
         ["--role", "device", "--device-id", "Car 17"],
         ["--role", "device", "--device-id", "ab"],
+        ["--role", "device", "--device-id", "c" * 60],
         ["--role", "device", "--wheels", "/nowhere/at/all"],
         ["--role", "device", "--surprise"],
     ],

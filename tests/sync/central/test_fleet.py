@@ -16,6 +16,7 @@ from vedette import config
 from vedette.clock import FakeClock
 from vedette.enrolment import open_enrolment
 from vedette.errors import NotFound, Refused
+from vedette.fields import MAX_DEVICE_ID
 from vedette.records import keyring
 from vedette.sealed import load_identities
 from vedette.trust import load_trust
@@ -120,12 +121,18 @@ def test_device_is_refused_when_the_id_was_given_before(centre: Any, device: Any
         fleet.enrol(centre.store, device.id, second.folder, port=1)
 
 
-@pytest.mark.parametrize(("length", "has_bulk"), [(59, True), (60, False)])
-def test_device_has_one_connection_when_its_id_is_too_long_for_two(centre: Any, length: int, has_bulk: bool) -> None:
-    """WI-59: a certificate's common name has 64 characters at most, and a cut one could be another's."""
-    made = centre.device("c" * length)
+def test_device_has_both_connections_when_its_id_is_as_long_as_may_be(centre: Any) -> None:
+    """WI-1, WI-59: a certificate's common name has 64 characters at most, and a cut one could be another's."""
+    made = centre.device("c" * MAX_DEVICE_ID)
 
-    assert (made.folder / "keys" / "bulk.crt").exists() is has_bulk
+    certificate = x509.load_pem_x509_certificate((made.folder / "keys" / "bulk.crt").read_bytes())
+    assert certificate.subject.rfc4514_string() == f"CN={made.id}.bulk"
+
+
+def test_device_is_refused_with_a_reason_when_its_id_is_too_long(centre: Any) -> None:
+    """WI-1."""
+    with pytest.raises(Refused, match="is not a device id: 3 to 59 of a-z"):
+        fleet.enrol(centre.store, "c" * (MAX_DEVICE_ID + 1), centre.folder, port=1)
 
 
 def test_device_is_refused_when_its_folder_is_of_another(centre: Any) -> None:
