@@ -102,6 +102,7 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
     bulk = None if bulk_config is None else connect(bulk_config, clock)
     door = _door(config, clock)
     device, uplink = config.device.id, config.uplink
+    link.wake_for([] if bulk is None else [bulk])
     journal = _journal(config, clock)
     note = _note(journal, report)
     peer_list = PeerIntake(config.data / "peers", keyring(trust.centre), device=device)

@@ -307,7 +307,8 @@ def test_link_throws_away_what_is_in_its_socket_when_it_is_cut(broker, open_link
         wait_for(device, Connected)
         assert device.publish("devices/car-1.bulk/part/w", b"last")
     while not (heard and heard[-1].payload in (b"last", bytes([15]) * 1_000_000)):
-        heard += wait_for(central, Message)
+        device.poll(0.0)
+        heard += central.poll(0.05)
     assert len(heard) < 16 if is_cut else len(heard) == 16
 
 

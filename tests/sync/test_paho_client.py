@@ -1,66 +1,177 @@
-"""What is changed of paho's client: large messages are neither copied for each record nor read into large buffers."""
+"""What is changed of paho's client: how a packet is read and sent, and how messages are answered."""
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from sync.paho_client import RECORD_BYTES, LeanClient
-from vedette.wire import MAX_PART_BYTES
+from sync.paho_client import LeanClient
+from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 
-
-@pytest.fixture
-def client() -> LeanClient:
-    return LeanClient(CallbackAPIVersion.VERSION2, client_id="car-1", protocol=MQTTv5)
+RECORD_BYTES = 16 * 1024
+Heard = list[tuple[str, bytes, bool]]
 
 
 class Socket:
-    """Takes one TLS record at once, as an SSL socket does."""
+    """Takes and gives one TLS record at once, as an SSL socket does, and `room` records before it is full."""
 
-    def __init__(self) -> None:
+    def __init__(self, there: bytes = b"", room: int = 1 << 30, is_over: bool = False) -> None:
         self.taken = bytearray()
         self.kinds: set[type] = set()
-        self.asked: list[int] = []
+        self.there = bytearray(there)
+        self.room = room
+        self.is_over = is_over
 
     def send(self, data: Any) -> int:
+        if not self.room:
+            raise ssl.SSLWantWriteError
+        self.room -= 1
         self.kinds.add(type(data))
         piece = bytes(data[:RECORD_BYTES])
         self.taken += piece
         return len(piece)
 
     def recv(self, size: int) -> bytes:
-        self.asked.append(size)
-        return bytes(size)
+        if not self.there and not self.is_over:
+            raise ssl.SSLWantReadError
+        piece = bytes(self.there[: min(size, RECORD_BYTES)])
+        del self.there[: len(piece)]
+        return piece
+
+    def recv_into(self, room: memoryview) -> int:
+        piece = self.recv(len(room))
+        room[: len(piece)] = piece
+        return len(piece)
 
     def close(self) -> None:
         pass
 
 
+def client(connection: Socket, version: int = MQTTv5) -> tuple[LeanClient, Heard]:
+    heard: Heard = []
+    made = LeanClient(
+        CallbackAPIVersion.VERSION2,
+        client_id="car-1",
+        protocol=version,
+        deliver=lambda topic, payload, retained: heard.append((topic, payload, retained)),
+    )
+    made._sock = connection  # type: ignore[assignment]
+    return made, heard
+
+
+def length(size: int) -> bytes:
+    """MQTT's variable length."""
+    digits = bytearray()
+    while True:
+        size, digit = divmod(size, 128)
+        digits.append(digit | (0x80 if size else 0))
+        if not size:
+            return bytes(digits)
+
+
+def publish(payload: bytes, *, topic: bytes = b"a/b", properties: bytes = b"\0", quality: int = 1) -> bytes:
+    """A PUBLISH with number 7 as a broker sends it; `properties` is None's worth for 3.1.1: empty."""
+    number = b"\0\7" if quality else b""
+    body = len(topic).to_bytes(2, "big") + topic + number + properties + payload
+    return bytes([0x30 | quality << 1]) + length(len(body)) + body
+
+
 @pytest.mark.parametrize("size", [1, RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, MAX_PART_BYTES])
-def test_packet_is_sent_whole_and_never_copied(client: LeanClient, size: int) -> None:
+def test_packet_is_sent_whole_and_never_copied(size: int) -> None:
     """WI-11. The same bytes as paho's own client would send, cut without a copy."""
     packet = bytearray(size)
     packet[0], packet[-1] = 0x31, 0x32
-    client._sock = connection = Socket()  # type: ignore[assignment]
-    client._thread = object()  # type: ignore[assignment]  # what is queued waits for the network thread
-    client._packet_queue(0x30, packet, 1, 1)
-    while client._out_packet:
-        client._packet_write()
+    connection = Socket()
+    made, _ = client(connection)
+    made._packet_queue(0x30, packet, 1, 1)
 
     assert bytes(connection.taken) == bytes(packet)
     assert connection.kinds == {memoryview}
 
 
-@pytest.mark.parametrize(("asked", "read"), [(1, 1), (RECORD_BYTES, RECORD_BYTES), (MAX_PART_BYTES, RECORD_BYTES)])
-def test_no_more_is_asked_for_than_a_record_holds(client: LeanClient, asked: int, read: int) -> None:
-    client._sock = connection = Socket()  # type: ignore[assignment]
-    assert len(client._sock_recv(asked)) == read
-    assert connection.asked == [read]
+def test_packet_is_gone_on_with_where_the_socket_was_full() -> None:
+    """WI-11."""
+    connection = Socket(room=3)
+    made, _ = client(connection)
+    packet = bytearray(range(256)) * (5 * RECORD_BYTES // 256)
+    made._packet_queue(0x30, packet, 1, 1)
+    assert (len(connection.taken), made.want_write()) == (3 * RECORD_BYTES, True)
+    connection.room = 9
+    made.loop_write()
+    assert (bytes(connection.taken), made.want_write()) == (bytes(packet), False)
+
+
+@pytest.mark.parametrize("size", [0, 1, RECORD_BYTES - 9, RECORD_BYTES, MAX_PART_BYTES])
+@pytest.mark.parametrize(("version", "properties"), [(MQTTv5, b"\0"), (MQTTv5, b"\3\x23\0\1"), (MQTTv311, b"")])
+def test_message_is_heard_and_answered_whatever_its_size(size: int, version: int, properties: bytes) -> None:
+    """WI-1."""
+    connection = Socket(publish(b"x" * size, properties=properties))
+    made, heard = client(connection, version)
+    made.read_packets(64)
+    assert heard == [("a/b", b"x" * size, False)]
+    assert bytes(connection.taken) == b"\x40\2\0\7"
+
+
+def test_message_is_heard_when_it_comes_byte_by_byte() -> None:
+    """WI-1: wherever the network cuts it."""
+    whole, connection = publish(b"y" * 300), Socket()
+    made, heard = client(connection)
+    for place in range(len(whole)):
+        assert heard == []
+        connection.there += whole[place : place + 1]
+        made.read_packets(64)
+    assert heard == [("a/b", b"y" * 300, False)]
+
+
+def test_messages_of_one_look_are_answered_together_and_no_more_are_taken_than_asked_for() -> None:
+    """WI-12: what is read at once is bounded."""
+    connection = Socket(publish(b"1") + publish(b"2", quality=0) + publish(b"3") + publish(b"4"))
+    made, heard = client(connection)
+    made.read_packets(3)
+    assert [payload for _, payload, _ in heard] == [b"1", b"2", b"3"]
+    assert bytes(connection.taken) == b"\x40\2\0\7" * 2
+    made.read_packets(3)
+    assert [payload for _, payload, _ in heard][3:] == [b"4"]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        b"\x30" + length(MAX_PACKET_BYTES + 1),
+        b"\x30\xff\xff\xff\xff\x7f",
+        publish(b"q", quality=2),
+        b"\x32\2\0\x40",
+        b"\x32\1\0",
+        publish(b"", topic=b"\xff\xfe"),
+        publish(b"", properties=b"\x7f"),
+        publish(b"", properties=b"\xff\xff\xff"),
+        b"\x00\0",
+        b"\x20\0",
+    ],
+    ids=["too large", "length", "quality", "topic cut", "short", "no text", "properties", "varint", "kind", "connack"],
+)
+def test_session_is_ended_when_a_packet_is_none_of_mqtt(there: bytes) -> None:
+    """WI-12: whatever a broker sends."""
+    made, heard = client(Socket(there))
+    assert made.read_packets(64) is not MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert heard == []
+    assert made.socket() is None
+
+
+def test_session_is_ended_when_the_other_side_has_left() -> None:
+    """WI-12."""
+    made, _ = client(Socket(publish(b"z" * 99)[:50], is_over=True))
+    made.read_packets(64)
+    assert made.socket() is None
 
 
 def test_paho_has_what_is_changed_of_it() -> None:
     """A paho that calls these otherwise would make the change void without a word."""
-    assert {"_sock_recv", "_packet_queue", "_packet_write", "_out_packet"} <= {*vars(Client), "_out_packet"}
+    changed = {name for name in vars(LeanClient) if name in vars(Client) and not name.startswith("__")}
+    assert {"_sock_send", "_packet_queue", "_packet_read", "_handle_publish"} == changed
+    assert {"_packet_handle", "_loop_rc_handle", "_sock_close", "_packet_write"} <= set(vars(Client))
+    assert {"_sock", "_in_packet", "_last_bytes_received"} <= set(vars(client(Socket())[0]))

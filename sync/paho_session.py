@@ -1,0 +1,260 @@
+"""One MQTT session on paho-mqtt 2 from the attempt to connect to its end; `sync.paho_link` decides when there is one.
+
+Decided here: what is said to the broker at its beginning, what the broker allows it, and that the caller's thread does
+all of the work in `pump` and in `send`. Only the attempt to connect, which waits for name, network and handshake, has a
+thread of its own; it ends before the first packet is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from sync.link import Connected, Disconnected, Event, Message, Will
+from sync.paho_client import LeanClient
+from vedette.wire import MAX_PACKET_BYTES
+
+MAX_MESSAGES_AT_ONCE = 64
+MAX_WAITING_ACKS = 4096
+CONNECT_TIMEOUT_S = 5.0
+CONNECTING_LOOK_S = 0.02
+SESSION_TIMEOUT_US = 30_000_000
+ACK_TIMEOUT_US = 120_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkConfig:
+    """Where to connect, as whom (the certificate's common name is user name and client id), and what to hear.
+
+    `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
+    messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
+    MQTT 3.1.1 tells neither the broker's limits nor that nobody listens; silence does, a little later.
+    """
+
+    host: str
+    port: int
+    client_id: str
+    ca: Path
+    certificate: Path
+    key: Path
+    subscriptions: tuple[str, ...]
+    will: Will | None = None
+    keepalive_s: int = 20
+    window: int = 20
+    backlog: int = 1024
+    dscp: int = 0
+    version: Literal["5", "3.1.1"] = "5"
+
+
+class Session:
+    """One paho client and what the broker allows it; everything but the connecting is done by the caller's thread."""
+
+    def __init__(self, config: LinkConfig, tls: ssl.SSLContext, now_us: int) -> None:
+        self._config = config
+        self.began_us = now_us
+        self.up = self.over = False
+        self.acked_us = 0
+        self.window = config.window
+        self.packet_bytes = MAX_PACKET_BYTES
+        self.topics: dict[int, str] = {}
+        self.backlog: deque[tuple[str, bytes, bool]] = deque()
+        self.acks: deque[tuple[int, ReasonCode]] = deque(maxlen=MAX_WAITING_ACKS)
+        self.events: deque[Event] = deque()
+        self._is_old = config.version == "3.1.1"
+        self.client = self._client(tls)
+        self._failure = ""
+        self._tried = threading.Event()
+        self._ending = threading.Lock()
+        threading.Thread(target=self._connect, name="mqtt-connect", daemon=True).start()
+
+    @property
+    def answer_due_us(self) -> int:
+        """When a broker that has said nothing counts as dead, though the connection looks alive."""
+        if not self.up:
+            return self.began_us + SESSION_TIMEOUT_US
+        return self.acked_us + ACK_TIMEOUT_US if len(self.topics) > len(self.acks) else sys.maxsize
+
+    @property
+    def full(self) -> bool:
+        """The broker has a whole window of messages to acknowledge."""
+        return len(self.topics) - len(self.acks) >= self.window
+
+    def send(self, topic: str, payload: bytes, retain: bool) -> bool:
+        """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
+        told = self.client.publish(topic, payload, qos=1, retain=retain)
+        if told.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self.topics[told.mid] = topic
+        return True
+
+    def pump(self) -> None:
+        """Read what has come, MAX_MESSAGES_AT_ONCE at most, write what the socket takes, keep the session alive."""
+        if self.over or not self._tried.is_set():
+            return
+        if self._failure:
+            self.events.append(Disconnected(reason=f"cannot connect: {self._failure}"))
+            self._failure = ""
+            return
+        client = self.client
+        client.read_packets(MAX_MESSAGES_AT_ONCE)
+        if client.want_write():
+            client.loop_write()
+        client.loop_misc()
+
+    def drop_unsent(self) -> None:
+        """Let the kernel throw away what it has not sent when the socket is closed (it sends a reset)."""
+        connection = self.client.socket()
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # type: ignore[attr-defined]
+
+    def say_goodbye(self) -> None:
+        """Queue MQTT's own goodbye; `pump` sends it."""
+        if self._tried.is_set():
+            self.client.disconnect()
+
+    def end(self) -> None:
+        """Close the connection as it is; an attempt that is still being made closes its own."""
+        with self._ending:
+            self.over = True
+            if self._tried.is_set():
+                self.client.drop()
+
+    def _connect(self) -> None:
+        """On a thread of its own: everything that may wait."""
+        config = self._config
+        more: dict[str, Any] = {}
+        if not self._is_old:
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.SessionExpiryInterval = 0
+            limits.MaximumPacketSize = MAX_PACKET_BYTES
+            more = {"clean_start": True, "properties": limits}
+        try:
+            self.client.connect(config.host, config.port, config.keepalive_s, **more)
+        except (OSError, ValueError) as error:
+            self._failure = str(error) or type(error).__name__
+        with self._ending:
+            self._tried.set()
+            if self.over:
+                self.client.drop()
+
+    def _client(self, tls: ssl.SSLContext) -> LeanClient:
+        config = self._config
+        client = LeanClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=config.client_id,
+            clean_session=True if self._is_old else None,
+            protocol=MQTTv311 if self._is_old else MQTTv5,
+            reconnect_on_failure=False,
+            deliver=self._on_message,
+        )
+        client.tls_set_context(tls)
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(config.window)
+        client.max_queued_messages_set(config.window)
+        if config.will is not None:
+            client.will_set(config.will.topic, config.will.payload, qos=1, retain=True)
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_disconnect, client.on_publish = self._on_disconnect, self._on_publish
+        client.on_socket_open = self._on_socket_open
+        return client
+
+    def _on_connect(
+        self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, allowed: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self.events.append(Disconnected(reason=f"the broker refused the connection: {code}"))
+            return
+        self.window = min(self.window, getattr(allowed, "ReceiveMaximum", self.window))
+        self.packet_bytes = min(self.packet_bytes, getattr(allowed, "MaximumPacketSize", MAX_PACKET_BYTES))
+        shares = getattr(allowed, "SharedSubscriptionAvailable", 1)
+        # A broker without shared subscriptions (RabbitMQ) does for one worker, which then gets everything itself.
+        client.subscribe([(topic if shares else _unshared(topic), 1) for topic in self._config.subscriptions])
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        refused = next((code for code in codes if code.is_failure), None)
+        self.events.append(Disconnected(reason=f"subscription refused: {refused}") if refused else Connected())
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self.events.append(Disconnected(reason=str(code)))
+
+    def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
+        self.events.append(Message(topic=topic, payload=payload, retained=retained))
+
+    def _on_publish(
+        self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self.acks.append((mid, code))
+
+    def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
+        """On the connecting thread."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        mark(connection, self._config.dscp)
+
+    def interest(self, *, reading: bool) -> tuple[socket.socket | None, int]:
+        """The socket and for what it is waited on; none while connecting, and no mask where nothing is wanted."""
+        if not self._tried.is_set():
+            return None, 0
+        connection = self.client.socket()
+        wanted = (select.POLLIN if reading or self.full else 0) | (select.POLLOUT if self.client.want_write() else 0)
+        return connection, wanted if connection is not None else 0  # type: ignore[return-value]
+
+    @property
+    def is_connecting(self) -> bool:
+        """The attempt is still being made."""
+        return not self._tried.is_set()
+
+    @property
+    def is_ready(self) -> bool:
+        """`pump` has something to do that no socket tells."""
+        return bool(self.events) or bool(self._failure) or (self._tried.is_set() and self.client.has_pending)
+
+
+def wait(session: Session | None, beside: Sequence[Session], timeout_s: float) -> None:
+    """Wait until `session` has something to read, or it or one `beside` can go on writing; `timeout_s` at most."""
+    waiting = select.poll()
+    if session is None:
+        interests = []
+    elif session.is_ready:
+        return
+    else:
+        interests = [session.interest(reading=True)]
+    interests += [one.interest(reading=False) for one in beside]
+    for connection, wanted in interests:
+        if connection is not None and wanted:
+            waiting.register(connection, wanted)
+    if any(one.is_connecting for one in (session, *beside) if one is not None):
+        timeout_s = min(timeout_s, CONNECTING_LOOK_S)
+    waiting.poll(timeout_s * 1000)
+
+
+def mark(connection: socket.socket, dscp: int) -> None:
+    """Mark the packets of `connection` for the routers on the way (RFC 2474); 0 leaves them as they are."""
+    if dscp and connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    elif dscp:
+        connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
+def _unshared(topic: str) -> str:
+    return topic.split("/", 2)[2] if topic.startswith("$share/") else topic
