@@ -15,21 +15,19 @@ bit rate stays above it and is not noticed: rather that than a parked car called
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.camera.condition import Change, Condition, Moment
 from edge.camera.port import EncodedUnit, SmallFrame
 
 LOOK_US = 200_000
 STILL_US = 1_500_000
 RAISE_US = 1_400_000
-CLEAR_US = 1_000_000
-MOST_CLEAR_US = 30_000_000
-CALM_US = 60_000_000
 ROWS, COLUMNS, CELL = 96, 160, 12
 WHITE_LEVEL = 233
 MAX_WHY = 512
@@ -43,14 +41,6 @@ class Kind(Enum):
     BLOCKED = "blocked"
     OVEREXPOSED = "overexposed"
     UNDEREXPOSED = "underexposed"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One moment on the device's two clocks, in microseconds."""
-
-    utc_us: int
-    mono_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,51 +115,6 @@ def find_faults(seen: Seen, raised: frozenset[Kind]) -> dict[Kind, str]:
     return {}
 
 
-class _Condition:
-    """One kind of fault with its hysteresis: raised when it has held for a while, over when it has been absent for one.
-
-    Each return within a minute doubles the second while, so that a lamp that flickers does not fill the journal.
-    """
-
-    def __init__(self, kind: Kind, raise_us: int) -> None:
-        self._kind, self._raise_us, self._clear_us = kind, raise_us, CLEAR_US
-        self._since: Moment | None = None
-        self._gone: Moment | None = None
-        self._cleared_us: int | None = None
-        self.raised = False
-
-    def update(self, why: str | None, now: Moment, since: Moment | None = None) -> Notice | None:
-        """`why` it holds now, None where it does not; `since` when it began where that is known better."""
-        if why is not None:
-            self._gone = None
-            if not self.raised:
-                self._since = since or self._since or now
-                if now.mono_us - self._since.mono_us >= self._raise_us:
-                    return self._raise(self._since, why, now)
-        elif not self.raised:
-            self._since = None
-        else:
-            self._gone = self._gone or now
-            if now.mono_us - self._gone.mono_us >= self._clear_us:
-                return self.clear(self._gone)
-        return None
-
-    def clear(self, now: Moment) -> Notice | None:
-        """Over since `now`."""
-        if not self.raised or self._since is None:
-            return None
-        lasted_us = max(0, now.mono_us - self._since.mono_us)
-        notice = Notice(self._kind, self._since.utc_us, lasted_us=lasted_us)
-        self.raised, self._since, self._gone, self._cleared_us = False, None, None, now.mono_us
-        return notice
-
-    def _raise(self, since: Moment, why: str, now: Moment) -> Notice:
-        returned = self._cleared_us is not None and now.mono_us - self._cleared_us < CALM_US
-        self._clear_us = min(self._clear_us * 2, MOST_CLEAR_US) if returned else CLEAR_US
-        self.raised = True
-        return Notice(self._kind, since.utc_us, why)
-
-
 class _Stillness:
     """Whether the picture has been the same since before the last key picture; see the module's words."""
 
@@ -202,9 +147,9 @@ class CameraWatch:
     """One camera's faults. Told of every unit and picture in the order they came; says what began and what ended."""
 
     def __init__(self) -> None:
-        self._conditions = {kind: _Condition(kind, RAISE_US) for kind in Kind}
-        self._conditions[Kind.FROZEN] = _Condition(Kind.FROZEN, 0)
-        self._conditions[Kind.UNPLUGGED] = _Condition(Kind.UNPLUGGED, 0)
+        self._conditions = {kind: Condition(RAISE_US) for kind in Kind}
+        self._conditions[Kind.FROZEN] = Condition(0)
+        self._conditions[Kind.UNPLUGGED] = Condition(0)
         self._still = _Stillness()
         self._look_us: int | None = None
         self._last: Moment | None = None
@@ -229,13 +174,13 @@ class CameraWatch:
         self._last = now = Moment(unit.utc_us, unit.mono_us)
         if unit.is_key:
             self._still.key(unit.mono_us)
-        return self._said([self._conditions[Kind.UNPLUGGED].clear(now)])
+        return self._said([(Kind.UNPLUGGED, self._conditions[Kind.UNPLUGGED].clear(now))])
 
     def unplugged(self, why: str, now: Moment) -> list[Notice]:
         """Pictures stopped coming, noticed `now`; the fault began with the last one that came."""
         self._look_us = None
         self._still.forget()
-        return self._said([self._conditions[Kind.UNPLUGGED].update(why, now, self._last)])
+        return self._said([(Kind.UNPLUGGED, self._conditions[Kind.UNPLUGGED].update(why, now, self._last))])
 
     def picture(self, frame: SmallFrame) -> list[Notice]:
         """A picture came; most are not looked at."""
@@ -244,18 +189,18 @@ class CameraWatch:
         self._look_us = frame.mono_us
         return self._said(self._look(sample(frame.luma), Moment(frame.utc_us, frame.mono_us)))
 
-    def _look(self, points: NDArray[np.uint8], now: Moment) -> Iterator[Notice | None]:
+    def _look(self, points: NDArray[np.uint8], now: Moment) -> Iterator[tuple[Kind, Change | None]]:
         raised = frozenset(kind for kind, one in self._conditions.items() if one.raised)
         found = find_faults(measure(points), raised)
         since = self._still.look(points, now)
         # A picture without anything in it says nothing on whether it moves.
         frozen = since is not None and not found
         why = f"the same picture for {(now.mono_us - since.mono_us) // 1000} ms" if since and frozen else None
-        yield self._conditions[Kind.FROZEN].update(why, now, since)
+        yield Kind.FROZEN, self._conditions[Kind.FROZEN].update(why, now, since if why else None)
         for kind in (Kind.BLOCKED, Kind.OVEREXPOSED, Kind.UNDEREXPOSED):
-            yield self._conditions[kind].update(found.get(kind), now)
+            yield kind, self._conditions[kind].update(found.get(kind), now)
 
-    def _said(self, notices: list[Notice | None] | Iterator[Notice | None]) -> list[Notice]:
-        said = [one for one in notices if one is not None]
+    def _said(self, changes: Iterable[tuple[Kind, Change | None]]) -> list[Notice]:
+        said = [Notice(kind, one.since_us, one.why, one.lasted_us) for kind, one in changes if one is not None]
         self.faults += sum(one.lasted_us is None for one in said)
         return said

@@ -15,8 +15,9 @@ from dataclasses import replace
 
 from edge.board.position import read_position
 from edge.camera import open_camera
+from edge.camera.condition import Moment
 from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
-from edge.camera.watch import CameraWatch, Moment, Notice
+from edge.camera.watch import CameraWatch, Notice
 from edge.recorder import activation
 from edge.recorder.activation import State, Window
 from edge.recorder.duty import Duty, Voices

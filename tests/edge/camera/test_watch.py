@@ -11,23 +11,10 @@ import numpy as np
 import pytest
 
 from edge.camera import open_camera
+from edge.camera.condition import CALM_US, CLEAR_US, MOST_CLEAR_US, Moment
 from edge.camera.encode import X264Encoder
 from edge.camera.port import EncodedUnit, SmallFrame
-from edge.camera.watch import (
-    CALM_US,
-    CLEAR_US,
-    LOOK_US,
-    MOST_CLEAR_US,
-    RAISE_US,
-    STILL_US,
-    CameraWatch,
-    Kind,
-    Moment,
-    Notice,
-    find_faults,
-    measure,
-    sample,
-)
+from edge.camera.watch import LOOK_US, RAISE_US, STILL_US, CameraWatch, Kind, Notice, find_faults, measure, sample
 from vedette.clock import FakeClock
 from vedette.config import CameraSection
 
