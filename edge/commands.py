@@ -21,6 +21,7 @@ from vedette.daemon import Step
 from vedette.errors import Integrity, NotFound, Refused, Usage
 from vedette.fields import check_device_id
 from vedette.keys import SigningKey
+from vedette.zones import find_zone
 
 SERVICES = ("recorder", "reader", "panel", "position", "keeper")
 STATUSES = ("recorder", "reader", "panel", "position", "uplink", "keeper")
@@ -34,6 +35,7 @@ _TEMPLATE = """\
 id = "{id}"
 data = "."
 run = "{run}"
+zone = "{zone}"
 
 [camera]
 adapter = "{adapter}"
@@ -77,16 +79,23 @@ def register(nouns: cli.Nouns) -> None:
 
 
 def init_device(
-    folder: Path, device_id: str, *, camera: CameraSection, run_dir: Path, mode: str = "continuous"
+    folder: Path,
+    device_id: str,
+    *,
+    camera: CameraSection,
+    run_dir: Path,
+    mode: str = "continuous",
+    zone: str = "UTC",
 ) -> DeviceConfig:
     """Make a device folder: its sub-folders, its signing key and device.toml.
 
-    Raises Usage for an id that is none and Refused when the folder holds a device already.
+    Raises Usage for an id or a time zone that is none and Refused when the folder holds a device already.
     """
     try:
         check_device_id(device_id)
     except Integrity as error:
         raise Usage(str(error)) from None
+    find_zone(zone)
     path = folder / "device.toml"
     if path.exists():
         raise Refused(f"{folder} holds a device already; nothing was changed")
@@ -96,7 +105,9 @@ def init_device(
     key = folder / "keys" / "sign.pem"
     if not key.exists():
         SigningKey.generate().save(key)
-    text = _TEMPLATE.format(id=device_id, run=run_dir, adapter=camera.adapter, source=_toml(camera.source), mode=mode)
+    text = _TEMPLATE.format(
+        id=device_id, run=run_dir, zone=zone, adapter=camera.adapter, source=_toml(camera.source), mode=mode
+    )
     files.write_new(path, text.encode())
     return config.load_device(path)
 
@@ -134,6 +145,7 @@ def _register_init(verbs: cli.Nouns) -> None:
     parser.add_argument("--source", default="", help="what the camera adapter opens")
     parser.add_argument("--mode", choices=("continuous", "standby"), default="continuous")
     parser.add_argument("--run", dest="run_dir", type=Path, default=Path("/run/vedette"), help="a folder in memory")
+    parser.add_argument("--zone", default="UTC", help="the time zone it works in, such as Africa/Casablanca (UTC)")
     cli.add_json(parser)
     parser.set_defaults(run=_init)
 
@@ -149,7 +161,7 @@ def _register_recover(verbs: cli.Nouns) -> None:
 
 def _init(args: argparse.Namespace) -> int:
     camera = CameraSection(adapter=args.camera, source=args.source)
-    device = init_device(args.folder, args.id, camera=camera, run_dir=args.run_dir, mode=args.mode)
+    device = init_device(args.folder, args.id, camera=camera, run_dir=args.run_dir, mode=args.mode, zone=args.zone)
     public = SigningKey.load(device.keys / "sign.pem").public
     text = (
         f"{device.device.id} is in {args.folder}, its key is {public.text}\nnext, at the centre: vedette central enrol"

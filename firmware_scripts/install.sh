@@ -7,6 +7,7 @@
 #     --device-id ID     also make the device's folder and key under this id, if there is none yet
 #     --camera NAME      its camera adapter: pi, gst, clip, … (default: pi on a Raspberry Pi, else gst)
 #     --source TEXT      what the camera adapter opens
+#     --zone NAME        the time zone it works in, such as Africa/Casablanca (default: this machine's)
 #     --wheels FOLDER    install from wheels in FOLDER only, without a package index
 #     --no-packages      the Debian packages are there already; do not call apt-get
 #     --uninstall        remove units and programs; keys, evidence and configuration stay where they are
@@ -24,7 +25,7 @@ MAX_PYTHON=13
 DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-panel.service vedette-position.service vedette-uplink.service vedette-keeper.service vedette.target"
 CENTRAL_UNITS="vedette-central.service"
 
-role="" board="" device_id="" camera="" source_text="" wheels="" dry="" uninstall="" with_packages=yes
+role="" board="" device_id="" camera="" source_text="" zone="" wheels="" dry="" uninstall="" with_packages=yes
 source_folder=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 say() { printf 'vedette: %s\n' "$*" >&2; }
@@ -59,6 +60,7 @@ read_arguments() {
             --device-id) value "$@"; device_id=$2; shift ;;
             --camera) value "$@"; camera=$2; shift ;;
             --source) value "$@"; source_text=$2; shift ;;
+            --zone) value "$@"; zone=$2; shift ;;
             --wheels) value "$@"; wheels=$(CDPATH='' cd -- "$2" && pwd) || fail "--wheels: $2 is no folder" 2; shift ;;
             -h | --help) usage ;;
             *) say "unknown option $1"; usage ;;
@@ -74,6 +76,14 @@ read_arguments() {
     esac
     [ ${#device_id} -le 59 ] || fail "--device-id: '$device_id' has ${#device_id} characters; 59 are the most" 2
     [ -n "$camera" ] || { camera=gst; [ "$board" != pi ] || camera=pi; }
+    [ -n "$zone" ] || zone=$(this_zone)
+}
+
+this_zone() {
+    case $(readlink -f /etc/localtime 2>/dev/null || true) in
+        */zoneinfo/*) readlink -f /etc/localtime | sed 's|.*/zoneinfo/||' ;;
+        *) echo UTC ;;
+    esac
 }
 
 this_board() {
@@ -243,7 +253,7 @@ first_device() {
         return 0
     fi
     run runuser -u vedette -- env -C / "$OPT/device/bin/vedette" device init "$DEVICE" \
-        --id "$device_id" --camera "$camera" --source "$source_text"
+        --id "$device_id" --camera "$camera" --source "$source_text" --zone "$zone"
 }
 
 next_steps() {

@@ -169,7 +169,7 @@ class Stage:
 
     def _device_toml(self) -> str:
         sections: dict[str, dict[str, Any]] = {
-            "device": {"id": self.scene.device, "data": ".", "run": str(self.run)},
+            "device": {"id": self.scene.device, "data": ".", "run": str(self.run), "zone": "Africa/Casablanca"},
             "camera": self.scene.camera,
             "recorder": {"min_free_mib": 64, **self.scene.recorder},
             "board": self.scene.board,

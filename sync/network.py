@@ -50,8 +50,11 @@ class NetworkPolicy:
     sees: bool
 
 
-def policy_of(section: NetworkSection, *, allow_bulk: bool) -> NetworkPolicy:
-    """The policy as device.toml says it; `Usage` names quiet hours that are none, and depots that nobody would see."""
+def policy_of(section: NetworkSection, *, allow_bulk: bool, zone: str = "UTC") -> NetworkPolicy:
+    """The policy as device.toml says it, with quiet hours by the clock of `zone`.
+
+    `Usage` names quiet hours that are none, and depots that nobody would see.
+    """
     depots = frozenset(name.strip() for name in section.depots.split(",") if name.strip())
     if section.bulk_on == "depot" and not depots:
         raise Usage("network.bulk_on is 'depot', and network.depots names no Wi-Fi network")
@@ -61,7 +64,7 @@ def policy_of(section: NetworkSection, *, allow_bulk: bool) -> NetworkPolicy:
         allow_bulk=allow_bulk,
         bulk_on=section.bulk_on,
         depots=depots,
-        quiet=parse_schedule(section.quiet, section.quiet_zone, key="network.quiet"),
+        quiet=parse_schedule(section.quiet, zone, key="network.quiet"),
         sees=section.source != "none",
     )
 

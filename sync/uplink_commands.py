@@ -119,7 +119,9 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
             journal=journal,
             report=report,
             network=NetworkWatch(
-                policy_of(config.network, allow_bulk=uplink.allow_bulk), source_of(config.network), clock
+                policy_of(config.network, allow_bulk=uplink.allow_bulk, zone=config.device.zone),
+                source_of(config.network),
+                clock,
             ),
             bulk=bulk,
             depot=None if door is None else _depot(config, door, outbox),

@@ -19,11 +19,12 @@ from vedette.fields import check_device_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceSection:
-    """Who this device is and where its folders are."""
+    """Who this device is, where its folders are and in which time zone it works."""
 
     id: str
     data: Path
     run: Path = Path("/run/vedette")
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,7 @@ class SoundSection:
 class RecorderSection:
     """When video is kept and in what pieces."""
 
+    MOVED: typing.ClassVar = {"schedule_zone": "device.zone", "stamp_zone": "device.zone"}
     mode: str = _choice("continuous", "continuous", "standby")
     segment_s: int = _number(60, 2, 3600)
     pre_event_s: int = _number(60, 0, 300)
@@ -66,8 +68,6 @@ class RecorderSection:
     hit_after_s: int = _number(60, 0, 600)
     stop_tail_s: int = _number(0, 0, 600)
     schedule: str = ""
-    schedule_zone: str = "UTC"
-    stamp_zone: str = "UTC"
     may_mute: bool = True
     may_stealth: bool = True
     may_sleep: bool = True
@@ -153,6 +153,7 @@ class UplinkSection:
 class NetworkSection:
     """Who tells what the network is (`ask`: the file, or the command), and on which ones unmarked video may go."""
 
+    MOVED: typing.ClassVar = {"quiet_zone": "device.zone"}
     source: str = _choice("none", "none", "file", "command", "route", "nmcli")
     ask: str = ""
     look_s: int = _number(5, 1, 3600)
@@ -160,7 +161,6 @@ class NetworkSection:
     depots: str = ""
     metered_interfaces: str = "wwan* ppp* rmnet* usb*"
     quiet: str = ""
-    quiet_zone: str = "UTC"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,15 @@
 """Reads a TOML file into a dataclass of sections, strictly: no unknown key, no missing one, every value in its bounds.
 
-Decided here: that an unknown key is an error that names it and the nearest known one, and that relative paths are
-relative to the file's folder. Which keys there are is config.py.
+Decided here: that an unknown key is an error that names it and the nearest known one, that one which has moved (a
+section's `MOVED`: old name, new place) is refused with what to write, and that relative paths are relative to the
+file's folder. Which keys there are is config.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import sys
 import typing
 from dataclasses import field
@@ -52,6 +54,9 @@ def _section(kind: type[T], table: object, *, where: str, base: Path) -> T:
     types = typing.get_type_hints(kind)
     known = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in table:
+        if name in getattr(kind, "MOVED", {}):
+            section, _dot, key = kind.MOVED[name].partition(".")  # type: ignore[attr-defined]
+            raise Usage(f"{where}: {name!r} has moved; write {key} = {_shown(table[name])} under [{section}] instead")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
@@ -86,3 +91,8 @@ def _value(kind: Any, value: object, bounds: typing.Mapping[str, Any], *, where:
     if isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values()):
         return value
     raise Usage(f"{where} has a value of the wrong type")
+
+
+def _shown(value: object) -> str:
+    """A value as TOML has it, as far as people need it."""
+    return json.dumps(value, ensure_ascii=False, default=str)[:80]

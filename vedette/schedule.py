@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from dataclasses import dataclass
 
 from vedette.errors import Usage
+from vedette.zones import find_zone
 
 MAX_ENTRIES = 32
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -43,7 +43,7 @@ def parse_schedule(text: str, zone: str, *, key: str = "recorder.schedule") -> S
     if len(entries) > MAX_ENTRIES:
         raise Usage(f"{key} has {len(entries)} entries; at most {MAX_ENTRIES}")
     stretches = tuple(stretch for entry in entries for stretch in _stretches(entry, key))
-    return Schedule(stretches=stretches, zone=_zone(zone, key))
+    return Schedule(stretches=stretches, zone=find_zone(zone))
 
 
 def _stretches(entry: str, key: str) -> list[tuple[int, int]]:
@@ -56,12 +56,3 @@ def _stretches(entry: str, key: str) -> list[tuple[int, int]]:
     length = end - begin if end > begin else end - begin + _DAY_MIN
     first, last = DAYS.index(found[1]), DAYS.index(found[2] or found[1])
     return [((first + n) % 7 * _DAY_MIN + begin, length) for n in range((last - first) % 7 + 1)]
-
-
-def _zone(name: str, key: str) -> datetime.tzinfo:
-    if name == "UTC":
-        return datetime.timezone.utc
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise Usage(f"{key}_zone: {name!r} is no time zone here; such as Africa/Casablanca") from None

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from vedette import cli, files
 from vedette.bundle import MAX_KEYS_BYTES, Keys
@@ -34,6 +33,7 @@ from vedette.timeline_svg import draw_svg
 from vedette.timeline_text import draw
 from vedette.timeline_words import LANGUAGES, Words
 from vedette.trust import load_trust
+from vedette.zones import find_zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -60,7 +60,7 @@ def register(verbs: cli.Nouns) -> None:
 
 
 def _timeline(args: argparse.Namespace) -> int:
-    zone, words = _zone(args.zone), Words(args.lang)
+    zone, words = find_zone(args.zone, key="--zone"), Words(args.lang)
     key = _key(args)
     identities = load_identities(args.identity) if args.identity else []
     entries = verify_pieces(read_lines(args.paths, identities, service=args.service), key)
@@ -132,15 +132,6 @@ def _key(args: argparse.Namespace) -> PublicKey:
     if own.is_file():
         return SigningKey.load(own).public
     raise Usage("whose signatures? give the device's key with --key, or --keys KEYS.json and --trust TRUST.json")
-
-
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return timezone.utc
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise NotFound(f"--zone {name!r} is no time zone that this machine knows; such as Africa/Casablanca") from None
 
 
 def _moment(text: str, zone: tzinfo) -> int:

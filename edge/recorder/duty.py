@@ -54,7 +54,7 @@ class Duty:
         self._permitted = Permitted(
             stealth=recorder.may_stealth, mute=recorder.may_mute, sleep=recorder.may_sleep
         )  # fmt: skip
-        self._schedule: Schedule = parse_schedule(recorder.schedule, recorder.schedule_zone)
+        self._schedule: Schedule = parse_schedule(recorder.schedule, config.device.zone)
         self._schedule_us = 0
         self.policy = Policy(
             continuous=recorder.mode == activation.CONTINUOUS,

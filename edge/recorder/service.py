@@ -29,7 +29,6 @@ from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.retaining import policy_of
 from edge.recorder.source import Source
-from edge.recorder.stamp import find_zone
 from edge.ring import Claim
 from edge.room import Forecast
 from vedette import daemon, spool
@@ -40,6 +39,7 @@ from vedette.errors import VedetteError
 from vedette.identity import identity_of
 from vedette.keys import SigningKey
 from vedette.trust import load_trust
+from vedette.zones import find_zone
 
 FRAME_BUS = "framebus"
 READ_TIMEOUT_S = 0.05
@@ -66,7 +66,7 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
         min_free_bytes=recorder.min_free_mib << 20,
         marked_min_free_bytes=recorder.marked_min_free_mib << 20,
         position=lambda at_us: read_position(config.run, now_us=at_us),
-        zone=find_zone(recorder.stamp_zone),
+        zone=find_zone(config.device.zone),
     )
     on_end = (lambda: signal.raise_signal(signal.SIGTERM)) if exits else (lambda: None)
     return RecorderService(config, clock, camera=camera, terms=terms, on_end=on_end)

@@ -8,12 +8,10 @@ journal, a manifest or a log. Nothing here reads a clock or asks for a position.
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from dataclasses import dataclass
 
 from edge.recorder.surroundings import Moment
 from vedette.clock import TimeQuality
-from vedette.errors import Usage
 from vedette.hitfile import Position
 
 STALE_US = 2_000_000
@@ -33,10 +31,10 @@ class Place:
 def stamp(place: Place, moment: Moment, *, at_us: int) -> str:
     """The two lines for a picture taken at `at_us` (UTC microseconds) in `moment`."""
     where = "position unknown" if moment.position is None else position_text(moment.position, at_us=at_us)
-    muted = "  sound muted" if moment.is_muted else ""
+    sound = f"  {moment.sound}" if moment.sound else ""
     return (
         f"{time_text(at_us, place.zone)}  {place.device}  {where}\n"
-        f"{quality_text(moment.quality)}  recording {place.recording}/{place.sequence}{muted}"
+        f"{quality_text(moment.quality)}  recording {place.recording}/{place.sequence}{sound}"
     )
 
 
@@ -59,16 +57,6 @@ def position_text(position: Position, *, at_us: int) -> str:
     apart_us = at_us - position.fixed_us
     age = "" if abs(apart_us) <= STALE_US else f" ({abs(apart_us) // 1_000_000} s {'old' if apart_us > 0 else 'later'})"
     return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{age}"
-
-
-def find_zone(name: str) -> datetime.tzinfo:
-    """The time zone of that name in the system's tz database; raises Usage where it has none."""
-    if name == "UTC":
-        return datetime.timezone.utc
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise Usage(f"[recorder] stamp_zone: {name!r} is no time zone here, as Africa/Casablanca is") from None
 
 
 def _degrees(value_e7: int, letters: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_install_names_what_the_board_needs_when_rehearsed(board: str, wanted: l
     said = done.stdout + packages.stdout
     assert [words for words in wanted if words not in said] == []
     assert "device init /var/lib/vedette/device --id car-17" in done.stdout
+    assert re.search(r" --zone [A-Za-z]+[A-Za-z/_+-]*[0-9]*$", done.stdout, re.MULTILINE)
+
+
+def test_install_gives_the_device_the_zone_that_is_asked_for() -> None:
+    asked = ("--device-id", "car-17", "--zone", "Africa/Casablanca")
+    done = _install("--role", "device", "--board", "none", "--dry-run", "--no-packages", *asked)
+    assert done.returncode == 0, done.stderr
+    assert " --zone Africa/Casablanca\n" in done.stdout
 
 
 def test_install_enables_only_the_centre_when_that_is_the_role() -> None:

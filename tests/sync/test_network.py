@@ -108,8 +108,10 @@ def test_network_without_a_source_is_for_bulk_unless_it_is_switched_off() -> Non
 def test_bulk_rests_in_quiet_hours(hour: int, zone: str, allowed: bool) -> None:
     """WI-63: by the clock of the zone, from its first minute to before its last; also at the depot."""
     monday_us = 1_699_833_600 * SECOND_US
-    section = NetworkSection(source="file", depots="D", quiet="mon-fri 06:00-22:00", quiet_zone=zone)
-    network = judge(policy_of(section, allow_bulk=True), Sighting(ssid="D"), monday_us + hour * 3600 * SECOND_US)
+    section = NetworkSection(source="file", depots="D", quiet="mon-fri 06:00-22:00")
+    network = judge(
+        policy_of(section, allow_bulk=True, zone=zone), Sighting(ssid="D"), monday_us + hour * 3600 * SECOND_US
+    )
     assert network.allow_bulk is allowed
     assert network.why == ("" if allowed else "quiet hours")
 

@@ -43,6 +43,18 @@ def test_config_names_the_nearest_key_when_one_is_unknown(tmp_path: Path) -> Non
         ('[device]\nid = "car-1"\ndata = "."\n[recorder]\nsegment_s = true\n', "wrong type"),
         ('[device]\nid = "car-1"\ndata = "."\n[recorder]\nmode = "off"\n', "continuous, standby"),
         ('[device]\nid = "car-1"\ndata = "."\n[reader]\nmin_looks = 1\n', "from 2"),
+        (
+            '[device]\nid = "car-1"\ndata = "."\n[recorder]\nschedule_zone = "Africa/Casablanca"\n',
+            """recorder: 'schedule_zone' has moved; write zone = "Africa/Casablanca" under [device] instead""",
+        ),
+        (
+            '[device]\nid = "car-1"\ndata = "."\n[recorder]\nstamp_zone = "UTC"\n',
+            """'stamp_zone' has moved; write zone = "UTC" under [device] instead""",
+        ),
+        (
+            '[device]\nid = "car-1"\ndata = "."\n[network]\nquiet_zone = "Europe/Paris"\n',
+            """network: 'quiet_zone' has moved; write zone = "Europe/Paris" under [device] instead""",
+        ),
         ("device = 5\n", "expected a table"),
         ('[device]\nid = "car-1"\ndata = "a\\u0000"\n', "zero character"),
         ('[device]\nid = "car-1"\ndata = "."\n[camera]\nsource = "a\\u0000"\n', "zero character"),

@@ -210,7 +210,7 @@ def test_what_cannot_be_asked_is_said(shift: Any, tmp_path: Path) -> None:
     key = shift.key.public.text
     with pytest.raises(NotFound, match="uplink's custody journal"):
         run(shift.folder, "--key", key, "--service", "uplink")
-    with pytest.raises(NotFound, match="no time zone"):
+    with pytest.raises(Usage, match="--zone: 'Mars/Olympus' is no time zone"):
         run(shift.folder, "--key", key, "--zone", "Mars/Olympus")
     with pytest.raises(Usage, match="not a time"):
         run(shift.folder, "--key", key, "--from", "yesterday")

@@ -5,10 +5,9 @@ import zoneinfo
 
 import pytest
 
-from edge.recorder.stamp import Place, find_zone, position_text, quality_text, stamp, time_text
-from edge.recorder.surroundings import MAX_SECONDS, Moment, Surroundings
+from edge.recorder.stamp import Place, position_text, quality_text, stamp, time_text
+from edge.recorder.surroundings import MAX_SECONDS, MUTED, Moment, Surroundings
 from vedette.clock import FakeClock, TimeQuality
-from vedette.errors import Usage
 from vedette.hitfile import Position
 
 NOON_US = 1_795_608_402_900_000  # 2026-11-25 12:06:42.9 UTC
@@ -23,7 +22,7 @@ def test_stamp_says_time_device_place_clock_and_recording():
     """SG-11."""
     place = Place(device="car-1", recording="0192…", sequence=3, zone=UTC)
     quality = TimeQuality(source="ntp", error_us=19_001)
-    moment = Moment(quality=quality, position=position(), is_muted=False)
+    moment = Moment(quality=quality, position=position())
     assert stamp(place, moment, at_us=NOON_US) == (
         "2026-11-25 12:06:42 UTC+00:00  car-1  33.57310 N 7.58981 W ±5 m\ntime from ntp, ±20 ms  recording 0192…/3"
     )
@@ -31,7 +30,7 @@ def test_stamp_says_time_device_place_clock_and_recording():
 
 def test_stamp_says_unknown_when_there_is_no_position_and_no_bound():
     place = Place(device="car-1", recording="0192…", sequence=0, zone=UTC)
-    moment = Moment(quality=TimeQuality(source="rtc", error_us=None), position=None, is_muted=True)
+    moment = Moment(quality=TimeQuality(source="rtc", error_us=None), position=None, sound=MUTED)
     line = stamp(place, moment, at_us=NOON_US)
     assert line.endswith("  sound muted")
     assert "position unknown" in line
@@ -66,13 +65,6 @@ def test_error_is_rounded_up(error_us: int, text: str):
 )
 def test_position_says_accuracy_and_age(more: dict[str, int | None], at_us: int, text: str):
     assert position_text(position(**more), at_us=at_us) == text
-
-
-def test_zone_that_is_none_is_a_usage_error():
-    assert find_zone("UTC") is UTC
-    assert find_zone("Africa/Casablanca") == zoneinfo.ZoneInfo("Africa/Casablanca")
-    with pytest.raises(Usage, match="Africa/Atlantis"):
-        find_zone("Africa/Atlantis")
 
 
 def test_moment_is_that_of_its_own_second_when_asked_later():
