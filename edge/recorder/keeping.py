@@ -8,11 +8,9 @@ it can be. Custody gets the gap when recording begins again.
 
 from __future__ import annotations
 
-import datetime
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
@@ -26,14 +24,13 @@ from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
 from edge.recorder.retaining import Retaining, RingPolicy
-from edge.recorder.segments import OpenFile, PartFile
-from edge.recorder.surroundings import FindPosition, Surroundings, nowhere
+from edge.recorder.surroundings import Surroundings
+from edge.recorder.terms import Terms as Terms
 from edge.ring import Claim
 from edge.ring import folder_of as ring_folder
-from edge.room import free_bytes, spare_bytes
+from edge.room import spare_bytes
 from vedette.clock import Clock
 from vedette.errors import Refused
-from vedette.sealed import Recipient
 
 LOOK_US = 1_000_000
 RETRY_US = 2_000_000
@@ -42,25 +39,6 @@ CAMERA_FAULT = "camera_fault"
 DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LITTLE_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
-    """How recordings are kept: to whom they are sealed, how long a segment is, how much space must stay free.
-
-    `marked_min_free_bytes` is that for marked and activated recordings, None where it is the same for all. `position`
-    and `zone` are for the stamp over the pictures, `ring` for what nobody activated.
-    """
-
-    recipients: Sequence[Recipient]
-    segment_us: int
-    min_free_bytes: int
-    marked_min_free_bytes: int | None = None
-    position: FindPosition = nowhere
-    zone: datetime.tzinfo = datetime.timezone.utc
-    ring: RingPolicy | None = None
-    open_file: OpenFile = PartFile
-    free_bytes: Callable[[Path], int] = free_bytes
 
 
 class Keeping:
@@ -215,17 +193,22 @@ class Keeping:
             with self._on_disk():
                 self.ring.take(unit)
             return
+        if not self._record(self.recording, unit, marked=marked):
+            self._buffer.add(unit)  # Where it is a key unit, what follows can be kept.
+
+    def _record(self, recording: Recording, unit: Recorded, *, marked: bool) -> bool:
+        """Whether the disk did not refuse `unit`."""
+        is_refused = True
         with self._on_disk():
             if isinstance(unit, SoundUnit):
-                self.recording.hear(unit)
-            elif self.recording.takes(unit):
+                recording.hear(unit)
+            elif recording.takes(unit):
                 # The gap is named before the picture behind it is, or a crash between the two would lose it.
                 self._name_gap(unit)
-                self.recording.write(unit, marked=marked)
+                recording.write(unit, marked=marked)
                 self.counts.pictures += 1
-                return
-        if self.recording is None:
-            self._buffer.add(unit)  # The disk did not take it; where it is a key unit what follows can be kept.
+            is_refused = False
+        return not is_refused
 
     def end(self, reason: str) -> None:
         """End the recording, and with it any gap that was still open; what nobody activated goes on after a stop."""
