@@ -34,7 +34,7 @@ from vedette.errors import Refused
 
 LOOK_US = 1_000_000
 RETRY_US = 2_000_000
-STALL_US = 1_000_000
+STALL_US, HOLE_US = 1_000_000, 100_000
 CAMERA_FAULT = "camera_fault"
 DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -204,7 +204,7 @@ class Keeping:
                 recording.hear(unit)
             elif recording.takes(unit):
                 # The gap is named before the picture behind it is, or a crash between the two would lose it.
-                self._name_gap(unit)
+                self._name_gap(unit, hole_us=recording.hole_us(unit))
                 recording.write(unit, marked=marked)
                 self.counts.pictures += 1
             is_refused = False
@@ -324,10 +324,13 @@ class Keeping:
                 self._filing.journal.append("recording.stopped", detail={"reason": self._unwanted[1]})
                 self._unwanted = None
 
-    def _name_gap(self, unit: EncodedUnit) -> None:
+    def _name_gap(self, unit: EncodedUnit, *, hole_us: int) -> None:
+        """Name what is missing before `unit`: a stall, or a shorter one that falls between two segments."""
         last, self._last = self._last, (unit.utc_us, unit.mono_us)
         if last is not None and unit.mono_us - last[1] > STALL_US + self._frame_us:
             self.broke_off(last[0] + self._frame_us, "camera_stalled")
+        elif hole_us > HOLE_US:
+            self.broke_off(unit.utc_us - hole_us, "camera_stalled")
         if self._gap is not None:
             self._write_gap(unit.utc_us)
 

@@ -80,6 +80,12 @@ class Recording:
         """True when `write` would record `unit`: the first one must be a key unit."""
         return self._writer is not None or (isinstance(unit, EncodedUnit) and unit.is_key)
 
+    def hole_us(self, unit: EncodedUnit) -> int:
+        """How much media time is in no segment where `unit` begins the next one; within a segment none is."""
+        if self._first is None or not self._is_due(unit):
+            return 0
+        return max(0, unit.pts_us - self._first.pts_us - self.open_media_us)
+
     def write(self, unit: EncodedUnit, *, marked: bool) -> None:
         """Record one unit; `marked` says that it lies in a marked stretch of time."""
         if self._held or (self._is_due(unit) and self._sound_is_behind(unit)):

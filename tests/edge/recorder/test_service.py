@@ -136,6 +136,30 @@ def test_gap_is_named_when_the_camera_stalls_without_a_fault(device, bench):
     assert len(device.items()) == 1
 
 
+@pytest.mark.parametrize(("late_us", "gaps"), [(100_000, 0), (100_001, 1), (280_000, 1), (990_000, 1), (1_200_000, 1)])
+def test_a_short_stall_between_two_segments_is_named(device, bench, late_us: int, gaps: int):
+    """CF-10, TI-3: between two segments nothing else would account for it."""
+    one = bench(segment_s=4)
+    one.camera.jumps[40] = late_us
+    one.steps(60)
+    one.close()
+    first, second = device.items()
+    named = [(entry.detail["from_us"], entry.detail["to_us"], entry.detail["why"]) for entry in device.entries("gap")]
+    hole = (first.manifest.ended_us, second.manifest.started_us, "camera_stalled")
+    assert hole[1] - hole[0] == late_us
+    assert named == [hole] * gaps
+
+
+def test_a_short_stall_within_a_segment_is_in_its_own_times(device, bench):
+    """CF-10."""
+    one = bench(segment_s=60)
+    one.camera.jumps[40] = 280_000
+    one.steps(60)
+    one.close()
+    assert device.entries("gap") == []
+    assert [item.manifest.media.duration_us for item in device.items()] == [6_280_000]
+
+
 def test_recorder_stays_and_says_ended_when_a_finite_camera_ends(device, bench):
     one = bench(segment_s=4)
     one.camera.total = 45
