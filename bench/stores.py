@@ -6,7 +6,6 @@ The bytes of the items are not stored here; what that costs is the disk's or the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import shutil
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.harness import Row, pair
+from simulator.freight import make_manifest
 from sync.central import fleet
 from sync.central.receipts import Signer, accept_all
 from sync.central.store import Store
@@ -90,29 +90,7 @@ class _Centre:
             accept_all(self._store, self._signer, [self._hit() for _ in range(batch)])
 
     def _hit(self) -> tuple[Manifest, bytes]:
-        manifest = Manifest(
-            item=uuid7(self._clock),
-            kind="hit",
-            device="car-1",
-            sealed_sha256=hashlib.sha256(os.urandom(32)).hexdigest(),
-            sealed_size=1,
-            plain_sha256=None,
-            plain_size=0,
-            created_us=1,
-            started_us=1,
-            ended_us=1,
-            time_source="simulated",
-            time_error_us=None,
-            complete=True,
-            priority=0,
-            recording=None,
-            sequence=0,
-            activation=None,
-            media=None,
-            journal=None,
-            software="bench",
-            models={},
-        )
+        manifest = make_manifest(os.urandom(32), item=uuid7(self._clock), kind="hit", device="car-1", at_us=1)
         return manifest, sign_record(MANIFEST, manifest.to_body(), self._key)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vedette import hitfile, sealed, spool
 from vedette.clock import Clock, SystemClock, uuid7
@@ -59,7 +60,8 @@ class Loader:
 
     def pack_hit(self, text: str = "AB123CD") -> Packed:
         """Seal a hit and leave it uncommitted."""
-        plain = hitfile.pack(self._hit(text), {"crop.jpg": JPEG, "context.jpg": JPEG})
+        hit = make_hit(text, hit=uuid7(self._clock), device=self.config.device.id, at_us=self._clock.utc_us())
+        plain = hitfile.pack(hit, {"crop.jpg": JPEG, "context.jpg": JPEG})
         return self._write("hit", sealed.seal(plain, self._lead_recipients), len(plain), PRIORITY_HIT)
 
     def spooled(self) -> list[Packed]:
@@ -87,65 +89,81 @@ class Loader:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        manifest = Manifest(
+        manifest = make_manifest(
+            data,
             item=item,
             kind=kind,
             device=self.config.device.id,
-            sealed_sha256=hashlib.sha256(data).hexdigest(),
-            sealed_size=len(data),
-            plain_sha256=None,
+            at_us=now_us,
             plain_size=plain_size,
-            created_us=now_us,
-            started_us=now_us,
-            ended_us=now_us,
-            time_source="simulated",
-            time_error_us=None,
-            complete=True,
             priority=priority,
-            recording=None,
-            sequence=0,
-            activation=None,
-            media=None,
-            journal=None,
-            software="simulator",
-            models={},
         )
         record = sign_record(MANIFEST, manifest.to_body(), self._key)
         return Packed(item=item, kind=kind, sha256=manifest.sealed_sha256, size=len(data), record=record)
 
-    def _hit(self, text: str) -> hitfile.Hit:
-        now_us = self._clock.utc_us()
-        entry = hitfile.MatchedEntry(
-            entry="a" * 32,
-            text=text,
-            region="FR",
-            reason="stolen",
-            priority="high",
-            source="simulator",
-            valid_from_us=0,
-            valid_to_us=2 * now_us,
-        )
-        return hitfile.Hit(
-            hit=uuid7(self._clock),
-            device=self.config.device.id,
-            raised_us=now_us,
-            time_source="simulated",
-            time_error_us=0,
-            text=text,
-            text_ascii=text,
-            region="FR",
-            confidence_permille=981,
-            looks=3,
-            alternatives=(),
-            entry=entry,
-            list_version=1,
-            list_issued_us=now_us,
-            list_age_us=0,
-            models={"reader": "0" * 64},
-            position=None,
-            track=1,
-            first_seen_us=now_us,
-            last_seen_us=now_us,
-            box_px=(1, 2, 3, 4),
-            corners_dpx=(1, 2, 3, 4, 5, 6, 7, 8),
-        )
+
+def make_manifest(data: bytes, *, item: str, kind: str, device: str, at_us: int, **others: Any) -> Manifest:
+    """The manifest of the sealed bytes `data`, which `device` made at `at_us` (UTC, µs); `others`: what differs."""
+    made = Manifest(
+        item=item,
+        kind=kind,
+        device=device,
+        sealed_sha256=hashlib.sha256(data).hexdigest(),
+        sealed_size=len(data),
+        plain_sha256=None,
+        plain_size=0,
+        created_us=at_us,
+        started_us=at_us,
+        ended_us=at_us,
+        time_source="simulated",
+        time_error_us=None,
+        complete=True,
+        priority=PRIORITY_HIT if kind == "hit" else PRIORITY_BULK,
+        recording=None,
+        sequence=0,
+        activation=None,
+        media=None,
+        journal=None,
+        software="simulator",
+        models={},
+    )
+    return replace(made, **others)
+
+
+def make_hit(text: str, *, hit: str, device: str, at_us: int, **others: Any) -> hitfile.Hit:
+    """A hit of `device` on the plate `text`, raised at `at_us` (UTC, µs); `others` are fields that differ."""
+    entry = hitfile.MatchedEntry(
+        entry="a" * 32,
+        text=text,
+        region="FR",
+        reason="stolen",
+        priority="high",
+        source="simulator",
+        valid_from_us=0,
+        valid_to_us=2 * at_us,
+    )
+    made = hitfile.Hit(
+        hit=hit,
+        device=device,
+        raised_us=at_us,
+        time_source="simulated",
+        time_error_us=0,
+        text=text,
+        text_ascii=text,
+        region="FR",
+        confidence_permille=981,
+        looks=3,
+        alternatives=(),
+        entry=entry,
+        list_version=1,
+        list_issued_us=at_us,
+        list_age_us=0,
+        models={"reader": "0" * 64},
+        position=None,
+        track=1,
+        first_seen_us=at_us,
+        last_seen_us=at_us,
+        box_px=(1, 2, 3, 4),
+        corners_dpx=(1, 2, 3, 4, 5, 6, 7, 8),
+    )
+    return replace(made, **others)

@@ -1,16 +1,18 @@
 """What all tests share: hypothesis without a deadline, photographs, a manifest, a key for models, another age tool."""
 
 import dataclasses
-import hashlib
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from simulator.freight import make_manifest
 from vedette.clock import FakeClock, uuid7
 from vedette.keys import SigningKey
 from vedette.records import Manifest
@@ -18,7 +20,8 @@ from vedette.records import Manifest
 ROOT = Path(__file__).parents[1]
 NPM_PACKAGE = "age-encryption@0.3.1"
 NPM_TUS = "tus-js-client@4.3.1"
-NPM_FOLDER = ROOT / "build" / "npm"
+BUILD = ROOT / "build"
+NPM_FOLDER = BUILD / "npm"
 
 # A loaded machine is slow and not wrong.
 settings.register_profile("vedette", deadline=None)
@@ -53,32 +56,24 @@ def manifest_of() -> Callable[..., Manifest]:
     """`manifest_of(sealed, **changes)`: a new item of car-1 with those sealed bytes, a hit unless changed."""
 
     def make(sealed: bytes, **changes: object) -> Manifest:
-        made = Manifest(
-            item=uuid7(FakeClock()),
-            kind="hit",
-            device="car-1",
-            sealed_sha256=hashlib.sha256(sealed).hexdigest(),
-            sealed_size=len(sealed),
-            plain_sha256=None,
-            plain_size=0,
-            created_us=1,
-            started_us=1,
-            ended_us=1,
-            time_source="simulated",
-            time_error_us=None,
-            complete=True,
-            priority=0,
-            recording=None,
-            sequence=0,
-            activation=None,
-            media=None,
-            journal=None,
-            software="test",
-            models={},
-        )
+        made = make_manifest(sealed, item=uuid7(FakeClock()), kind="hit", device="car-1", at_us=1, software="test")
         return dataclasses.replace(made, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def one_at_a_time() -> Callable[[str], AbstractContextManager[None]]:
+    """`with one_at_a_time("npm"):` no other test process prepares build/npm meanwhile."""
+    return _one_at_a_time
+
+
+@contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -97,12 +92,17 @@ def npm_folder(package: str) -> Path:
     """The folder with `package` (name@version) installed in it, else the test is skipped."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (apt install nodejs npm)")
-    if not (NPM_FOLDER / "node_modules" / package.rpartition("@")[0]).is_dir():
-        NPM_FOLDER.mkdir(parents=True, exist_ok=True)
-        if not (NPM_FOLDER / "package.json").is_file():
-            (NPM_FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
-        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
-        done = subprocess.run(install, cwd=NPM_FOLDER, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install {package}: {done.stderr.strip()[:200]}")
+    with _one_at_a_time(NPM_FOLDER.name):
+        if not (NPM_FOLDER / "node_modules" / package.rpartition("@")[0]).is_dir():
+            _npm_install(package)
     return NPM_FOLDER
+
+
+def _npm_install(package: str) -> None:
+    NPM_FOLDER.mkdir(parents=True, exist_ok=True)
+    if not (NPM_FOLDER / "package.json").is_file():
+        (NPM_FOLDER / "package.json").write_text('{"private": true, "type": "module"}\n')
+    install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
+    done = subprocess.run(install, cwd=NPM_FOLDER, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot install {package}: {done.stderr.strip()[:200]}")

@@ -61,6 +61,7 @@ def test_key_comes_back_when_its_text_is_read() -> None:
         WITNESSES["w1"].text[:-5],
         " " + WITNESSES["w1"].text,
     ],
+    ids=["nothing", "name", "of a log", "of another name", "padded", "cut", "after a space"],
 )
 def test_key_is_refused_when_its_text_is_not_a_witness_s(text: str) -> None:
     """TL-20."""

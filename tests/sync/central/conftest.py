@@ -7,13 +7,6 @@ again on a real PostgreSQL and moto's S3 server.
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from simulator.freight import make_hit, make_manifest
 from sync.central import fleet
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
@@ -53,10 +47,6 @@ BOTH_STORES = (
     "test_service",
     "test_depot",
 )
-NEWER = Path(__file__).parents[3] / "build" / "mosquitto-2.1"
-RUN_NEWER = """#!/bin/sh
-exec {root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/lib/x86_64-linux-gnu {root}/sbin/mosquitto "$@"
-"""
 PORT = 18883
 
 
@@ -115,28 +105,18 @@ class Device:
         recipients = trust.segment_recipients() if kind == "segment" else trust.lead_recipients()
         sealed_bytes = sealed.seal(payload, recipients)
         clock = self.centre.clock
-        manifest = Manifest(
+        manifest = make_manifest(
+            sealed_bytes,
             item=uuid7(clock),
             kind=kind,
             device=self.id,
-            sealed_sha256=hashlib.sha256(sealed_bytes).hexdigest(),
-            sealed_size=len(sealed_bytes),
+            at_us=clock.utc_us(),
             plain_sha256=hashlib.sha256(payload).hexdigest(),
             plain_size=len(payload),
-            created_us=clock.utc_us(),
-            started_us=clock.utc_us(),
             ended_us=clock.utc_us() + 1_000_000,
-            time_source="simulated",
             time_error_us=0,
-            complete=True,
             priority={"hit": 0, "custody": 1}.get(kind, 4),
-            recording=None,
-            sequence=0,
-            activation=None,
-            media=None,
-            journal=None,
             software="test",
-            models={},
         )
         manifest = replace(manifest, **changes)
         clock.advance(1000)
@@ -150,10 +130,17 @@ class Device:
         return Item(sealed_bytes=item.sealed_bytes, manifest=manifest, manifest_bytes=record)
 
     def hit(self, text: str = "AB123CD", **changes: Any) -> Item:
-        hit = make_hit(self, text)
-        return self.item(
-            hitfile.pack(replace(hit, **changes), {"crop.jpg": b"\xff\xd8crop", "context.jpg": b"\xff\xd8"}), "hit"
+        now_us = self.centre.clock.utc_us()
+        hit = make_hit(
+            text,
+            hit=uuid7(self.centre.clock),
+            device=self.id,
+            at_us=now_us,
+            alternatives=(hitfile.ReadAlternative(text="AB123CO", region="FR", confidence_permille=12),),
+            position=hitfile.Position(lat_e7=340000000, lon_e7=-68000000, accuracy_cm=300, fixed_us=now_us),
         )
+        pictures = {"crop.jpg": b"\xff\xd8crop", "context.jpg": b"\xff\xd8"}
+        return self.item(hitfile.pack(replace(hit, **changes), pictures), "hit")
 
     def journal(self, service: str = "recorder") -> Journal:
         return Journal.open(
@@ -171,45 +158,6 @@ class Device:
         lines = plain.rstrip(b"\n").split(b"\n")
         head = JournalHead(service=service, seq=len(lines), head=hashlib.sha256(lines[-1]).hexdigest())
         return self.item(plain, "custody", journal=head, sequence=int(path.stem))
-
-
-def make_hit(device: Device, text: str) -> hitfile.Hit:
-    clock = device.centre.clock
-    now_us = clock.utc_us()
-    entry = hitfile.MatchedEntry(
-        entry="a" * 32,
-        text=text,
-        region="FR",
-        reason="stolen",
-        priority="high",
-        source="test",
-        valid_from_us=0,
-        valid_to_us=now_us * 2,
-    )
-    return hitfile.Hit(
-        hit=uuid7(clock),
-        device=device.id,
-        raised_us=now_us,
-        time_source="simulated",
-        time_error_us=0,
-        text=text,
-        text_ascii=text,
-        region="FR",
-        confidence_permille=981,
-        looks=3,
-        alternatives=(hitfile.ReadAlternative(text="AB123CO", region="FR", confidence_permille=12),),
-        entry=entry,
-        list_version=1,
-        list_issued_us=now_us,
-        list_age_us=0,
-        models={"reader": "0" * 64},
-        position=hitfile.Position(lat_e7=340000000, lon_e7=-68000000, accuracy_cm=300, fixed_us=now_us),
-        track=7,
-        first_seen_us=now_us,
-        last_seen_us=now_us,
-        box_px=(1, 2, 3, 4),
-        corners_dpx=(1, 2, 3, 4, 5, 6, 7, 8),
-    )
 
 
 @dataclass(kw_only=True)
@@ -295,112 +243,6 @@ class Worker:
         return self.say(device, item.fin())
 
 
-class Postgres:
-    """A PostgreSQL of Debian's in a temporary folder, on a free loopback port, run by the user postgres."""
-
-    def __init__(self, binaries: Path, folder: Path) -> None:
-        self.binaries = binaries
-        self.folder = folder
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = int(found.getsockname()[1])
-        self._made = 0
-        data = folder / "data"
-        self._run("initdb", "-U", "vedette", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-D", str(data))
-        with (data / "postgresql.conf").open("a") as config:
-            config.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = '{folder}'\n")
-        self.start()
-
-    def start(self) -> None:
-        self._run("pg_ctl", "-w", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "start")
-
-    def stop(self, mode: str = "immediate") -> None:
-        """End the server; `immediate` is what a power cut is to it, but for what the kernel still writes."""
-        self._run("pg_ctl", "-w", "-D", str(self.folder / "data"), "-m", mode, "stop")
-
-    def database(self, encoding: str = "UTF8") -> str:
-        """The address of a new, empty database."""
-        self._made += 1
-        name = f"test{self._made}"
-        locale = "C.UTF-8" if encoding == "UTF8" else "C"
-        of = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE '{locale}' LC_CTYPE '{locale}'"
-        self.sql("postgres", f"CREATE DATABASE {name} {of}")
-        return f"postgresql://vedette@127.0.0.1:{self.port}/{name}"
-
-    def sql(self, database: str, statement: str) -> None:
-        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "vedette", "-d", database]
-        self._run("psql", "-q", "-v", "ON_ERROR_STOP=1", *address, "-c", statement)
-
-    def _run(self, program: str, *words: str) -> None:
-        command = [str(self.binaries / program), *words]
-        if os.geteuid() == 0:  # it refuses to run as root
-            command = ["runuser", "-u", "postgres", "--", *command]
-        errors = self.folder / f"{program}.err"
-        with errors.open("wb") as told:  # not a pipe, which the server would keep open
-            done = subprocess.run(
-                command, cwd="/", stdin=subprocess.DEVNULL, stdout=told, stderr=told, timeout=120, check=False
-            )
-        assert done.returncode == 0, f"{program}: {errors.read_text()}"
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A running PostgreSQL; the test is skipped where Debian's package is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed (apt install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="vedette-postgres-"))
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam("postgres")
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-    server = Postgres(found[-1].parent, folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass
-class Bucket:
-    """A new bucket of moto's S3 server: a real HTTP server with the plain subset of S3, which keeps all in memory."""
-
-    endpoint: str
-    name: str
-
-    @property
-    def toml(self) -> str:
-        return f'[blobs]\nurl = "s3://{self.name}/case/store"\nendpoint = "{self.endpoint}"\n'
-
-    @property
-    def client(self) -> Any:
-        from botocore.session import get_session
-
-        return get_session().create_client("s3", region_name="us-east-1", endpoint_url=self.endpoint)
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The address of a running S3 server."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def make_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bucket]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-
-    def make(**options: Any) -> Bucket:
-        made = Bucket(endpoint=s3_server, name=f"b{hashlib.sha256(os.urandom(16)).hexdigest()[:20]}")
-        made.client.create_bucket(Bucket=made.name, **options)
-        return made
-
-    return make
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: reaches into SQLite or the folder, so it runs on these only")
 
@@ -445,33 +287,3 @@ def worker(centre: Centre) -> Worker:
 @pytest.fixture
 def make_worker(centre: Centre) -> Callable[[IngestSection], Worker]:
     return lambda limits: Worker(centre, limits)
-
-
-@pytest.fixture(scope="session")
-def newer_mosquitto() -> Path:
-    """A folder with Mosquitto 2.1, which Debian 12 lacks: Debian's package of a later release, kept under build/."""
-    if shutil.which("mmdebstrap") is None or os.uname().machine != "x86_64":
-        pytest.skip("mosquitto 2.1 is fetched by mmdebstrap, on x86-64 only (apt install mmdebstrap)")
-    root = NEWER / "root"
-    if not (NEWER / "ready").is_file():
-        shutil.rmtree(NEWER, ignore_errors=True)
-        NEWER.mkdir(parents=True)
-        # A mirror that is some days behind is as good here; the packages' signatures are checked all the same.
-        late = '--aptopt=Acquire::Check-Valid-Until "false"'
-        fetch = ["mmdebstrap", late, "--variant=extract", "--include=mosquitto", "sid", str(root)]
-        try:
-            done = subprocess.run(fetch, capture_output=True, text=True, timeout=120, check=False)
-            failed = done.stderr.strip()[-200:] if done.returncode else ""
-        except subprocess.TimeoutExpired:
-            failed = "it took longer than two minutes"
-        if failed:
-            pytest.skip(f"mmdebstrap cannot fetch mosquitto: {failed}")
-        for path in (root / "usr" / "lib" / "x86_64-linux-gnu").glob("*.so.*.*"):
-            name, _, number = path.name.partition(".so.")
-            short = path.with_name(f"{name}.so.{number.partition(chr(46))[0]}")
-            if not short.exists():
-                short.symlink_to(path.name)  # ldconfig's work, which an extracted package has not had
-        (root / "usr" / "bin" / "mosquitto").write_text(RUN_NEWER.format(root=root / "usr"))
-        (root / "usr" / "bin" / "mosquitto").chmod(0o755)
-        (NEWER / "ready").touch()
-    return root / "usr" / "bin"

@@ -131,13 +131,13 @@ def test_database_of_another_machine_is_taken_when_it_is_known_and_encrypted(tmp
 def test_database_is_refused_when_a_power_cut_would_lose_commits(postgres: Any, setting: str) -> None:
     """CS-2."""
     url = postgres.database()
-    postgres.sql("postgres", f"ALTER SYSTEM SET {setting} = off")
+    postgres.sql(f"ALTER SYSTEM SET {setting} = off")
     try:
-        postgres.sql("postgres", "SELECT pg_reload_conf()")
+        postgres.sql("SELECT pg_reload_conf()")
         until(lambda: _refused(url))
     finally:
-        postgres.sql("postgres", f"ALTER SYSTEM RESET {setting}")
-        postgres.sql("postgres", "SELECT pg_reload_conf()")
+        postgres.sql(f"ALTER SYSTEM RESET {setting}")
+        postgres.sql("SELECT pg_reload_conf()")
         until(lambda: not _refused(url))
 
 
