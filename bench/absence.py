@@ -29,6 +29,7 @@ RESTART_AT, DEVICES_DIE_AT, KILL_AT = 12, 20, 30
 DOWN_S = 0.5
 DRAIN_WITHIN_S = 600.0
 OLD_MQTT_EVERY = 10
+LAST_WORDS = 2000
 EMBEDDED = "embedded = true"
 MIB = 1 << 20
 
@@ -129,7 +130,10 @@ class _Street:
 
     def hear(self) -> list[dict[str, int]]:
         """Their answers once the last has answered."""
-        self._last = [hear(child) for child in self._children]
+        try:
+            self._last = [hear(child) for child in self._children]
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {self._log.read_text()[-LAST_WORDS:]}") from None
         return self._last
 
     def kill_first(self, at_us: int, until_us: int) -> None:
