@@ -2,13 +2,15 @@
 
 Built in are ``clip`` (a video file), ``gst`` (GStreamer: Jetson, USB) and ``pi`` (picamera2). Any other name is
 looked up in the entry point group ``vedette.cameras``; what it names is called with the same two arguments. A camera
-that can bring sound (`edge.camera.port.Hearing`) is told which.
+that brings sound of its own (`edge.camera.port.Hearing`) is told so; a microphone stands beside any other.
 """
 
 import importlib
 import importlib.metadata
 from collections.abc import Callable
 
+from edge.camera.microphone import Microphone
+from edge.camera.pipelines import MICROPHONES
 from edge.camera.port import Camera, Hearing
 from vedette.clock import Clock, SystemClock
 from vedette.config import CameraSection, SoundSection
@@ -23,16 +25,20 @@ Factory = Callable[[CameraSection, Clock], Camera]
 def open_camera(config: CameraSection, clock: Clock | None = None, sound: SoundSection | None = None) -> Camera:
     """The camera that `config` names, not opened yet, told to bring `sound` (none when it is left out).
 
-    Raises Usage for a name no adapter has, and for a microphone where the adapter takes none.
+    Raises Usage for a name no adapter has, and for a microphone where the camera brings its own sound.
     """
     camera = _factory(config.adapter)(config, clock or SystemClock())
-    if sound is None:
-        return camera
-    if isinstance(camera, Hearing):
+    if sound is not None and isinstance(camera, Hearing):
         camera.hear(sound)
-    elif sound.adapter not in ("none", "camera"):
-        raise Usage(f'[sound] adapter: the camera {config.adapter!r} takes no microphone; set it to "camera" or "none"')
     return camera
+
+
+def open_microphone(sound: SoundSection, clock: Clock) -> Microphone | None:
+    """The microphone beside the camera that `sound` names, not begun yet; None where it names none.
+
+    Raises Usage for the name of a device that cannot be.
+    """
+    return Microphone(sound, clock) if sound.adapter in MICROPHONES else None
 
 
 def _factory(name: str) -> Factory:

@@ -4,7 +4,6 @@ Decided here: which adapters run apart and how they are watched. libcamera's Pyt
 driver works, so a thread would not do: when the driver hangs, so does every thread. The process (`apart_child`) runs
 the adapter as it is; it ends with the recorder. One that does not start in time, or hangs, is ended and started again,
 and never is there more than one. Of pictures only the newest waits there, coded ones wait in the adapter's own queue.
-A microphone is a child of the recorder itself (`microphone`), its times put on the pictures' by the monotonic clock.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from dataclasses import asdict
 import numpy as np
 
 from edge.camera.child import PIPE_BYTES, Child
-from edge.camera.microphone import Microphone
 from edge.camera.pieces import FAULT, FRAME, OPENED, UNIT, Piece, PieceReader
-from edge.camera.pipelines import MICROPHONES
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
-from vedette.config import CameraSection, SoundSection
+from vedette.config import CameraSection
 from vedette.errors import Integrity, Refused
 
 COMMAND = (sys.executable, "-m", "edge.camera.apart_child")
@@ -45,14 +42,8 @@ class ApartCamera:
         self._readers: dict[int, PieceReader] = {}
         self._first: list[Given] = []
         self._info: StreamInfo | None = None
-        self._microphone: Microphone | None = None
         self._until_us = 0
-        self._zero_us: int | None = None
         self._index = 0
-
-    def hear(self, sound: SoundSection) -> None:
-        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
-        self._microphone = Microphone(sound, self._clock) if sound.adapter in MICROPHONES else None
 
     def open(self) -> StreamInfo:
         """Start the process and wait for its first picture; NotFound or Refused when none comes."""
@@ -78,17 +69,12 @@ class ApartCamera:
     def read(self, timeout_s: float) -> Sequence[Given]:
         """What has arrived. Raises CameraFault when the process ended, with the adapter's words."""
         found, self._first = self._first, []
-        found = found or self._take(timeout_s)
-        if self._microphone is not None and self._zero_us is not None:
-            found += self._microphone.read(self._zero_us)
-        return found
+        return found or self._take(timeout_s)
 
     def close(self) -> None:
         """Ask the process to end; nobody waits for it (`has_left`)."""
-        if self._microphone is not None:
-            self._microphone.close()
         self._child.stop()
-        self._readers, self._first, self._info, self._zero_us = {}, [], None, None
+        self._readers, self._first, self._info = {}, [], None
 
     def _opened(self, timeout_s: float) -> StreamInfo | None:
         try:
@@ -102,10 +88,7 @@ class ApartCamera:
         except CameraFault as error:
             self.close()
             raise Refused(f"the camera does not start: {error}") from None
-        if self._info is None:
-            return None
-        heard = self._microphone.open() if self._microphone else None
-        return StreamInfo(**{**asdict(self._info), "sound": heard})
+        return self._info
 
     def _start(self) -> bool:
         told = {"adapter": self._adapter, "camera": asdict(self._config), "parent": os.getpid()}
@@ -148,7 +131,6 @@ class ApartCamera:
             return None
         times = {"utc_us": piece.utc_us, "mono_us": piece.mono_us}
         if piece.kind == UNIT:
-            self._zero_us = piece.mono_us - piece.media_us
             dts_us = None if piece.decode_us == piece.media_us else piece.decode_us
             return EncodedUnit(data=piece.data, pts_us=piece.media_us, dts_us=dts_us, is_key=piece.is_key, **times)
         assert piece.kind == FRAME

@@ -2,8 +2,7 @@
 
 Decided here: one `gst-launch-1.0` child with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264 access
 units, which may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A
-microphone is a third end of the same pipeline, so that one clock times both; it comes raw and is encoded here
-(`sound`). Where it does not start the pictures come without it. Who records begins the child and looks at it again
+microphone is no part of it: an error of one element ends them all. Who records begins the child and looks at it again
 and again (`begin`, `opened`); nobody waits for it. When the recorder dies the pipes break and the child ends by itself.
 `[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of
 L4T.
@@ -23,21 +22,18 @@ from av.video.codeccontext import VideoCodecContext
 from edge.camera.annexb import ParameterSets
 from edge.camera.child import PIPE_BYTES, Child
 from edge.camera.gdp import GdpBuffer, GdpReader
-from edge.camera.pipelines import MICROPHONES, is_coded, microphone, pipeline, small_size, without_password
+from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, without_password
 from edge.camera.port import (
     CameraFault,
     EncodedUnit,
     Given,
     SmallFrame,
-    SoundUnit,
     StreamInfo,
 )
-from edge.camera.sound import SoundEncoder
 from vedette.clock import Clock
-from vedette.config import CameraSection, SoundSection
+from vedette.config import CameraSection
 from vedette.errors import Integrity, NotFound, Refused
 
-LAUNCH = "gst-launch-1.0"
 START_S, STOP_S, LOOK_S = 7.0, 2.0, 0.1
 MAX_READS = 64
 
@@ -57,23 +53,14 @@ class GstCamera:
         self._child = Child(clock)
         self._ends: dict[int, GdpReader] = {}
         self._until_us = 0
-        self._without_sound = False
-        self._units = self._pictures = self._sounds = -1
-        self._sound: SoundSection | None = None
-        self._encoder: SoundEncoder | None = None
+        self._units = self._pictures = -1
         self._sets = ParameterSets()
         self._first: list[Given] = []
         self._base_us: int | None = None
         self._index = 0
 
-    def hear(self, sound: SoundSection) -> None:
-        """Bring a microphone's sound; raises Usage for the name of one that cannot be."""
-        self._sound = sound if sound.adapter in MICROPHONES else None
-        if self._sound is not None:
-            microphone(self._sound)
-
     def open(self) -> StreamInfo:
-        """Start the pipeline and wait for its first picture; without its microphone where it does not start with it.
+        """Start the pipeline and wait for its first picture.
 
         Raises NotFound without GStreamer, Refused with its words when the pipeline does not start.
         """
@@ -103,21 +90,15 @@ class GstCamera:
             if not self._has_key(timeout_s):
                 return None
         except CameraFault as error:
-            tried, without = self._sound is not None, self._without_sound
             self.close()
-            if tried and not without:
-                # A microphone that is missing must not cost the pictures.
-                self._without_sound = True
-                return None
             raise Refused(f"the camera {without_password(self._config.source)} does not start: {error}") from None
         width, height = self._size()
-        heard = self._encoder.info if self._encoder else None
-        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=heard)
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1)
 
     def _has_key(self, timeout_s: float) -> bool:
         """Start the child where none runs, and take what it gives; whether a key picture is there."""
         if not self._child.is_running:
-            if not self._start(None if self._without_sound else self._sound):
+            if not self._start():
                 return False
             self._until_us = self._clock.mono_us() + int(START_S * 1e6)
         self._first += self._take(timeout_s)
@@ -149,20 +130,17 @@ class GstCamera:
     def close(self) -> None:
         """Ask the child to end; nobody waits for it (`has_left`)."""
         self._child.stop()
-        self._ends, self._first, self._without_sound = {}, [], False
+        self._ends, self._first = {}, []
 
-    def _start(self, sound: SoundSection | None) -> bool:
-        names = ("units", "pictures", "sounds") if sound else ("units", "pictures")
-        words = self._pipeline + (microphone(sound) if sound else "")
-
+    def _start(self) -> bool:
         def command(pipes: Sequence[int]) -> list[str]:
-            return [LAUNCH, "-q", *words.format(**dict(zip(names, pipes, strict=True))).split()]
+            units, pictures = pipes
+            return [LAUNCH, "-q", *self._pipeline.format(units=units, pictures=pictures).split()]
 
-        if not self._child.start(len(names), command):
+        if not self._child.start(2, command):
             return False
         self._base_us, self._first, self._sets = None, [], ParameterSets()
-        self._encoder = SoundEncoder(sound) if sound else None
-        self._units, self._pictures, self._sounds = [*self._child.ends, -1][:3]
+        self._units, self._pictures = self._child.ends
         self._ends = {end: GdpReader() for end in self._child.ends}
         return True
 
@@ -172,10 +150,7 @@ class GstCamera:
         found: list[Given] = []
         for end in self._child.wait(timeout_s):
             for buffer in self._buffers(end):
-                if end == self._sounds:
-                    found += self._heard(buffer)
-                else:
-                    found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
+                found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
         return found
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
@@ -211,13 +186,6 @@ class GstCamera:
         data, is_key = self._sets.complete(buffer.payload)
         media_us, utc_us, mono_us = self._times(buffer)
         return EncodedUnit(data=data, pts_us=media_us, is_key=is_key, utc_us=utc_us, mono_us=mono_us)
-
-    def _heard(self, buffer: GdpBuffer) -> list[SoundUnit]:
-        if self._encoder is None:
-            return []
-        pcm = np.frombuffer(buffer.payload, "<i2").reshape(-1, self._encoder.info.channels)
-        media_us, utc_us, mono_us = self._times(buffer)
-        return self._encoder.encode(pcm, media_us, utc_us=utc_us, mono_us=mono_us)
 
     def _frame(self, buffer: GdpBuffer) -> SmallFrame:
         width, height = small_size(self._config)

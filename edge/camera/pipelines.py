@@ -17,6 +17,7 @@ from edge.camera.sound import RATE
 from vedette.config import CameraSection, SoundSection
 from vedette.errors import Usage
 
+LAUNCH = "gst-launch-1.0"
 _DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
 _ADDRESS = re.compile(r"^rtsps?://[A-Za-z0-9._~%:@/?&=+,-]{1,256}$")
 _MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
@@ -151,7 +152,7 @@ def _to_pictures(board: Board, picture: str) -> str:
 
 
 def microphone(sound: SoundSection) -> str:
-    """The pipeline's part for a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
+    """The pipeline of a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
     if not _MICROPHONE.match(sound.source):
         raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
     words = MICROPHONES[sound.adapter].format(device=sound.source).split()
@@ -159,7 +160,7 @@ def microphone(sound: SoundSection) -> str:
     source = " ".join(word for word in words if not word.endswith("="))
     raw = f"audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels={sound.channels}"
     queue = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
-    return f" {source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
+    return f"{source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
 
 
 def _overlay(text: str, board: Board) -> str:

@@ -159,7 +159,7 @@ class TakesTime(Protocol):
 
 @runtime_checkable
 class Hearing(Protocol):
-    """A camera that can bring sound."""
+    """A camera that can bring sound of its own."""
 
     def hear(self, sound: SoundSection) -> None:
         """Told once before ``open``: which sound to bring. Raises Usage where it cannot be this one."""

@@ -1,8 +1,9 @@
 """AAC or Opus by FFmpeg's encoders, for sound that comes raw: a microphone, a clip in another codec.
 
 Decided here: 48,000 samples a second; each coded piece carries the media time of its first sample, with the encoder's
-own delay taken off. Raw sound that comes more than 10 ms from where the sound before it ended counts anew from there: a
-hole stays a hole, and a microphone whose clock drifts from the camera's is put right in steps of that size.
+own delay taken off. Raw sound that begins more than 10 ms after the sound before it ended counts anew from there, so a
+hole stays a hole; of sound that begins more than 10 ms before that, what was heard already is left out, so no piece
+begins before the end of another. A microphone whose clock drifts from the camera's is put right in steps of that size.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from vedette.config import SoundSection
 
 RATE = 48_000
 DRIFT_US, HOLE_US = 10_000, 100_000
+# Times that go back by more are those of another stream.
+ANEW_US = 1_000_000
 _ENCODERS = {"aac": ("aac", "fltp"), "opus": ("libopus", "s16")}
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _HALF = 32_768
@@ -63,7 +66,9 @@ class SoundEncoder:
     def encode(self, pcm: NDArray[np.int16], pts_us: int, *, utc_us: int, mono_us: int) -> list[SoundUnit]:
         """Encode raw sound, int16 of shape (samples, channels), whose first sample has these times."""
         off_us = pts_us - self._expected_us if self._anchors else HOLE_US
-        if abs(off_us) > DRIFT_US:
+        if -ANEW_US < off_us < -DRIFT_US:
+            pcm = pcm[-off_us * RATE // 1_000_000 :]
+        elif abs(off_us) > DRIFT_US:
             if abs(off_us) >= HOLE_US:
                 self._waiting = self._waiting[:0]
             self._anchors.append(_Anchor(self._count + len(self._waiting), pts_us, utc_us, mono_us))

@@ -24,7 +24,7 @@ from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import recover
 from edge.recorder.retaining import Retaining, RingPolicy
-from edge.recorder.surroundings import Surroundings
+from edge.recorder.surroundings import MISSING, MUTED, Surroundings
 from edge.recorder.terms import Terms as Terms
 from edge.ring import Claim
 from edge.ring import folder_of as ring_folder
@@ -57,6 +57,7 @@ class Keeping:
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
+        self.sound_is_lost = False
         self.ring = Retaining(terms.ring or RingPolicy(folder=ring_folder(spool_root)))
         self._surroundings = Surroundings(clock, terms.position)
         self._mute, self._mute_said = Mute(), True
@@ -185,7 +186,8 @@ class Keeping:
     def take(self, unit: Recorded, *, marked: bool) -> None:
         """Record `unit`, or keep it in the buffer while nothing is recorded; sound of the muted time goes nowhere."""
         if isinstance(unit, EncodedUnit):
-            self._surroundings.note(unit.utc_us, is_muted=self._mute.by is not None)
+            sound = MUTED if self._mute.by is not None else MISSING if self.sound_is_lost else ""
+            self._surroundings.note(unit.utc_us, sound=sound)
         elif self._mute.covers(unit):
             return
         if self.recording is None:

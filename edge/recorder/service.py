@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from edge.board.position import read_position
-from edge.camera import open_camera
+from edge.camera import open_camera, open_microphone
 from edge.camera.condition import Moment
+from edge.camera.microphone import Microphone
 from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
+from edge.camera.soundwatch import LOST, SoundNotice, SoundWatch
 from edge.camera.watch import CameraWatch, Notice
 from edge.recorder import activation
 from edge.recorder.activation import State, Window
@@ -57,7 +59,7 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
     Raises NotFound or Refused when the camera, the keys or the trust file are missing or cannot be used.
     """
     clock = clock or SystemClock()
-    camera = open_camera(config.camera, clock, config.sound)
+    camera, microphone = open_camera(config.camera, clock, config.sound), open_microphone(config.sound, clock)
     exits = config.camera.options.get("exit_at_end") == "true"
     recorder = config.recorder
     terms = Terms(
@@ -69,7 +71,7 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
         zone=find_zone(config.device.zone),
     )
     on_end = (lambda: signal.raise_signal(signal.SIGTERM)) if exits else (lambda: None)
-    return RecorderService(config, clock, camera=camera, terms=terms, on_end=on_end)
+    return RecorderService(config, clock, camera=camera, microphone=microphone, terms=terms, on_end=on_end)
 
 
 class RecorderService:
@@ -83,6 +85,7 @@ class RecorderService:
         clock: Clock,
         *,
         camera: Camera,
+        microphone: Microphone | None = None,
         terms: Terms,
         on_end: Callable[[], None],
         read_timeout_s: float = READ_TIMEOUT_S,
@@ -99,13 +102,12 @@ class RecorderService:
         self._published = 0
         self._ended = self._resting = False
         require_memory(config.run)
-        self._source = Source(camera)
-        self._watch, self._forecast = CameraWatch(), Forecast()
+        self._source = Source(camera, microphone)
+        self._watch, self._sound_watch, self._forecast = CameraWatch(), SoundWatch(), Forecast()
         self._watch.expect(Moment(clock.utc_us(), clock.mono_us()))
         self._keeping = self._open_keeping(config, terms)
         history = self._keeping.repair()
-        if self._source.info is not None:
-            self._keeping.opened(self._source.info)
+        self._opened()
         self._duty.resume()
         self._go_on(history)
 
@@ -201,6 +203,7 @@ class RecorderService:
             self._keeping.forget()
             self._source.rest()
             self._watch.rest()
+            self._sound_watch.rest()
 
     def _wake(self) -> None:
         """Awake again: time goes on, and what is wanted from now on and not there yet is a gap."""
@@ -220,11 +223,12 @@ class RecorderService:
 
     def _film(self, now_us: int) -> None:
         try:
-            if self._source.mend(now_us) and self._source.info is not None:
-                self._keeping.opened(self._source.info)
+            if self._source.mend(now_us):
+                self._opened()
             found = self._source.read(self._read_timeout_s, now_us)
         except VedetteError as error:
             self._say(self._watch.unplugged(str(error), Moment(self._clock.utc_us(), now_us)))
+            self._sound_watch.rest()
             self._keeping.interrupt(CAMERA_FAULT)
             return
         for one in found:
@@ -233,9 +237,19 @@ class RecorderService:
                 self._publish(one)
             else:
                 self._take(one)
+        now = Moment(self._clock.utc_us(), self._clock.mono_us())
+        self._say(self._sound_watch.look(found, self._source.sound_fault, now))
+        self._keeping.sound_is_lost = self._sound_watch.state == LOST
 
-    def _say(self, notices: list[Notice]) -> None:
-        """Write into custody what began and ended to be wrong with the camera."""
+    def _opened(self) -> None:
+        """The camera is open, for the first time or again."""
+        if self._source.info is not None:
+            self._keeping.opened(self._source.info)
+            now = Moment(self._clock.utc_us(), self._clock.mono_us())
+            self._sound_watch.expect(now, is_expected=self._source.info.sound is not None)
+
+    def _say(self, notices: Sequence[Notice | SoundNotice]) -> None:
+        """Write into custody what began and ended to be wrong with the camera and the sound."""
         for one in notices:
             self._keeping.note(one.event, one.to_detail())
 
@@ -310,6 +324,8 @@ class RecorderService:
                     "recording": recording.recording_id if recording else None,
                     "camera": self._watch.condition,
                     "camera_faults": self._watch.faults,
+                    "sound": self._sound_watch.state,
+                    "sound_losses": self._sound_watch.losses,
                     "free_mib": self._keeping.free_mib(),
                     "recorded_ms": (counts.media_us + open_us) // 1000,
                     "room_left_s": self._forecast.left_s(self._keeping.usable_bytes()),

@@ -1,15 +1,18 @@
-"""The recorder's hold on its camera: open it, read it, and after a fault open it again, later and later.
+"""The recorder's hold on its camera and microphone: open them, read them, and after a fault open them again.
 
 Decided here: nobody waits for a camera that is starting, stopping or broken; one that gives no coded picture for a
 second and a half is as good as unplugged, and so is one that has not started within five; how long to wait after a
-fault; and that a camera which ended is not opened again. Implements CF-3 and CF-6 of docs/spec/camera-fault.md.
+fault, later and later; that a camera which ended is not opened again; and that a microphone, whatever becomes of it,
+only ever adds sound. Implements CF-3 and CF-6 of docs/spec/camera-fault.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+from edge.camera.microphone import Microphone
 from edge.camera.port import Camera, CameraFault, EncodedUnit, Given, StreamInfo, TakesTime
 from vedette.errors import VedetteError
 
@@ -29,14 +32,15 @@ class Source:
     time.
     """
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, microphone: Microphone | None = None) -> None:
         """Begin to open the camera: what is known at once to be wrong with it is an error of the configuration."""
-        self._camera = camera
+        self._camera, self._microphone = camera, microphone
         self.info: StreamInfo | None = None
         self.ended = self.is_broken = False
         self._wait_us = FIRST_WAIT_US
         self._again_us = 0
         self._asked_us: int | None = None
+        self._zero_us: int | None = None
         self._begins = True
         self._begin_listening()
         self.info = self._opened()
@@ -44,7 +48,7 @@ class Source:
     def read(self, timeout_s: float, now_us: int) -> Sequence[Given]:
         """What the camera has; raises VedetteError once when it breaks, after which `info` is None."""
         if self.info is None:
-            return ()
+            return self._with_sound(())
         try:
             found = self._camera.read(timeout_s)
             self.ended = self._camera.ended
@@ -55,7 +59,12 @@ class Source:
             self._begins, self._again_us = True, now_us + self._wait_us
             self._let_go()
             raise
-        return found
+        return self._with_sound(found)
+
+    @property
+    def sound_fault(self) -> str:
+        """Why the microphone gives nothing, empty where it does, may yet, or there is none."""
+        return self._microphone.fault if self._microphone else ""
 
     def mend(self, now_us: int) -> bool:
         """Go on opening a camera that is not open; True when it is from now on.
@@ -87,8 +96,8 @@ class Source:
         return False
 
     def rest(self) -> None:
-        """Let go of the camera for a while; `mend` opens it again at once when it is next asked to."""
-        self._let_go()
+        """Let go of both for a while; `mend` and `read` begin them again at once when they are next asked to."""
+        self.close()
         self.info, self.is_broken, self._asked_us = None, False, None
         self._begins, self._again_us, self._wait_us = True, 0, FIRST_WAIT_US
 
@@ -96,27 +105,44 @@ class Source:
         """Look after what a camera that was let go of has left behind; waits for nothing."""
         if self.info is None and isinstance(self._camera, TakesTime):
             self._camera.has_left()
+        if self._microphone is not None:
+            self._microphone.has_left()
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Let go of camera and microphone."""
         self._let_go()
+        if self._microphone is not None:
+            self._microphone.rest()
 
     def see_off(self) -> None:
-        """Wait until a camera that was let go of is gone, two seconds at most; then make it go."""
-        if isinstance(self._camera, TakesTime):
-            self._camera.has_left(FAREWELL_S)
+        """Wait until what was let go of is gone, two seconds at most each; then make it go."""
+        for one in (self._camera, self._microphone):
+            if isinstance(one, (TakesTime, Microphone)):
+                one.has_left(FAREWELL_S)
 
     def _opened(self) -> StreamInfo | None:
         """Open the camera, or begin to and look whether it is open by now."""
         camera = self._camera
         if not isinstance(camera, TakesTime):
-            return camera.open()
-        if self._begins:
-            camera.begin()
-            self._begins = False
-        return camera.opened()
+            info: StreamInfo | None = camera.open()
+        else:
+            if self._begins:
+                camera.begin()
+                self._begins = False
+            info = camera.opened()
+        return replace(info, sound=self._microphone.info) if info and self._microphone else info
+
+    def _with_sound(self, found: Sequence[Given]) -> Sequence[Given]:
+        """What the camera gave, and what was heard beside it on its media time; without pictures that is let go."""
+        if self._microphone is None:
+            return found
+        for one in found:
+            if isinstance(one, EncodedUnit):
+                self._zero_us = one.mono_us - one.pts_us
+        return [*found, *self._microphone.listen(self._zero_us if self.info else None)]
 
     def _begin_listening(self) -> None:
+        self._zero_us = None
         self._heard_us: int | None = None
         self._silent_reads = 0
         self._pictures = False

@@ -15,6 +15,7 @@ from vedette.hitfile import Position
 
 MAX_SECONDS = 330
 SECOND_US = 1_000_000
+MUTED, MISSING = "sound muted", "sound missing"
 
 FindPosition = Callable[[int], Position | None]
 
@@ -26,11 +27,11 @@ def nowhere(_at_us: int) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """The wall clock's quality, the position, and whether sound was muted, in one second."""
+    """The wall clock's quality, the position, and why there was no sound (empty where there was), in one second."""
 
     quality: TimeQuality
     position: Position | None
-    is_muted: bool
+    sound: str = ""
 
 
 class Surroundings:
@@ -40,12 +41,12 @@ class Surroundings:
         self._clock, self._find_position = clock, find_position
         self._moments: OrderedDict[int, Moment] = OrderedDict()
 
-    def note(self, at_us: int, *, is_muted: bool = False) -> Moment:
+    def note(self, at_us: int, *, sound: str = "") -> Moment:
         """The moment of a picture taken at `at_us` (UTC): looked at now where its second is new."""
         second = at_us // SECOND_US
         moment = self._moments.get(second)
         if moment is None:
-            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us), is_muted=is_muted)
+            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us), sound=sound)
             self._moments[second] = moment
             if len(self._moments) > MAX_SECONDS:
                 self._moments.popitem(last=False)

@@ -13,10 +13,11 @@ from shutil import which
 
 import pytest
 
-from edge.camera import apart, open_camera
+from edge.camera import apart, open_camera, open_microphone
 from edge.camera.apart import ApartCamera
 from edge.camera.pieces import FAULT, MAX_BYTES, OPENED, UNIT, Piece, PieceReader
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, SoundUnit, TakesTime
+from edge.recorder.source import Source
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused
@@ -30,9 +31,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ApartCamera]
     monkeypatch.setattr(apart, "COMMAND", (sys.executable, str(PROCESS)))
     ones: list[ApartCamera] = []
 
-    def make(fails: str = "", sound: SoundSection | None = None) -> ApartCamera:
+    def make(fails: str = "") -> ApartCamera:
         monkeypatch.setenv("STANDIN_FAILS", fails)
-        one = open_camera(CameraSection(**SIZE), SystemClock(), sound)
+        one = open_camera(CameraSection(**SIZE), SystemClock())
         assert isinstance(one, ApartCamera)
         assert isinstance(one, TakesTime)
         ones.append(one)
@@ -158,12 +159,16 @@ def test_missing_package_is_known_before_anything_is_started(made, monkeypatch) 
 @pytest.mark.skipif(which("gst-launch-1.0") is None, reason="GStreamer is not installed")
 def test_microphone_is_heard_on_the_pictures_media_time(made) -> None:
     """The microphone is GStreamer's own drawn one, in a real child beside the real package."""
-    one = made(sound=SoundSection(adapter="test"))
-    info = one.open()
-    assert info.sound is not None
-    found = read_until(
-        one, lambda given: len(units(given)) >= 40 and sum(isinstance(x, SoundUnit) for x in given) >= 40
-    )
+    clock = SystemClock()
+    source = Source(made(), open_microphone(SoundSection(adapter="test"), clock))
+    found: list[Given] = []
+    while len(units(found)) < 40 or sum(isinstance(x, SoundUnit) for x in found) < 40:
+        source.mend(clock.mono_us())
+        found += source.read(0.1, clock.mono_us())
+    assert source.info is not None
+    assert source.info.sound is not None
+    source.close()
+    source.see_off()
     sounds = [x for x in found if isinstance(x, SoundUnit)]
     zero_us = [some[-1].mono_us - some[-1].pts_us for some in (units(found), sounds)]
     assert abs(zero_us[0] - zero_us[1]) < 40_000

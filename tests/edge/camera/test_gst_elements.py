@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bench.microphones import Clapping, heard_us
-from edge.camera import open_camera
-from edge.camera.microphone import Microphone
+from edge.camera import open_camera, open_microphone
 from edge.camera.port import Camera, EncodedUnit, Given, SmallFrame, SoundInfo, SoundUnit
 from edge.camera.sound import RATE
+from edge.recorder.source import Source
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
 
@@ -66,35 +66,24 @@ def assert_claps_were_heard(info: SoundInfo | None, given: list[Given]) -> None:
 @needs("videotestsrc", "gstreamer1.0-plugins-base")
 def test_alsa_microphone_is_heard_beside_the_pictures(clapping: Clapping):
     """SG-6's order of what was heard; how far it is off in time is measured by `python -m bench microphones`."""
-    section = CameraSection(adapter="gst", source="test", width=320, height=240)
-    one = open_camera(section, SystemClock(), SoundSection(adapter="alsa", source="clapping"))
+    clock = SystemClock()
+    camera = open_camera(CameraSection(adapter="gst", source="test", width=320, height=240), clock)
+    one = Source(camera, open_microphone(SoundSection(adapter="alsa", source="clapping"), clock))
     given: list[Given] = []
     try:
-        info = one.open().sound
         reads = itertools.count()
         while pieces(given) < PIECES and next(reads) < MAX_READS:
-            given += one.read(0.1)
-    finally:
-        one.close()
-    assert any(isinstance(unit, EncodedUnit) for unit in given)
-    assert_claps_were_heard(info, given)
-
-
-@needs("alsasrc", "gstreamer1.0-alsa")
-def test_alsa_microphone_of_its_own_is_heard(clapping: Clapping):
-    """SG-6's order for the camera of a Raspberry Pi."""
-    one = Microphone(SoundSection(adapter="alsa", source="clapping"), SystemClock())
-    given: list[Given] = []
-    try:
-        info = one.open()
-        reads = itertools.count()
-        while pieces(given) < PIECES and not one.fault and next(reads) < MAX_READS:
-            given += one.read(0)
+            one.mend(clock.mono_us())
+            given += one.read(0.1, clock.mono_us())
             # Reading without a pause would starve the thread that claps.
             threading.Event().wait(0.01)
+        info = one.info
     finally:
         one.close()
-    assert_claps_were_heard(info, given)
+        one.see_off()
+    assert any(isinstance(unit, EncodedUnit) for unit in given)
+    assert info is not None
+    assert_claps_were_heard(info.sound, given)
 
 
 def recorded_and_seen(**options: str) -> tuple[np.ndarray, np.ndarray]:
