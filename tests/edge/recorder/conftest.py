@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.camera.encode import X264Encoder
+from edge.camera.microphone import Microphone
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, SoundInfo, SoundUnit, StreamInfo
 from edge.camera.sound import SoundEncoder
 from edge.commands import init_device
@@ -272,6 +273,7 @@ def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
     def make(
         *,
         camera: ScriptedCamera | None = None,
+        microphone: Microphone | None = None,
         terms: dict[str, object] | None = None,
         at: Device = device,
         clock: FakeClock = clock,
@@ -289,6 +291,7 @@ def bench(device: Device, clock: FakeClock) -> Iterator[MakeBench]:
             found,
             clock,
             camera=used,
+            microphone=microphone,
             terms=Terms(**values),
             on_end=lambda: None,
             read_timeout_s=0,  # type: ignore[arg-type]
