@@ -23,7 +23,7 @@ REASON = "Court order 7 <b>& more</b>"
 
 
 def load_maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_companions", VECTORS / "make.py")
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make_companions", VECTORS / "good_bundle.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -226,7 +226,7 @@ def test_signature_is_judged_as_by_the_library(loaded: Any, message: bytes, plac
 
 
 def _maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make", VECTORS / "make.py")
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make", VECTORS / "good_bundle.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

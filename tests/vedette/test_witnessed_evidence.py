@@ -65,7 +65,7 @@ def test_policy_that_does_not_name_the_log_is_not_met() -> None:
 
 
 def _maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_split", VECTORS / "make.py")
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make_split", VECTORS / "good_bundle.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

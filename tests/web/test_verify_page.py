@@ -221,7 +221,7 @@ def test_page_plays_the_recording_that_holds(checker: Checker, films: list[bytes
 
 
 def _bundle_of(film: bytes, path: Path) -> bytes:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_page", VECTORS / "make.py")
+    spec = importlib.util.spec_from_file_location("bundle_vectors_make_page", VECTORS / "good_bundle.py")
     assert spec is not None
     assert spec.loader is not None
     maker = importlib.util.module_from_spec(spec)
