@@ -7,6 +7,7 @@ again on a real PostgreSQL and moto's S3 server.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from simulator.freight import make_hit, make_manifest
-from sync.central import fleet
+from sync.central import fleet, mosquitto
+from sync.central.broker import Broker, broker_port
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -46,6 +48,7 @@ BOTH_STORES = (
     "test_peer_lists",
     "test_service",
     "test_depot",
+    "test_depot_link",
 )
 PORT = 18883
 
@@ -258,9 +261,7 @@ def stores(request: pytest.FixtureRequest) -> str:
     """What a new centre's central.toml says of its stores."""
     if getattr(request, "param", "embedded") == "embedded":
         return ""
-    url = request.getfixturevalue("postgres").database()
-    bucket = request.getfixturevalue("make_bucket")()
-    return f'[store]\nurl = "{url}"\n\n{bucket.toml}'
+    return str(request.getfixturevalue("scaled"))
 
 
 @pytest.fixture
@@ -287,3 +288,38 @@ def worker(centre: Centre) -> Worker:
 @pytest.fixture
 def make_worker(centre: Centre) -> Callable[[IngestSection], Worker]:
     return lambda limits: Worker(centre, limits)
+
+
+@pytest.fixture
+def scaled(postgres: Any, make_bucket: Callable[..., Any]) -> str:
+    """What central.toml says of a new database of PostgreSQL and a new bucket."""
+    return f'[store]\nurl = "{postgres.database()}"\n\n{make_bucket().toml}'
+
+
+@pytest.fixture
+def far(centre: Centre, scaled: str) -> Centre:
+    """The test's centre on PostgreSQL and S3."""
+    with (centre.folder / fleet.CONFIG).open("a") as config:
+        config.write(f"\n{scaled}")
+    centre.store.close()
+    centre.store = Store(centre.folder, centre.clock)
+    return centre
+
+
+@pytest.fixture(params=["2.0", "2.1"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> mosquitto.Mosquitto:
+    """Each test with this machine's Mosquitto and with 2.1, whose dialect differs."""
+    if request.param == "2.1":
+        newer = request.getfixturevalue("newer_mosquitto")
+        monkeypatch.setenv("PATH", f"{newer}:{os.environ['PATH']}")
+    return mosquitto.installed()
+
+
+@pytest.fixture
+def own_broker(centre: Centre) -> Iterator[Broker]:
+    """The centre's own broker, running."""
+    centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # Mosquitto lives by the real clock
+    child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
+    child.start(0)
+    yield child
+    child.stop()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,14 +17,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sync.central import fleet, greeting, mosquitto
 from sync.central.authority import Authority
-from sync.central.broker import Broker, broker_port
+from sync.central.broker import Broker
 from sync.central.certificates import CANARY
 from sync.central.cutting import Cutting
 from sync.central.greeting import context_of, greet
 from vedette import topics
-from vedette.errors import Integrity, NotFound, Refused
 
-pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
+pytestmark = [
+    pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed"),
+    pytest.mark.usefixtures("program"),
+]
 
 WAIT_S = 10.0
 CUT_AT_US = 60_000_000
@@ -91,32 +90,14 @@ class Client:
         assert until(lambda: done)
 
 
-@pytest.fixture(params=["2.0", "2.1"], autouse=True)
-def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> mosquitto.Mosquitto:
-    """Each test with this machine's Mosquitto and with 2.1, whose dialect differs."""
-    if request.param == "2.1":
-        newer = request.getfixturevalue("newer_mosquitto")
-        monkeypatch.setenv("PATH", f"{newer}:{os.environ['PATH']}")
-    return mosquitto.installed()
+@pytest.fixture
+def as_device(centre: Any, own_broker: Broker) -> Callable[..., Client]:
+    return lambda device, **more: Client(centre, own_broker.port, device.folder / "keys", "tls", **more)
 
 
 @pytest.fixture
-def running(centre: Any) -> Iterator[Broker]:
-    centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # Mosquitto lives by the real clock
-    child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
-    child.start(0)
-    yield child
-    child.stop()
-
-
-@pytest.fixture
-def as_device(centre: Any, running: Broker) -> Callable[..., Client]:
-    return lambda device, **more: Client(centre, running.port, device.folder / "keys", "tls", **more)
-
-
-@pytest.fixture
-def as_centre(centre: Any, running: Broker) -> Callable[[], Client]:
-    return lambda: Client(centre, running.port, centre.folder / "keys", "ingest")
+def as_centre(centre: Any, own_broker: Broker) -> Callable[[], Client]:
+    return lambda: Client(centre, own_broker.port, centre.folder / "keys", "ingest")
 
 
 def test_device_and_centre_hear_each_other_when_they_use_their_own_topics(
@@ -217,42 +198,42 @@ def test_centres_session_lives_on_when_a_device_claims_its_client_id(
         assert centre_client.reasons == []
 
 
-def test_client_is_let_in_when_it_is_enrolled(centre: Any, device: Any, running: Broker) -> None:
+def test_client_is_let_in_when_it_is_enrolled(centre: Any, device: Any, own_broker: Broker) -> None:
     """What the refusals below are measured against."""
     keys = device.folder / "keys"
 
-    _handshake(centre, running.port, lambda context: context.load_cert_chain(keys / "tls.crt", keys / "tls.key"))
+    _handshake(centre, own_broker.port, lambda context: context.load_cert_chain(keys / "tls.crt", keys / "tls.key"))
 
 
-def test_client_is_not_let_in_when_it_has_no_certificate(centre: Any, running: Broker) -> None:
+def test_client_is_not_let_in_when_it_has_no_certificate(centre: Any, own_broker: Broker) -> None:
     with pytest.raises((ssl.SSLError, OSError, AssertionError)):
-        _handshake(centre, running.port, lambda context: None)
+        _handshake(centre, own_broker.port, lambda context: None)
 
 
 def test_client_is_not_let_in_when_another_authority_made_its_certificate(
-    centre: Any, running: Broker, tmp_path: Path
+    centre: Any, own_broker: Broker, tmp_path: Path
 ) -> None:
     made = fleet.make_centre(tmp_path / "foreign", tmp_path / "foreign-keys", "centre.test/log", clock=centre.clock)
     keys = made.folder / "keys"
 
     with pytest.raises((ssl.SSLError, OSError, AssertionError)):
         _handshake(
-            centre, running.port, lambda context: context.load_cert_chain(keys / "ingest.crt", keys / "ingest.key")
+            centre, own_broker.port, lambda context: context.load_cert_chain(keys / "ingest.crt", keys / "ingest.key")
         )
 
 
-def test_client_is_not_let_in_when_it_speaks_no_tls_13(centre: Any, device: Any, running: Broker) -> None:
+def test_client_is_not_let_in_when_it_speaks_no_tls_13(centre: Any, device: Any, own_broker: Broker) -> None:
     def older(context: ssl.SSLContext) -> None:
         context.load_cert_chain(device.folder / "keys" / "tls.crt", device.folder / "keys" / "tls.key")
         context.maximum_version = ssl.TLSVersion.TLSv1_2
 
     with pytest.raises(ssl.SSLError):
-        _handshake(centre, running.port, older)
+        _handshake(centre, own_broker.port, older)
 
 
-def test_client_is_not_let_in_when_it_speaks_no_tls(running: Broker) -> None:
+def test_client_is_not_let_in_when_it_speaks_no_tls(own_broker: Broker) -> None:
     with (
-        socket.create_connection(("127.0.0.1", running.port), timeout=WAIT_S) as plain,
+        socket.create_connection(("127.0.0.1", own_broker.port), timeout=WAIT_S) as plain,
         pytest.raises((OSError, AssertionError)),
     ):
         plain.sendall(CONNECT)
@@ -260,14 +241,14 @@ def test_client_is_not_let_in_when_it_speaks_no_tls(running: Broker) -> None:
 
 
 def test_device_is_cut_and_kept_out_when_it_is_revoked(
-    centre: Any, device: Any, running: Broker, as_device: Any, as_centre: Any
+    centre: Any, device: Any, own_broker: Broker, as_device: Any, as_centre: Any
 ) -> None:
     """RC-9, WI-18. Its live session ends too; nobody else's does."""
     other = centre.device("car-2")
-    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    cutting = Cutting(centre.store, [("127.0.0.1", own_broker.port)])
     with as_centre() as centre_client, as_device(other) as other_client, as_device(device) as device_client:
         fleet.revoke(centre.store, device.id)
-        running.tend(1_000_000)
+        own_broker.tend(1_000_000)
         assert until(lambda: _cut(cutting))
 
         assert until(lambda: device_client.reasons)
@@ -277,14 +258,14 @@ def test_device_is_cut_and_kept_out_when_it_is_revoked(
 
 
 def test_cut_is_made_again_when_the_broker_does_not_read_the_list_yet(
-    centre: Any, device: Any, running: Broker, as_device: Any, caplog: pytest.LogCaptureFixture
+    centre: Any, device: Any, own_broker: Broker, as_device: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A foreign broker gets its list from somebody else; until then the device comes back and is cut again."""
     lists = centre.folder / "keys" / fleet.REVOCATIONS
     lists.write_bytes(Authority(centre.folder / "keys").revocations((), centre.clock.utc_us()))
-    running.tend(0)
-    assert until(lambda: greet("127.0.0.1", running.port, _canary(centre), "canary").is_in)
-    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    own_broker.tend(0)
+    assert until(lambda: greet("127.0.0.1", own_broker.port, _canary(centre), "canary").is_in)
+    cutting = Cutting(centre.store, [("127.0.0.1", own_broker.port)])
     with as_device(device) as device_client:
         centre.store.db.execute("UPDATE devices SET revoked_us = ?", [centre.clock.utc_us()])
         cutting.step(1_000_000)
@@ -292,17 +273,17 @@ def test_cut_is_made_again_when_the_broker_does_not_read_the_list_yet(
         assert (cutting.cuts, "needs keys/crl.pem" in caplog.text) == (0, True)
 
         fleet.write_revocations(centre.store)
-        running.tend(0)
+        own_broker.tend(0)
         assert until(lambda: _cut(cutting))
 
         assert not until(lambda: device_client.connected, 1.5)
 
 
-def test_revoked_device_is_cut_again_when_it_still_speaks(centre: Any, device: Any, running: Broker) -> None:
+def test_revoked_device_is_cut_again_when_it_still_speaks(centre: Any, device: Any, own_broker: Broker) -> None:
     """At most every ten seconds."""
-    cutting = Cutting(centre.store, [("127.0.0.1", running.port)])
+    cutting = Cutting(centre.store, [("127.0.0.1", own_broker.port)])
     fleet.revoke(centre.store, device.id)
-    running.tend(0)
+    own_broker.tend(0)
     assert until(lambda: _cut(cutting))
 
     seconds = (1, 5, 30)
@@ -341,101 +322,12 @@ def test_silent_broker_is_waited_for_once_a_look(centre: Any, monkeypatch: pytes
 
 
 def test_taking_over_ends_no_session_when_nobody_was_revoked(
-    device: Any, running: Broker, as_device: Any, centre: Any
+    device: Any, own_broker: Broker, as_device: Any, centre: Any
 ) -> None:
     with as_device(device) as device_client:
-        Cutting(centre.store, [("127.0.0.1", running.port)]).step(1_000_000)
+        Cutting(centre.store, [("127.0.0.1", own_broker.port)]).step(1_000_000)
 
         assert not until(lambda: device_client.reasons, 0.5)
-
-
-def test_dialect_is_the_installed_versions(program: mosquitto.Mosquitto, running: Broker, centre: Any) -> None:
-    """From 2.1 on the access list is the plugin's, in 2.0 there is none; the tests above hold in both."""
-    text = (centre.folder / "broker" / "broker.conf").read_text()
-
-    assert ("plugin_opt_acl_file" in text, "\nacl_file" in text) == (
-        program.version >= (2, 1),
-        program.version < (2, 1),
-    )
-
-
-@pytest.mark.parametrize("said", ["", "mosquitto version 1.6.12\n", "some other program 2.1"])
-def test_mosquitto_is_refused_when_it_is_too_old_or_none(said: str) -> None:
-    with pytest.raises(Refused, match=r"2\.0 or newer"):
-        mosquitto.parse_version(said)
-
-
-def test_broker_comes_back_when_it_is_killed(running: Broker) -> None:
-    pid = running.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert until(lambda: running.pid is None)
-
-    running.tend(10_000_000)
-
-    assert until(lambda: _is_open(running.port))
-    assert running.pid not in (None, pid)
-
-
-def test_orphan_is_ended_when_a_new_broker_starts(centre: Any, running: Broker) -> None:
-    orphan = running.pid
-    successor = Broker(centre.folder, "127.0.0.1", running.port)
-
-    successor.start(0)
-
-    assert successor.pid not in (None, orphan)
-    assert until(lambda: running.pid is None)
-    successor.stop()
-
-
-def test_stranger_is_not_ended_when_it_has_an_old_brokers_process_id(centre: Any) -> None:
-    (centre.folder / "run" / "broker.pid.json").write_text(f'{{"pid": {os.getpid()}, "started": "another boot/12"}}')
-    child = Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
-
-    child.start(0)
-
-    child.stop()
-
-
-def test_broker_is_refused_when_the_port_is_busy(centre: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy:
-        port = busy.getsockname()[1]
-
-        with pytest.raises(Refused, match=f"port {port}"):
-            Broker(centre.folder, "127.0.0.1", port).start(0)
-
-
-def test_broker_is_refused_when_mosquitto_does_not_start(centre: Any) -> None:
-    """Its own words are in the message."""
-    (centre.folder / "keys" / "server.key").write_text("no key")
-
-    with pytest.raises(Refused, match=r"key file|Unable to load"):
-        Broker(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0)).start(0)
-
-
-def test_broker_is_not_found_when_mosquitto_is_missing(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda *_args, **_more: None)
-
-    with pytest.raises(NotFound, match="apt-get install mosquitto"):
-        Broker(centre.folder, "127.0.0.1", 1)
-
-
-def test_port_is_refused_when_the_host_is_not_this_machine(centre: Any) -> None:
-    with pytest.raises(Refused, match=r"\[broker\] cannot listen on 192\.0\.2\.1"):
-        broker_port(centre.folder, "192.0.2.1", 0)
-
-
-def test_port_is_no_port_when_its_file_was_damaged(centre: Any) -> None:
-    (centre.folder / "broker" / "port").write_text("x\n")
-    with pytest.raises(Integrity, match="holds no port"):
-        broker_port(centre.folder, "127.0.0.1", 0)
-
-
-def test_port_is_kept_when_it_was_chosen_once(centre: Any) -> None:
-    port = broker_port(centre.folder, "127.0.0.1", 0)
-
-    assert broker_port(centre.folder, "127.0.0.1", 0) == port
-    assert broker_port(centre.folder, "127.0.0.1", 8883) == 8883
 
 
 def _cut(cutting: Cutting) -> bool:
@@ -460,8 +352,3 @@ def _handshake(centre: Any, port: int, prepare: Callable[[ssl.SSLContext], None]
     ):
         secured.sendall(CONNECT)
         assert secured.recv(64)[:1] == CONNACK
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
