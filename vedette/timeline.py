@@ -53,7 +53,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlay:
-    """What was so beside: row `muted`, `stealth`, `camera`, `clock` or `place`; a moment where both times are equal."""
+    """What was so beside, row `muted`, `sound`, `stealth`, `camera`, `clock` or `place`; a moment where times agree."""
 
     row: str
     from_us: int

@@ -67,6 +67,7 @@ class _Reading:
         self.notes: list[Note] = []
         self._recorded = recorded(entries, axis)
         self._down: dict[str, tuple[State, str]] = {}
+        self._claimed = {one.item for one in entries if one.event == "segment.opened" and "claim" in one.detail}
 
     def segments(self) -> Iterator[Layer]:
         """What is proven to be recorded, and the moments between two segments of one recording."""
@@ -137,12 +138,14 @@ class _Reading:
             yield from self._idle(first, last)
 
     def overlays(self) -> Iterator[Overlay]:
-        """Muted, stealth, camera faults, and what is to be known of the clock."""
+        """Muted, stealth, sound that was lost, camera faults, and what is to be known of the clock."""
         for first, last in runs_of(self.entries):
             for word, row in _PAIRS.items():
                 if row != "sleep":
                     for start_us, end_us, label in self.pairs(first, last, f"{word}.began", f"{word}.ended"):
                         yield Overlay(row=row, from_us=start_us, to_us=end_us, label=label)
+            for start_us, end_us in self._losses(first, last):
+                yield Overlay(row="sound", from_us=start_us, to_us=end_us, label="sound_lost")
             for start_us, end_us, label in self._faults(first, last):
                 yield Overlay(row="camera", from_us=start_us, to_us=end_us, label=label)
         yield from self._clock()
@@ -187,7 +190,8 @@ class _Reading:
             elif entry.event == "recording.stopped":
                 idle_from, why = index, str(entry.detail.get("reason"))
             elif entry.event in ("segment.checkpoint", "segment.closed", "segment.opened"):
-                idle_from = -1
+                # What a claim brings was not recorded now: the service is as idle as before.
+                idle_from = idle_from if entry.item in self._claimed else -1
         if idle_from >= 0:
             yield _layer(IDLE, self._stopped_us(idle_from), self.axis.at(last), State.STANDBY, why)
 
@@ -219,6 +223,21 @@ class _Reading:
             if self.entries[index].event == began:
                 end = self._next(index, last, ended)
                 yield self.axis.at(index), self.axis.at(end), str(self.entries[index].detail.get("by", ""))
+
+    def _losses(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """(from, to) of each time without sound in a run; where the disk took one of its two lines the other tells."""
+        open_us: int | None = None
+        for index in range(first, last + 1):
+            entry = self.entries[index]
+            since_us, lasted_us = entry.detail.get("since_us"), entry.detail.get("lasted_us")
+            if entry.event not in ("sound.lost", "sound.found") or not isinstance(since_us, int):
+                continue
+            start_us = self.axis.moment(index, since_us) if open_us is None else open_us
+            open_us = start_us if entry.event == "sound.lost" else None
+            if open_us is None:
+                yield start_us, start_us + lasted_us if isinstance(lasted_us, int) else self.axis.at(index)
+        if open_us is not None:
+            yield open_us, self.axis.at(last)
 
     def _faults(self, first: int, last: int) -> Iterator[tuple[int, int, str]]:
         """(from, to, what) of each camera fault of a run: until it is said to be over, or pictures are recorded."""

@@ -28,7 +28,10 @@ _LOOKS = {
     State.UNKNOWN: ("#ffffff", (45, 7, 4)),
 }  # fmt: skip
 _HATCH = {State.UNKNOWN: "#c1121f", State.OFF: "#b4b9c1", State.STARTING: "#a08a4a", State.ASLEEP: "#7f93ad"}
-_OVERLAYS = {"muted": "#5b6470", "stealth": "#20242b", "camera": "#7d5ba6", "clock": "#b5651d", "place": "#4a6b8a"}
+_OVERLAYS = {
+    "muted": "#5b6470", "sound": "#a3475e", "stealth": "#20242b", "camera": "#7d5ba6", "clock": "#b5651d",
+    "place": "#4a6b8a",
+}  # fmt: skip
 _STYLE = (
     "text{font:14px 'DejaVu Sans',Verdana,sans-serif;fill:#1d2127}.h{font-size:20px;font-weight:bold}.s{font-size:12px;"
     "fill:#4a515b}.b{font-weight:bold}.r{text-anchor:end}.m{text-anchor:middle}.bad{fill:#c1121f;font-weight:bold}"
@@ -87,8 +90,7 @@ def _rows(timeline: Timeline, words: Words, zone: tzinfo) -> Iterator[tuple[str,
     for row in ROWS:
         found = [one for one in timeline.overlays if one.row == row]
         if found:
-            name = words(f"{row}_row") if row in ("camera", "clock", "place") else words(row)
-            yield name, [_span(timeline, one, _OVERLAYS[row], words, zone) for one in found]
+            yield words.row(row), [_span(timeline, one, _OVERLAYS[row], words, zone) for one in found]
 
 
 def _bar(timeline: Timeline, one: Stretch, words: Words, zone: tzinfo) -> str:

@@ -7,7 +7,7 @@ it, so that nothing unexplained is too short to be seen; colours only help and a
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 
 from vedette import cli
@@ -103,8 +103,7 @@ def _rows(timeline: Timeline, words: Words, zone: tzinfo, cells: int, colours: b
     for name in ROWS:
         found = [one for one in timeline.overlays if one.row == name]
         if found:
-            label = words(f"{name}_row") if name in ("camera", "clock", "place") else words(name)
-            yield row(label, _overlay_cells(timeline, found, cells))
+            yield row(words.row(name), _overlay_cells(timeline, found, cells))
 
 
 def _axis(timeline: Timeline, zone: tzinfo, cells: int) -> tuple[str, str]:
@@ -200,8 +199,7 @@ def _notes(timeline: Timeline, words: Words, zone: tzinfo) -> str:
 
 def _overlay_text(one: Overlay, words: Words, zone: tzinfo) -> str:
     label = words.label(one.label) if one.label else ""
-    name: Callable[[str], str] = words
-    row = name(f"{one.row}_row") if one.row in ("camera", "clock", "place") else name(one.row)
+    row = words.row(one.row)
     return (
         f"{row} {words('to')} {clock_time(one.to_us, zone)} ({length(one.to_us - one.from_us)}){label and ': ' + label}"
     )

@@ -6,7 +6,7 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
-ROWS = ("muted", "stealth", "camera", "clock", "place")
+ROWS = ("muted", "sound", "stealth", "camera", "clock", "place")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
@@ -26,6 +26,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "marked_row": ("marked", "marqué"),
     "muted": ("muted", "son coupé"),
     "stealth": ("stealth", "discret"),
+    "sound_row": ("no sound", "sans son"),
+    "sound_lost": ("none came", "rien n’est venu"),
     "camera_row": ("camera", "caméra"),
     "clock_row": ("clock", "horloge"),
     "place_row": ("no position", "sans position"),
@@ -122,6 +124,10 @@ class Words:
         """The word or sentence for `key`, with `value` in it; the key itself where there is none."""
         text = _WORDS[key][self._column] if key in _WORDS else key
         return text.replace("{}", value)
+
+    def row(self, name: str) -> str:
+        """The name of a row of overlays."""
+        return self(f"{name}_row" if f"{name}_row" in _WORDS else name)
 
     def state(self, state: State) -> str:
         """The name of a state."""

@@ -340,3 +340,38 @@ def test_when_an_idle_run_died_is_said_to_be_unknown(shift: Any, filming: bool, 
 def test_no_line_is_no_timeline(tmp_path: Path) -> None:
     with pytest.raises(Integrity, match="no line"):
         read_timeline([])
+
+
+def test_a_time_without_sound_is_beside_what_was_recorded(shift: Any) -> None:
+    """TI-19: from the moment that the lines name, and not from when they were written."""
+    shift.start()
+    shift.begin()
+    shift.film(10)
+    since_us = shift.clock.utc_us() - 2 * SECOND
+    shift.say("sound.lost", since_us=since_us, why="no sound for 1.5 s")
+    shift.film(5)
+    shift.say("sound.found", since_us=since_us, lasted_us=6 * SECOND)
+    shift.film(5)
+    timeline = read(shift)
+    assert states(timeline) == [("recorded", 20)]
+    assert [(one.row, one.from_us - EIGHT, one.to_us - EIGHT, one.label) for one in timeline.overlays] == [
+        ("sound", 8 * SECOND, 14 * SECOND, "sound_lost")
+    ]
+
+
+@pytest.mark.parametrize("event", ["sound.lost", "sound.found"])
+def test_a_time_without_sound_is_told_by_either_line_alone(shift: Any, event: str) -> None:
+    """TI-19: a full disk may have taken one of the two; without an end it lasts to the end of the run."""
+    shift.start()
+    shift.begin()
+    shift.film(10)
+    since_us = shift.clock.utc_us() - 4 * SECOND
+    detail = {"why": "gone"} if event == "sound.lost" else {"lasted_us": 3 * SECOND}
+    shift.say(event, since_us=since_us, **detail)
+    shift.film(5)
+    shift.end()
+    shift.stop()
+    length_us = 9 * SECOND if event == "sound.lost" else 3 * SECOND
+    assert [(one.row, one.from_us - EIGHT, round(one.to_us - one.from_us, -6)) for one in read(shift).overlays] == [
+        ("sound", 6 * SECOND, length_us)
+    ]
