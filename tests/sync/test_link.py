@@ -268,6 +268,25 @@ def test_link_leaves_nothing_open_when_it_failed_to_connect_many_times(broker) -
     assert threading.active_count() <= threads + 2
 
 
+def test_link_leaves_nothing_open_when_its_session_was_cut_many_times(broker, open_link: Opener) -> None:
+    """WI-13: at once, not when the interpreter tidies up; else a month of bad network is the end of it."""
+    clock = FakeClock()
+    device = PahoLink(broker.config("car-1", subscriptions=("cmd/car-1/#",)), clock)
+    counts = []
+    gc.disable()
+    try:
+        for _ in range(12):
+            wait_for(device, Connected)
+            device.cut("a test")
+            wait_for(device, Disconnected)
+            clock.advance(BACKOFF_MOST_US)
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+    finally:
+        gc.enable()
+        device.close()
+    assert max(counts) == counts[0]
+
+
 def test_link_leaves_its_will_when_it_dies_and_none_when_it_closes(broker, open_link: Opener) -> None:
     """WI-15."""
     will = Will(topic="devices/car-1/birth", payload=b"offline")
