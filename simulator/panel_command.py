@@ -71,6 +71,7 @@ def _line(status: dict[str, int | str | bool | None]) -> str:
     if not status:
         return "the recorder has not said anything yet"
     modes = [name for name in ("stealth", "muted") if status.get(name) is True]
+    modes += ["kept, nobody asked"] if status.get("retaining") is True else []
     why = f" ({status['activation']})" if status.get("activation") else ""
     return "  ".join([f"{status.get('state')}{why}", *modes])
 

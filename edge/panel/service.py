@@ -1,10 +1,11 @@
 """The panel: the only service that owns the board's pins. What an officer does becomes commands, and signals go back.
 
-Decided here: what a step does; that an officer is told when recording begins, goes on and ends; and that in stealth
-nothing lights up, vibrates or sounds, from the moment custody has it and not before: the recorder's status says so. A
-recorder that does not run is said to be not recording, and stealth holds until it runs again. What a press means is
-decided in `press`, what motion means in `motion`, what is recorded in the recorder. Implements docs/spec/activation.md,
-AC-7 to AC-19.
+Decided here: what a step does; that an officer is told when recording begins, goes on and ends, and when video is kept
+that nobody activated (`sign`, and `page` for a screen); and that in stealth nothing lights up, vibrates or sounds, from
+the moment custody has it and not before: the recorder's status says so. A recorder that does not run is said to be not
+recording, and stealth holds until it runs again. What a press means is decided in `press`, what motion means in
+`motion`, what is recorded in the recorder. Implements docs/spec/activation.md, AC-7 to AC-19, and of docs/spec/ring.md
+RI-21 and RI-22.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from edge.board.alerts import REMINDER, STARTED, STOPPED
 from edge.board.port import RECORD, AlertPattern, Board, ButtonEvent
 from edge.board.position import read_fix
 from edge.board.relay import PANEL, parse_signal
-from edge.panel import motion, press
+from edge.panel import motion, page, press
 from edge.panel.motion import Course, Limits, Motion
+from edge.panel.page import Shown
 from edge.panel.press import Ask, Press, Recording
+from edge.panel.sign import RingSign
 from edge.recorder.modes import TOGGLE, Mode
 from vedette import commands, daemon
 from vedette.clock import Clock
@@ -41,12 +44,15 @@ _CONTACTS = ("lights", "door")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """What the recorder's status says."""
+    """What the recorder's status says; `state` is "silent" where it says nothing."""
 
+    state: str = "silent"
     recording: bool = False
     active: bool = False
     held: bool = False
     stealth: bool = False
+    muted: bool = False
+    keeping: bool = False
 
 
 class PanelService:
@@ -64,7 +70,10 @@ class PanelService:
             speed_cm_s=panel.speed_kmh * 100_000 // 3600,
             speed_us=panel.speed_s * 1_000_000,
         )
+        self._retroactive_h = config.recorder.retroactive_h
         self._press, self._course, self._view = Press(), Course(), self._look(View())
+        self._ring_sign = RingSign()
+        self._signalled_us: int | None = None
         self._fix: Position | None = None
         self._asked_us: int | None = None
         self._look_us = self._status_us = 0
@@ -83,6 +92,7 @@ class PanelService:
         self._ask(ask, now_us)
         self._relay()
         self._remind(now_us)
+        self._show_keeping(now_us)
         if now_us >= self._status_us:
             self._status_us = now_us + STATUS_US
             self._report()
@@ -100,10 +110,13 @@ class PanelService:
         if not isinstance(seen_us, int) or abs(self._clock.utc_us() - seen_us) > RECORDER_FRESH_US:
             return View(stealth=before.stealth)
         return View(
+            state=str(status.get("state")),
             recording=status.get("state") == "recording",
             active=status.get("active") is True,
             held=status.get("held") is True,
             stealth=status.get("stealth") is True,
+            muted=status.get("muted") is True,
+            keeping=status.get("retaining") is True,
         )
 
     def _watch(self, now_us: int) -> None:
@@ -168,7 +181,13 @@ class PanelService:
             self._reminded_us = now_us
             self._signal(REMINDER)
 
+    def _show_keeping(self, now_us: int) -> None:
+        pattern = self._ring_sign.due(self._view.keeping, now_us=now_us, signalled_us=self._signalled_us)
+        if pattern is not None:
+            self._signal(pattern)
+
     def _signal(self, pattern: AlertPattern) -> None:
+        self._signalled_us = self._clock.mono_us()
         if self._view.stealth:
             self._hidden += 1
             return
@@ -182,12 +201,16 @@ class PanelService:
             self._errors += 1
 
     def _report(self) -> None:
+        view, utc_us = self._view, self._clock.utc_us()
+        kept_h = self._retroactive_h if view.keeping else 0
+        shown = Shown(state=view.state, stealth=view.stealth, muted=view.muted, kept_h=kept_h)
+        page.write(self._run_dir, shown, written_ms=utc_us // 1000)
         daemon.write_status(
             self._run_dir,
             self.name,
             {
                 "pid": os.getpid(),
-                "utc_us": self._clock.utc_us(),
+                "utc_us": utc_us,
                 "state": "stealth" if self._view.stealth else "on",
                 "presses": self._presses,
                 "signals": self._signals,

@@ -1,0 +1,116 @@
+"""The officer's page: one file in memory for a screen in the vehicle, in French, English and Arabic.
+
+Decided here: what it says and how it looks. A browser on the device opens it as a file; it asks for nothing, loads
+itself anew every two seconds, says so when nobody writes it any more, and is black in stealth. It holds no plate, no
+position and no person. Implements RI-22 of docs/spec/ring.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "officer.html"
+FRESH_MS = 6000
+Words = tuple[str, str, str]
+LANGUAGES = (("fr", "ltr"), ("en", "ltr"), ("ar", "rtl"))
+SILENT: Words = ("La caméra ne répond pas", "The camera does not answer", "الكاميرا لا تستجيب")
+OTHER: Words = (
+    "Pas d’enregistrement : voir la caméra",
+    "Not recording: look at the camera",
+    "لا تسجيل: تحقّق من الكاميرا",
+)
+STATES: dict[str, Words] = {
+    "recording": ("Enregistrement en cours", "Recording", "التسجيل جارٍ"),
+    "standby": ("En attente d’une activation", "Waiting for an activation", "في انتظار التفعيل"),
+    "asleep": ("Caméra en sommeil", "Camera asleep", "الكاميرا في وضع السكون"),
+    "starting": ("Démarrage de la caméra", "The camera starts", "الكاميرا قيد التشغيل"),
+    "ended": ("La caméra s’est arrêtée", "The camera has ended", "توقّفت الكاميرا"),
+    "silent": SILENT,
+}
+MUTED: Words = ("Son coupé", "Sound muted", "الصوت مكتوم")
+KEPT: Words = (
+    "Vidéo conservée sans activation, au plus {} h : chiffrée sur cet appareil, non envoyée, puis effacée si personne"
+    " ne la demande",
+    "Video is kept though nobody activated it, for {} h at most: sealed on this device, not sent, and gone after that"
+    " unless somebody asks for it",
+    "يُحتفظ بالفيديو دون تفعيل (أقصى مدة بالساعات: {}): مختوم على هذا الجهاز ولا يُرسل، ثم يُمحى ما لم يطلبه أحد",
+)
+
+_STYLE = """
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; align-content: center; padding: 2vh 4vw; background: #0d151c;
+  color: #e8eef3; font: max(3.2vmin, 17px)/1.35 "Noto Sans", system-ui, "Noto Sans Arabic", sans-serif; }
+#fresh, #stale { display: grid; gap: 2vh; }
+section { border-radius: 2vmin; padding: 1.8vh 3vw; background: #17222c; border-inline-start: 1.6vmin solid #5d7385; }
+section.recording { background: #3a1214; border-color: #ff5a5f; }
+section.trouble, section.kept { background: #33280f; border-color: #f3c677; }
+section.kept { color: #f8e3b8; }
+p { margin: .2em 0; unicode-bidi: isolate; } p[dir=rtl] { text-align: right; }
+section.state p { font-weight: 650; font-size: 1.45em; }
+[hidden] { display: none !important; }
+"""
+_STALE = """
+const shown = () => { const old = Date.now() - Number(document.body.dataset.writtenMs) > %d;
+  document.getElementById("fresh").hidden = old; document.getElementById("stale").hidden = !old; };
+shown(); setInterval(shown, 500);
+"""
+_BLACK = (
+    '<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title></title>'
+    "</head><body style='margin:0;background:#000'></body></html>\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What the page says: a recorder's state ("silent" where it does not answer), modes, and for how many hours
+    video without an activation is being kept (0: it is not).
+    """
+
+    state: str
+    stealth: bool = False
+    muted: bool = False
+    kept_h: int = 0
+
+
+def page(shown: Shown, *, written_ms: int) -> str:
+    """The page as HTML; `written_ms` is UTC in milliseconds, by which it finds that it is old."""
+    if shown.stealth:
+        return _BLACK
+    words = STATES.get(shown.state, OTHER)
+    is_fine = shown.state in ("standby", "asleep", "starting", "ended")
+    kind = "recording" if shown.state == "recording" else "" if is_fine else "trouble"
+    parts = [_section(f"state {kind}", words)]
+    if shown.muted:
+        parts.append(_section("muted", MUTED))
+    if shown.kept_h:
+        parts.append(_section("kept", (KEPT[0].format(shown.kept_h), KEPT[1].format(shown.kept_h),
+                                       KEPT[2].format(shown.kept_h))))  # fmt: skip
+    return (
+        '<!doctype html>\n<html lang="fr"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline';"
+        " script-src 'unsafe-inline'\"><title>Vedette</title>"
+        f'<style>{_STYLE}</style></head>\n<body data-written-ms="{written_ms}">\n'
+        f'<div id="fresh">{"".join(parts)}</div>\n'
+        f'<div id="stale" hidden>{_section("state trouble", SILENT)}</div>\n'
+        f"<script>{_STALE % FRESH_MS}</script></body></html>\n"
+    )
+
+
+def write(run_dir: Path, shown: Shown, *, written_ms: int) -> None:
+    """Leave the page in the run folder, by one rename; a disk that does not take it stops nothing."""
+    beside = run_dir / f".{NAME}.tmp"
+    with contextlib.suppress(OSError):
+        beside.write_text(page(shown, written_ms=written_ms), encoding="utf-8")
+        os.replace(beside, run_dir / NAME)
+
+
+def _section(kind: str, words: Words) -> str:
+    lines = [
+        f'<p lang="{language}" dir="{direction}">{html.escape(text)}</p>'
+        for (language, direction), text in zip(LANGUAGES, words, strict=True)
+    ]
+    return f'<section class="{kind.strip()}">{"".join(lines)}</section>'
