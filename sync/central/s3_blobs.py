@@ -302,6 +302,11 @@ class _Ranges(io.RawIOBase):
         self._at += len(piece)
         return len(piece)
 
+    def readall(self) -> bytes:
+        """All that is left; the base class would ask for it 8 KiB at a time."""
+        pieces = iter(lambda: self.read(READ_BYTES), b"")
+        return b"".join(cast(Iterator[bytes], pieces))
+
 
 def place_of(section: BlobsSection) -> Place:
     """The place that is configured; `Refused` for an URL of another form, or one in the clear on a network."""

@@ -24,8 +24,8 @@ from vedette.errors import Integrity, NotFound, Refused
 pytest.importorskip("psycopg")
 pytest.importorskip("botocore")
 
-from sync.central.s3_blobs import PART_BYTES, S3Blobs, place_of  # noqa: E402
-from vedette.config import BlobsSection  # noqa: E402
+from sync.central.s3_blobs import PART_BYTES, READ_BYTES, S3Blobs, place_of
+from vedette.config import BlobsSection
 
 
 def s3(bucket: Any, centre: Any, **section: Any) -> S3Blobs:
@@ -49,6 +49,22 @@ def test_object_keeps_its_bytes_when_it_is_there_with_others(centre: Any, make_b
         blobs.read(sha256, max_bytes=100)
     with pytest.raises(Integrity), blobs.local(sha256):
         pass
+
+
+def test_object_is_asked_for_in_large_pieces_when_it_is_read_as_a_file(
+    centre: Any, make_bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = s3(make_bucket(), centre)
+    data = os.urandom(2 * READ_BYTES + 1)
+    sha256 = blobs.put(data)
+    asked: list[int] = []
+    read_range = blobs.read_range
+    monkeypatch.setattr(blobs, "read_range", lambda *where: asked.append(where[2]) or read_range(*where))
+
+    with blobs.open(sha256) as file:
+        assert file.read(10) + file.read() == data
+
+    assert asked == [READ_BYTES, READ_BYTES, 1]
 
 
 class Liar(BaseHTTPRequestHandler):
