@@ -247,7 +247,8 @@ class Worker:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "embedded: reaches into SQLite or the folder, so it runs on these only")
+    why = "reaches into SQLite or the folder, or into what was taken out of the store: it runs on these only"
+    config.addinivalue_line("markers", f"embedded: {why}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

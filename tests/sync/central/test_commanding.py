@@ -210,6 +210,7 @@ def test_custody_of_the_device_proves_what_it_took(centre: Any, device: Any, des
     assert command_of(centre.store, other).custody_seq is None
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     "changed",
     [

@@ -103,6 +103,7 @@ def test_device_has_all_it_needs_when_it_is_enrolled(centre: Any, device: Any) -
     assert centre.store.device(device.id).public_key == device.key.public.text
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     "name", ["centre", "broker", "car-1.bulk", "ab", "Car-1", "car/1", "car+1", "../car", "x" * 65, "car-1\n"]
 )

@@ -121,6 +121,7 @@ def test_go_accepts_an_inclusion_proof_and_refuses_a_changed_one_when_a_leaf_is_
     assert good.stdout.splitlines()[1].startswith("leaf 123 of 300: {")
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("path", ["tile/0/000", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001", "checkpoint"])
 def test_go_refuses_the_log_too_when_one_byte_of_a_file_is_changed(
     centre: Any, tmp_path: Path, go_tlog: Callable[..., subprocess.CompletedProcess[str]], path: str
@@ -139,6 +140,7 @@ def damage(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("path", "place", "named"),
     [
@@ -162,6 +164,7 @@ def test_damage_is_located_when_one_byte_of_a_file_is_changed(
         list(tiles.check_tiles(tiles.read_folder(tmp_path), checkpoint_in(centre, tmp_path)))
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("cut", ["tile/0/000", "tile/entries/001", "tile/1/000.p/2"])
 def test_missing_and_cut_files_are_named_when_a_log_is_checked(centre: Any, tmp_path: Path, cut: str) -> None:
     """TL-18, TL-19."""

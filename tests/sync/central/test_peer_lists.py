@@ -121,6 +121,7 @@ def test_device_that_is_revoked_gets_no_list(centre: Any, told: Told) -> None:
     assert told.take() == {}
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("name", ["", "Harbour", "-x", "a b", "a" * 65, "x\n"])
 def test_group_is_refused_when_its_name_is_none(centre: Any, device: Any, name: str) -> None:
     """AC-34."""

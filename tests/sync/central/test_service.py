@@ -330,6 +330,7 @@ def test_everything_ends_when_the_centre_is_stopped(centre: Any, running: Runnin
     assert running.ports == {}
 
 
+@pytest.mark.embedded
 def test_second_centre_is_refused_when_one_runs_on_the_folder(running: Running) -> None:
     running.wait()
 
@@ -344,6 +345,7 @@ def test_second_centre_is_refused_when_one_runs_on_the_folder(running: Running) 
     assert (second.returncode, "running" in second.stderr) == (1, True)
 
 
+@pytest.mark.embedded
 def test_centre_is_refused_when_the_brokers_port_is_busy(centre: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
@@ -354,6 +356,7 @@ def test_centre_is_refused_when_the_brokers_port_is_busy(centre: Any) -> None:
     assert f"port {port}" in started.log.read_text()
 
 
+@pytest.mark.embedded
 def test_centre_is_refused_and_no_broker_stays_when_the_pages_port_is_busy(centre: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]

@@ -31,6 +31,7 @@ def test_nobody_is_known_when_name_or_password_is_wrong(centre: Any, name: str, 
     assert centre.store.check_password(name, password) is None
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("name", "password", "role"),
     [
