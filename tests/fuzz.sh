@@ -1,7 +1,7 @@
 #!/bin/sh
 # Damage and hostile input without a pause: mutated evidence beside parsers, boxes, verifiers and wire, with new seeds each time.
 #   fuzz.sh VENV SECONDS TEST_FILE...
-# Ends at the first failure, which says how to repeat it; HYPOTHESIS_EXAMPLES is how many each test tries in a round (1000).
+# Ends at the first failure, which says how to repeat it; HYPOTHESIS_EXAMPLES is how many each test tries in a round (500).
 set -eu
 venv=$1 seconds=$2
 shift 2
@@ -14,7 +14,7 @@ mutating=$!
 trap 'kill "$mutating" 2>/dev/null || true; rm -f "$said"' EXIT
 trap 'exit 130' INT TERM
 
-export HYPOTHESIS_PROFILE=long HYPOTHESIS_EXAMPLES="${HYPOTHESIS_EXAMPLES:-1000}"
+export HYPOTHESIS_PROFILE=long HYPOTHESIS_EXAMPLES="${HYPOTHESIS_EXAMPLES:-500}"
 round=0
 while [ "$(date +%s)" -lt "$end" ]; do
     round=$((round + 1))
