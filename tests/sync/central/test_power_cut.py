@@ -4,11 +4,13 @@ Every file operation of a real run is recorded (simulator/disk.py), and states a
 may leave. SQLite is taken at its word: with synchronous=FULL a commit that returned is there and one that did not is
 there whole or not at all, so a state has the database as it was after any commit that a cut at that moment allows
 (its own authors test that by simulated crashes; its pages are not recorded here). The outbox's index on the device runs
-with synchronous=OFF and is therefore given every damage there is. `POWER_CUTS=10000` draws that many states.
+with synchronous=OFF and is therefore given every damage there is. `POWER_CUTS=10000` looks at that many states, each of
+which differs from all others in what lies in some file. SQLite's own writes are test_sqlite_cut.py's business.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -37,6 +39,7 @@ from vedette.wire import Sealed
 
 STATES = int(os.environ.get("POWER_CUTS", "200"))
 FULL_RECOVERY_EVERY = 40
+DRAWS_FOR_ONE = 50
 
 
 @pytest.fixture
@@ -86,6 +89,31 @@ class Commits:
         return len(self.copies) - 1
 
 
+class Distinct:
+    """Numbers for drawing by chance until STATES states were new, by what lies in their files."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def numbers(self) -> Iterator[int]:
+        """As many as are needed; fails where new ones have run out."""
+        for number in range(STATES * DRAWS_FOR_ONE):
+            if len(self._seen) == STATES:
+                return
+            yield number
+        raise AssertionError(f"only {len(self._seen)} of {STATES} states differ")
+
+    def is_new(self, files: dict[str, bytes], *more: object) -> bool:
+        """Whether no state before had these files, and `more`, which says what else lies there."""
+        told = hashlib.sha256(repr(more).encode())
+        for path, content in sorted(files.items()):
+            told.update(f"{path}\0{len(content)}\0".encode())
+            told.update(content)
+        known = len(self._seen)
+        self._seen.add(told.digest())
+        return len(self._seen) > known
+
+
 @dataclass
 class Said:
     """A receipt that left the centre, and how far disk and database were then."""
@@ -133,28 +161,34 @@ def test_centre_has_everything_it_signed_for_after_a_power_cut_at_any_moment(
     centre.store.close()
     assert {one.item for one in said} == {one.id for one in made}
 
-    for number in range(STATES):
+    distinct = Distinct()
+    for number in distinct.numbers():
         chance = random.Random(number)
-        state = _state(disk, commits, chance, memory / "state")
-        count, commit = state
+        count, commit = _moment(disk, commits, chance)
+        files = disk.left_after(count, chance)
+        if not distinct.is_new(files, commit):
+            continue
+        _lay_out(disk, files, commits.copies[commit], memory / "state")
         promised = [one.item for one in said if one.operations <= count and one.commit <= commit]
         _check_centre(memory / "state", made, promised, number)
         if number % FULL_RECOVERY_EVERY == 0:
             _check_goes_on(centre, worker, memory / "state", made)
 
 
-def _state(disk: Disk, commits: Commits, chance: random.Random, folder: Path) -> tuple[int, int]:
-    """Lay out what a cut after some operation leaves; (operations done, number of the newest commit that is there)."""
+def _moment(disk: Disk, commits: Commits, chance: random.Random) -> tuple[int, int]:
+    """After how many operations the cut comes, and the number of the newest commit that is there then."""
     count = chance.randrange(len(disk.operations) + 1)
     least = disk.operations[count - 1][0] if count else 0
     most = disk.operations[count][0] if count < len(disk.operations) else commits.newest
-    commit = chance.randint(least, most)
+    return count, chance.randint(least, most)
+
+
+def _lay_out(disk: Disk, files: dict[str, bytes], database: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    disk.lay_out(disk.left_after(count, chance), folder)
+    disk.lay_out(files, folder)
     for name in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)
-    shutil.copyfile(commits.copies[commit], folder / DATABASE)
-    return count, commit
+    shutil.copyfile(database, folder / DATABASE)
 
 
 def _check_centre(folder: Path, made: list[Any], promised: list[str], number: int) -> None:
@@ -236,14 +270,19 @@ def test_device_keeps_what_is_not_signed_for_after_a_power_cut_at_any_moment(
     index = (device.folder / "outbox.db").read_bytes()
     keys = keyring(load_trust(loader.config.trust).centre)
 
-    for number in range(STATES):
+    distinct = Distinct()
+    for number in distinct.numbers():
         chance = random.Random(number)
         count = chance.randrange(len(disk.operations) + 1)
         folder = memory / "state"
         shutil.rmtree(folder, ignore_errors=True)
-        files = disk.left_after(count, chance)
-        disk.lay_out({path: data for path, data in files.items() if not path.startswith("outbox.db")}, folder)
-        left = DAMAGE[chance.choice(list(DAMAGE))](index, chance)
+        left_files = disk.left_after(count, chance)
+        files = {path: data for path, data in left_files.items() if not path.startswith("outbox.db")}
+        damage = chance.choice(list(DAMAGE))
+        if not distinct.is_new(files, damage):
+            continue
+        disk.lay_out(files, folder)
+        left = DAMAGE[damage](index, chance)
         if left is not None:
             (folder / "outbox.db").write_bytes(left)
         _check_device(folder, made, {item for item, at in signed.items() if at <= count}, keys)
