@@ -1,21 +1,25 @@
-"""How far what a microphone gives is from what was heard, by a real ALSA device whose samples are written here.
+"""How far what a microphone gives is from what was heard, by real devices of ALSA and PipeWire whose samples are
+written here.
 
 Measured from the device's samples to the coded piece; what lies before them, a card and its driver, is not here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import statistics
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 
+from bench import pipewire
 from bench.harness import Fact
 from edge.camera import open_camera, open_microphone
 from edge.camera.microphone import Microphone
@@ -25,7 +29,7 @@ from edge.recorder.source import Source
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
 
-SECONDS, BOUND_US = 30, 40_000
+SECONDS, BOUND = 30, "40 ms"
 BLOCK_US = 10_000
 BLOCKS_PER_CLAP = 100
 # ALSA's null device says at every moment that its whole buffer (alsasrc: 200 ms) waits to be read, which alsasrc takes
@@ -90,30 +94,51 @@ def heard_us(info: SoundInfo, given: Sequence[Given]) -> list[int]:
 
 
 def microphones_in_step() -> list[Fact]:
-    """With a camera and alone, thirty seconds each."""
-    return [_fact("beside a camera", _beside_a_camera), _fact("alone", _of_its_own)]
+    """An ALSA device with a camera and alone, and one of PipeWire with a camera; thirty seconds each."""
+    alsa = SoundSection(adapter="alsa", source="clapping")
+    facts = []
+    for name, listen in (("beside a camera", _beside_a_camera), ("alone", _of_its_own)):
+        with tempfile.TemporaryDirectory() as folder:
+            clapping = Clapping(Path(folder))
+            with contextlib.closing(clapping), _environment({"ALSA_CONFIG_PATH": str(clapping.configuration)}):
+                info, given = listen(alsa)
+        facts.append(_fact(name, info, given, [at - NULL_SAYS_US for at in clapping.claps_us]))
+    return [*facts, _by_pipewire()]
 
 
-def _fact(name: str, listen: Callable[[SoundSection], tuple[SoundInfo | None, list[Given]]]) -> Fact:
-    before = os.environ.get("ALSA_CONFIG_PATH")
-    with tempfile.TemporaryDirectory() as folder:
-        clapping = Clapping(Path(folder))
-        os.environ["ALSA_CONFIG_PATH"] = str(clapping.configuration)
-        try:
-            info, given = listen(SoundSection(adapter="alsa", source="clapping"))
-        finally:
-            clapping.close()
-            os.environ.pop("ALSA_CONFIG_PATH")
-            if before is not None:
-                os.environ["ALSA_CONFIG_PATH"] = before
-    bound = f"{BOUND_US // 1000} ms"
+def _by_pipewire() -> Fact:
+    name = "of PipeWire, beside a camera"
+    if any(shutil.which(program) is None for program in pipewire.PROGRAMS):
+        return Fact(name=f"microphone {name}", figure="PipeWire is not installed", bound=BOUND)
+    server = pipewire.PipeWire()
+    with contextlib.closing(server), _environment(server.environment):
+        server.switch_on()
+        info, given = _beside_a_camera(SoundSection(adapter="pipewire", source=pipewire.NAME))
+    return _fact(name, info, given, [at + pipewire.WAITS_US for at in server.claps_us])
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """What is started meanwhile has these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _fact(name: str, info: SoundInfo | None, given: Sequence[Given], claps_us: Sequence[int]) -> Fact:
     heard = heard_us(info, given) if info is not None else []
-    off_us = [min((at + NULL_SAYS_US - clap for clap in clapping.claps_us), key=abs) for at in heard]
+    off_us = [min((at - clap for clap in claps_us), key=abs) for at in heard]
     if not off_us:
-        return Fact(name=f"microphone {name}", figure="no clap was heard", bound=bound)
+        return Fact(name=f"microphone {name}", figure="no clap was heard", bound=BOUND)
     middle, worst = statistics.median(off_us) / 1000, max(off_us, key=abs) / 1000
     figure = f"{len(off_us)} claps, median {middle:+.1f} ms, worst {worst:+.1f} ms"
-    return Fact(name=f"microphone {name}", figure=figure, bound=bound)
+    return Fact(name=f"microphone {name}", figure=figure, bound=BOUND)
 
 
 def _beside_a_camera(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]]:
