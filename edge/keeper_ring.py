@@ -77,6 +77,7 @@ class RingKeeper:
             freed = sealed.stat().st_size if sealed.exists() else 0
             files.remove(sealed)
             self._say("ring.evicted", item, {"why": why, **self._detail(record)})
+            files.remove(self._folder / f"{item}{ring.SHARED}")
             files.remove(record)
             self._known.pop(item, None)
             self.evicted += 1
@@ -99,6 +100,7 @@ class RingKeeper:
         sealed = ring.sealed_path(self._folder, item)
         if sealed.exists():
             os.replace(sealed, self._folder / f"{item}{ring.UNEXPLAINED}")
+        files.remove(self._folder / f"{item}{ring.SHARED}")
         files.remove(self._folder / f"{item}{ring.KEPT}")
 
     def _has_file(self, item: str) -> bool:

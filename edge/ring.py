@@ -27,6 +27,7 @@ from vedette.records import MAX_RECORD_BYTES, keyring, open_record, sign_record
 
 RECORD = "vedette/ring/1"
 KEPT, GOING, CLAIM, UNEXPLAINED, SEALED = ".kept", ".going", ".claim", ".unexplained", ".segment.age"
+SHARED = ".recorded"
 WHYS = ("policy", "age", "size", "room")
 REASONS = ("incident", "collision", "injury", "use_of_force", "complaint", "order", "other")
 REMOTE = "remote"
@@ -77,6 +78,33 @@ class Claim:
 
     def to_bytes(self) -> bytes:
         """The claim as its file has it."""
+        return canonical.dumps(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """Where a segment may be cut: a checkpoint's bytes with their SHA-256, and the media time and pictures in them."""
+
+    offset: int
+    sha256: str
+    media_us: int
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """A segment that recordings hold too, from `from_us` (UTC) to its end.
+
+    Up to `cut` it holds what they do not, and less than a second that they do; None where they hold all of it, or where
+    no checkpoint lies there.
+    """
+
+    item: str
+    from_us: int
+    cut: Cut | None = None
+
+    def to_bytes(self) -> bytes:
+        """What its file beside the segment has."""
         return canonical.dumps(asdict(self))
 
 
@@ -167,6 +195,17 @@ def load_claims(folder: Path) -> list[Claim]:
         except (VedetteError, TypeError):
             continue
     return found
+
+
+def load_shared(folder: Path, item: str) -> Shared | None:
+    """What is known of a segment that recordings hold too; None where nothing is, or nothing that can be read."""
+    try:
+        body = canonical.loads(files.read(folder / f"{check_uuid7(item)}{SHARED}", max_bytes=MAX_CLAIM_BYTES))
+        cut = body.pop("cut")
+        found = Shared(**body, cut=None if cut is None else Cut(**cut))
+    except (VedetteError, TypeError, KeyError, AttributeError):
+        return None
+    return found if found.item == item else None
 
 
 @contextmanager

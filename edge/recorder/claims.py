@@ -2,8 +2,9 @@
 
 Decided here: a claim is durable before custody has it and custody has it before anything moves; one segment moves at a
 time, so that recording never waits for a long stretch; a segment is in the spool under its name before it leaves the
-ring, so that no crash loses it; what moved is an item like any other, and only a receipt deletes it from then on.
-Implements RI-12 to RI-18 of docs/spec/ring.md.
+ring, so that no crash loses it; what moved is an item like any other, and only a receipt deletes it from then on. What
+recordings hold already is not brought a second time: a segment that is wholly there stays, of one that is there in part
+what they lack is brought, to the checkpoint behind it. Implements RI-12 to RI-18 and RI-20 of docs/spec/ring.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge import ring
-from edge.recorder.facts import Detail
+from edge.recorder.facts import Detail, Ending
 from edge.recorder.filing import KIND, Filing
-from edge.ring import Claim, Kept
+from edge.ring import Claim, Cut, Kept
 from vedette import files, spool
+from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
 from vedette.errors import VedetteError
+from vedette.sealed import header_length
 from vedette.spool import Item
 
 MAX_READ = 64
@@ -29,6 +32,7 @@ class _Moved:
 
     segments: int = 0
     media_us: int = 0
+    recorded: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -82,6 +86,8 @@ class Claims:
             moved.media_us += kept.ending.media_us
             return self._move(filing, claim, kept)
         detail: Detail = {"id": claim.id, "segments": moved.segments, "media_us": moved.media_us}
+        if moved.recorded:
+            detail = {**detail, "recorded": len(moved.recorded)}
         filing.journal.append("ring.settled", detail=detail)
         files.remove(self.folder / f"{claim.id}{ring.CLAIM}")
         self._waiting.pop(0)
@@ -116,11 +122,17 @@ class Claims:
             kept = self._known.get(item)
             if kept is None or not claim.covers(kept):
                 continue
-            sealed = ring.sealed_path(self.folder, item)
-            if sealed.exists() and sealed.stat().st_size == kept.ending.sealed_size:
-                return kept
+            shared = ring.load_shared(self.folder, item)
+            if shared is not None and shared.from_us <= max(claim.from_us, kept.facts.started_us):
+                self._moved.setdefault(claim.id, _Moved()).recorded.add(item)
+                continue
+            sealed, cut = ring.sealed_path(self.folder, item), shared.cut if shared else None
+            sizes = (kept.ending.sealed_size, cut.offset if cut else None)
+            if sealed.exists() and sealed.stat().st_size in sizes:
+                return kept if cut is None else replace(kept, ending=_ending_at(cut, sealed))
             self._known[item] = None
-            if filing.is_filed(item):  # A run before this one was killed between the two removals.
+            if filing.is_filed(item):  # A run before this one was killed between the removals.
+                files.remove(self.folder / f"{item}{ring.SHARED}")
                 files.remove(self.folder / f"{item}{ring.KEPT}")
             else:
                 filing.journal.append("ring.unexplained", detail={"segment": item, "why": "missing or of another size"})
@@ -138,10 +150,36 @@ class Claims:
             filing.journal.append(event, item, ending.to_detail())
             part = spool.part_path(root, KIND, item)
             part.unlink(missing_ok=True)
+            _cut(sealed, ending.sealed_size)
             os.link(sealed, part)
             files.fsync_dir(part.parent)
             found = filing.commit(facts, ending)
         files.remove(sealed)
+        files.remove(self.folder / f"{item}{ring.SHARED}")
         files.remove(record)
         self._known.pop(item, None)
         return found
+
+
+def _ending_at(cut: Cut, sealed: Path) -> Ending:
+    """How a segment ends at a checkpoint, whose bytes are whole chunks."""
+    with sealed.open("rb") as file:
+        header = header_length(file)
+    return Ending(
+        sealed_sha256=cut.sha256,
+        sealed_size=cut.offset,
+        plain_sha256=None,
+        plain_size=(cut.offset - header) // SEALED_CHUNK_BYTES * CHUNK_BYTES,
+        media_us=cut.media_us,
+        frames=cut.frames,
+        marked=True,
+        complete=False,
+    )
+
+
+def _cut(sealed: Path, size: int) -> None:
+    """Take off what is behind `size` and in a recording; nothing is behind it else."""
+    if sealed.stat().st_size > size:
+        with sealed.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())

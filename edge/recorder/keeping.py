@@ -152,6 +152,7 @@ class Keeping:
                     self.recording = Recording(self._filing, self._form(stretch.info), activation=activation, held=held)
             for unit in stretch.units:
                 self.take(unit, marked=is_marked(unit.utc_us))
+        self.ring.activated()
 
     def begin_blind(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
         """Begin a recording while the camera is away: what was buffered before it, then a gap until it is back."""
@@ -222,6 +223,7 @@ class Keeping:
                 self._filing.tidy(all_of_it=reason != SERVICE_STOPPED)
             self._collect()
             self.recording = self._last = None
+            self.ring.is_over()
         if self._gap is not None and self._unwanted is None:
             self._unwanted = (self._clock.utc_us(), reason)
             self._close_gap()
@@ -347,9 +349,11 @@ class Keeping:
     def _collect(self) -> None:
         if self.recording is None:
             return
-        for item in self.recording.items:
+        items, self.recording.items = self.recording.items, []
+        for item in items:
             self.counts.file(item)
-        self.recording.items.clear()
+            with suppress(OSError, Refused):
+                self.ring.recorded(self._filing, item)  # Without it, a claim brings a stretch twice; no more than that.
 
     def _free(self) -> int:
         try:

@@ -15,12 +15,14 @@ from edge.camera.port import EncodedUnit, Recorded, SoundUnit
 from edge.recorder.claims import Claims
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
-from edge.recorder.history import RETROACTIVE, History
+from edge.recorder.history import RETROACTIVE, History, Segment
+from edge.recorder.overlap import Span, forget_old, recorded_spans, share
 from edge.recorder.recording import Form, Recording
 from edge.recorder.recovery import Recovered, recover
 from edge.recorder.ringfiling import RingFiling
 from edge.ring import Claim
 from edge.room import spare_bytes
+from vedette import files
 from vedette.config import DeviceConfig
 from vedette.spool import Item
 
@@ -63,6 +65,9 @@ class Retaining:
         self._writing: Recording | None = None
         self._claims = Claims(policy.folder)
         self._asked: list[Claim] = []
+        self._recent: dict[str, Segment] = {}
+        self._recorded: list[Span] = []
+        self._until_us: int | None = None
         self._is_short = False
         self._look_us = self._settle_us = 0
 
@@ -83,9 +88,46 @@ class Retaining:
             self.policy.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         if not self.policy.folder.is_dir():
             return Recovered()
-        found = recover(RingFiling(self.policy.folder, filing), history.ring)
+        self._recent, self._recorded = dict(history.ring), recorded_spans(history.segments)
+        found = recover(RingFiling(self.policy.folder, filing, recent=self._recent), history.ring)
+        self._share(filing)
         self._claims.resume(filing)
         return found
+
+    def recorded(self, filing: Filing, item: Item) -> None:
+        """A segment of a recording is filed: what of the ring it holds too is not to be brought a second time."""
+        if self._recent and item.manifest.activation != RETROACTIVE:
+            self._recorded.append((item.manifest.started_us, item.manifest.ended_us))
+            self._share(filing)
+        if self._until_us is not None and item.manifest.ended_us >= self._until_us:
+            self._until_us = None
+
+    def activated(self) -> None:
+        """A recording began with what was buffered, which is in the ring too: claims wait until that is filed."""
+        newest = max(self._recent.values(), key=lambda one: one.ended_us, default=None)
+        if newest is not None and share(newest, self._recorded) is None:
+            self._until_us = newest.ended_us
+
+    def is_over(self) -> None:
+        """The recording that an activation began has ended: no more of it will be filed."""
+        self._until_us = None
+
+    def _share(self, filing: Filing) -> None:
+        """Note beside each segment what recordings hold of it: custody first, then the file."""
+        newest_us = max((one.ended_us for one in self._recent.values()), default=0)
+        forget_old(self._recent, self._recorded, now_us=newest_us)
+        for item, segment in list(self._recent.items()):
+            path = self.policy.folder / f"{item}{ring.SHARED}"
+            found = share(segment, self._recorded) if segment.ending is not None else None
+            if found is None or path.exists() or not (self.policy.folder / f"{item}{ring.KEPT}").exists():
+                continue
+            said: Detail = {
+                "segment": item,
+                "from_us": found.from_us,
+                "offset": found.cut.offset if found.cut else None,
+            }
+            filing.journal.append("ring.recorded", detail=said)
+            files.write_new(path, found.to_bytes())
 
     def begin(self, filing: Filing, form: Form) -> None:
         """Begin to keep, where policy says so, there is room, and it is not so already."""
@@ -94,7 +136,7 @@ class Retaining:
         if not self.policy.keeps_sound:
             form = replace(form, info=replace(form.info, sound=None))
         said: Detail = {"hours": self.policy.hours, "most_mib": self.policy.most_bytes >> 20}
-        shelf = RingFiling(self.policy.folder, filing, said)
+        shelf = RingFiling(self.policy.folder, filing, said, self._recent)
         self._writing = Recording(shelf, form, activation=RETROACTIVE, held=False)
 
     def take(self, unit: Recorded) -> None:
@@ -120,6 +162,7 @@ class Retaining:
 
     def abandon(self) -> None:
         """Let go of the open segment as the disk has it."""
+        self._until_us = None
         if self._writing is not None:
             self._writing.abandon()
             self._writing = None
@@ -158,4 +201,4 @@ class Retaining:
             claim = self._asked.pop(0)
             if self._writing is not None and claim.to_us > (self._writing.open_span or (claim.to_us,))[0]:
                 self._writing.end_segment()
-        return self._claims.settle(filing)
+        return self._claims.settle(filing) if self._until_us is None else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge import ring
 from edge.recorder.facts import Detail, Ending, SegmentFacts
 from edge.recorder.filing import Filing
+from edge.recorder.history import Segment
 from edge.recorder.segments import Finished, Progress
 from edge.ring import Kept
 from vedette import files
@@ -23,10 +24,15 @@ _PART = f"{ring.SEALED}.part"
 class RingFiling:
     """Writes custody of the ring's segments and files them; a `Shelf` beside the recorder's own."""
 
-    def __init__(self, folder: Path, filing: Filing, policy: Detail | None = None) -> None:
-        """`folder` must be there; the journal is that of `filing`; `policy` is said where keeping begins."""
+    def __init__(
+        self, folder: Path, filing: Filing, policy: Detail | None = None, recent: dict[str, Segment] | None = None
+    ) -> None:
+        """`folder` must be there; the journal is that of `filing`; `policy` is said where keeping begins.
+
+        In `recent` it is noted what was written, as the journal's history would have it.
+        """
         self.folder, self.journal, self._filing = folder, filing.journal, filing
-        self._policy = policy or {}
+        self._policy, self._recent = policy or {}, {} if recent is None else recent
 
     def started(self, detail: Detail) -> None:
         """Say in the journal that keeping begins, and by which policy."""
@@ -39,11 +45,13 @@ class RingFiling:
     def opened(self, facts: SegmentFacts) -> Path:
         """Say in the journal that the segment begins; the path at which to write it."""
         self.journal.append("ring.opened", detail={**facts.to_detail(), "segment": facts.item})
+        self._recent[facts.item] = Segment(facts=facts)
         return self.folder / f"{facts.item}{_PART}"
 
     def checkpoint(self, facts: SegmentFacts, progress: Progress) -> None:
         """Say in the journal how much of the segment is durable."""
         self.journal.append("ring.checkpoint", detail={**asdict(progress), "segment": facts.item})
+        self._recent[facts.item].progress.append(progress)
 
     def closed(self, facts: SegmentFacts, finished: Finished) -> None:
         """File a whole segment whose bytes are durable."""
@@ -72,6 +80,7 @@ class RingFiling:
         seq, line = self.journal.head
         kept = Kept(facts=facts, ending=ending, seq=seq, line_sha256=line)
         files.write_new(self.folder / f"{facts.item}{ring.KEPT}", kept.sign(self.journal.key))
+        self._recent.setdefault(facts.item, Segment(facts=facts)).ending = ending
 
     def put_aside(self, item: str, path: Path, why: str) -> None:
         """Leave a file that custody does not explain to the keeper, which deletes it in its time like the rest."""

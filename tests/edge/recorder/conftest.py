@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge import ring
 from edge.camera.encode import X264Encoder
 from edge.camera.microphone import Microphone
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, SoundInfo, SoundUnit, StreamInfo
@@ -19,8 +20,9 @@ from edge.camera.sound import SoundEncoder
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
 from edge.recorder.service import RecorderService
+from edge.ring import Kept, load_kept
 from vedette import commands, config, spool
-from vedette.clock import FakeClock
+from vedette.clock import FakeClock, uuid7
 from vedette.config import CameraSection, DeviceConfig, SoundSection
 from vedette.custody_entry import Entry, parse_line
 from vedette.daemon import read_status
@@ -63,6 +65,12 @@ class Device:
     def opened(self, item: spool.Item) -> bytes:
         with item.path.open("rb") as file:
             return SealedReader(file, [IDENTITIES["evidence"]]).readall()
+
+    def kept(self) -> list[Kept]:
+        """What the ring holds and nobody activated, in order."""
+        folder = ring.folder_of(self.folder / "spool")
+        public = SigningKey.load(self.folder / "keys" / "sign.pem").public
+        return [load_kept(folder / f"{item}{ring.KEPT}", public) for item in ring.named(folder, ring.KEPT)]
 
     def quarantined(self) -> list[str]:
         return sorted(path.name for path in (self.folder / "spool" / "quarantine").iterdir())
@@ -261,6 +269,13 @@ class Bench:
     def steps(self, count: int) -> None:
         for _ in range(count):
             self.service.step(self.clock.mono_us())
+
+    def recover(self, from_us: int, to_us: int, *, by: str = "command", reason: str = "incident") -> str:
+        """Ask the recorder to recover a stretch of the ring; the claim's id."""
+        claim = uuid7(self.clock)
+        body = {"command": "recover", "activation": by, "id": claim, "reason": reason}
+        commands.post(self.device.run, "recorder", {**body, "from_us": from_us, "to_us": to_us}, clock=self.clock)
+        return claim
 
 
 MakeBench = Callable[..., Bench]
