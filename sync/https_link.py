@@ -105,12 +105,13 @@ class HttpsLink:
                 self._up = isinstance(event, Connected)
         return events
 
-    def take_up(self, certificate: Path, key: Path) -> None:
-        """Connect with this certificate from now on. Refused, with the old one in use, if it does not load.
+    def take_up(self, certificate: Path, key: Path, ca: Path | None = None) -> None:
+        """Connect with this certificate from now on, and with these authorities; without `ca` they stay as they are.
 
-        A request under way comes to its end first; then the session is ended and made anew.
+        Refused, with the old ones in use, if the files do not load. A request under way comes to its end first; then
+        the session is ended and made anew.
         """
-        config = replace(self._config, certificate=certificate, key=key)
+        config = replace(self._config, certificate=certificate, key=key, ca=ca or self._config.ca)
         self._tls, self._config = client_tls(config.ca, config.certificate, config.key), config
         self._outdated.set()
 

@@ -110,12 +110,13 @@ class PahoLink:
             session.drop_unsent()
             session.end()
 
-    def take_up(self, certificate: Path, key: Path) -> None:
-        """Connect with this certificate from now on: the session is ended and made anew. Refused if it does not load.
+    def take_up(self, certificate: Path, key: Path, ca: Path | None = None) -> None:
+        """Connect with this certificate from now on, and with these authorities; without `ca` they stay as they are.
 
-        What was on its way is lost, as with any session.
+        The session is ended and made anew. Refused if the files do not load. What was on its way is lost, as with any
+        session.
         """
-        config = replace(self._config, certificate=certificate, key=key)
+        config = replace(self._config, certificate=certificate, key=key, ca=ca or self._config.ca)
         self._tls, self._config = client_tls(config.ca, config.certificate, config.key), config
         session = self._session
         if session is not None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sync.authorities import Authorities, fingerprint, is_signed_by
 from vedette import files
 from vedette.clock import Clock
 from vedette.errors import Integrity, NotTrusted, VedetteError
@@ -55,7 +56,10 @@ def is_due(begins_us: int, ends_us: int, now_us: int) -> bool:
 
 
 class Renewal:
-    """The renewals of one device; `take_up(name, file)` is called when a new certificate is in use."""
+    """The renewals of one device; `take_up(name, file)` is called when a new certificate is in use.
+
+    `take_up_authorities(file)` is called when another authority is trusted; `authorities` None: nobody may name one.
+    """
 
     def __init__(
         self,
@@ -64,12 +68,17 @@ class Renewal:
         keys: Path,
         clock: Clock,
         take_up: Callable[[str, Path], None],
+        authorities: Authorities | None = None,
+        take_up_authorities: Callable[[Path], None] = lambda _file: None,
     ) -> None:
         self._device = device
         self._identities = tuple(identities)
         self._keys = keys
         self._clock = clock
         self._take_up = take_up
+        self._authorities = Authorities(keys, {}, clock) if authorities is None else authorities
+        self._may_be_named = authorities is not None
+        self._take_up_authorities = take_up_authorities
         self._waiting: dict[str, ec.EllipticCurvePrivateKey] = {}
         self._look_at_us = 0
         self._ask_at_us = 0
@@ -122,8 +131,25 @@ class Renewal:
         self._take_up(identity.name, path)
         return identity.name
 
+    def take_authority(self, record: bytes) -> str | None:
+        """Trust the authority that the centre names, and return its SHA-256; certificates of others are due now.
+
+        None where it is trusted already, or somebody else looks after the authorities. Raises what `Authorities.take`
+        raises.
+        """
+        taken = self._authorities.take(record) if self._may_be_named else None
+        if taken is None:
+            return None
+        self._waiting.clear()
+        self._look_at_us, self._ask_at_us, self._pause_us = 0, 0, FIRST_AGAIN_US
+        self._take_up_authorities(self._authorities.path)
+        return fingerprint(taken)
+
     def _is_due(self, identity: Identity) -> bool:
         current = self._current(identity)
+        named = self._authorities.named()
+        if named is not None and not is_signed_by(current, named):
+            return True
         return is_due(
             int(current.not_valid_before_utc.timestamp()) * 1_000_000,
             int(current.not_valid_after_utc.timestamp()) * 1_000_000,
@@ -137,20 +163,19 @@ class Renewal:
         key = self._waiting.setdefault(identity.name, ec.generate_private_key(ec.SECP256R1()))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.name)])
         request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        named = self._authorities.named()
         asked = CertificateRequest(
             device=self._device,
             name=identity.name,
             request=request.public_bytes(_PEM),
             requested_us=self._clock.utc_us(),
+            authority=None if named is None else fingerprint(named),
         )
         return asked.sign(SigningKey.load(self._keys / "sign.pem"))
 
     def _check(self, identity: Identity, certificate: x509.Certificate) -> None:
-        authority = _certificate(files.read(self._keys / "ca.crt", max_bytes=MAX_CERTIFICATE_BYTES))
-        try:
-            certificate.verify_directly_issued_by(authority)
-        except Exception as error:  # cryptography's own kinds vary with what is wrong
-            raise NotTrusted(f"a new certificate is not signed by this centre: {type(error).__name__}") from None
+        if not any(is_signed_by(certificate, one) for one in self._authorities.trusted()):
+            raise NotTrusted("a new certificate is not signed by this centre")
         names = [one.value for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         if names != [identity.name]:
             raise NotTrusted(f"a new certificate is for {names}, not {identity.name}")

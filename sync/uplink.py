@@ -27,7 +27,7 @@ from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
 from vedette.errors import Integrity, VedetteError
 from vedette.records import PRIORITY_BULK
-from vedette.topics import CERTIFICATE, COMMAND, PEERS, RENEW, Address, parse_topic, topic
+from vedette.topics import AUTHORITY, CERTIFICATE, COMMAND, PEERS, RENEW, Address, parse_topic, topic
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
@@ -193,6 +193,9 @@ class Uplink:
             if address.name == CERTIFICATE:
                 self._new_certificate(event.payload)
                 return
+            if address.name == AUTHORITY:
+                self._next_authority(event.payload)
+                return
             message = decode(address.name, event.payload)
         except Integrity as error:
             parts.report.messages_refused += 1
@@ -243,6 +246,17 @@ class Uplink:
             return
         if name is not None:
             self._outcomes.note("certificate.renewed", None, {"connection": name})
+
+    def _next_authority(self, record: bytes) -> None:
+        renewal = self._parts.renewal
+        try:
+            sha256 = renewal.take_authority(record) if renewal is not None else None
+        except (VedetteError, OSError) as error:
+            self._parts.report.messages_refused += 1
+            self._parts.report.trouble(f"the next authority is not trusted: {error}")
+            return
+        if sha256 is not None:
+            self._outcomes.note("authority.trusted", None, {"sha256": sha256})
 
     def _ask_for_certificate(self, now_us: int) -> None:
         parts = self._parts

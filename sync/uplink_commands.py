@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from sync.authorities import Authorities, trusted_file
 from sync.depot_post import DepotPost
 from sync.holdings import Holdings
 from sync.https_link import HttpsConfig, HttpsLink
@@ -186,7 +187,7 @@ def _link_config(config: DeviceConfig, will: Birth) -> LinkConfig:
         host=uplink.host,
         port=uplink.port,
         client_id=device,
-        ca=_file(config, uplink.ca, "ca.crt"),
+        ca=_authorities(config),
         certificate=config.data / uplink.cert if uplink.cert else certificate,
         key=config.data / uplink.key if uplink.key else key,
         subscriptions=device_subscriptions(device),
@@ -219,7 +220,14 @@ def _renewal(
         for link in links[name]:
             link.take_up(path, path)
 
-    return Renewal(config.device.id, identities, config.keys, clock, take_up)
+    def take_up_authorities(path: Path) -> None:
+        for one in identities:
+            for link in links[one.name]:
+                link.take_up(*one.files(config.keys), path)
+
+    centre = keyring(load_trust(config.trust).centre)
+    authorities = None if config.uplink.ca else Authorities(config.keys, centre, clock)
+    return Renewal(config.device.id, identities, config.keys, clock, take_up, authorities, take_up_authorities)
 
 
 def _version(config: DeviceConfig) -> Literal["5", "3.1.1"]:
@@ -236,7 +244,7 @@ def _bulk_link_config(config: DeviceConfig) -> LinkConfig | None:
         host=config.uplink.host,
         port=config.uplink.port,
         client_id=identity,
-        ca=_file(config, config.uplink.ca, "ca.crt"),
+        ca=_authorities(config),
         certificate=certificate,
         key=key,
         subscriptions=bulk_subscriptions(config.device.id),
@@ -257,7 +265,7 @@ def _door(config: DeviceConfig, clock: Clock) -> HttpsLink | None:
         host=uplink.depot_host,
         port=uplink.depot_port,
         device=config.device.id,
-        ca=_file(config, uplink.ca, "ca.crt"),
+        ca=_authorities(config),
         certificate=config.data / uplink.cert if uplink.cert else certificate,
         key=config.data / uplink.key if uplink.key else key,
     )
@@ -270,5 +278,5 @@ def _depot(config: DeviceConfig, door: HttpsLink, outbox: Outbox) -> DepotPost:
     return DepotPost(config.device.id, door, Sender(holdings.check_receipt), holdings)
 
 
-def _file(config: DeviceConfig, named: str, usual: str) -> Path:
-    return config.data / named if named else config.keys / usual
+def _authorities(config: DeviceConfig) -> Path:
+    return config.data / config.uplink.ca if config.uplink.ca else trusted_file(config.keys)

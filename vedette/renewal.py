@@ -22,12 +22,16 @@ MAX_CERTIFICATE_BYTES = 16 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateRequest:
-    """Which device asks, for which connection (`name`: its id, or `<id>.bulk`), by which PKCS #10 request (PEM)."""
+    """Which device asks, for which connection (`name`: its id, or `<id>.bulk`), by which PKCS #10 request (PEM).
+
+    `authority`: SHA-256 (hex) of the newest authority the centre has named to it, None where it has named none.
+    """
 
     device: str
     name: str
     request: bytes
     requested_us: int
+    authority: str | None = None
 
     def sign(self, key: SigningKey) -> bytes:
         """The signed record's bytes."""
@@ -36,6 +40,7 @@ class CertificateRequest:
             "name": self.name,
             "request": self.request.decode("ascii"),
             "requested_us": self.requested_us,
+            **({} if self.authority is None else {"authority": self.authority}),
         }
         return sign_record(CERTIFICATE_REQUEST, body, key)
 
@@ -50,6 +55,7 @@ def open_certificate_request(record: bytes, device: str, key: PublicKey) -> Cert
         name=fields.text("name", most=80),
         request=text.encode("ascii", "replace"),
         requested_us=fields.integer("requested_us"),
+        authority=fields.sha256("authority") if "authority" in body else None,
     )
     fields.close()
     if asked.device != device or asked.name not in (device, bulk_identity(device)):

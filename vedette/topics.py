@@ -15,11 +15,13 @@ from vedette.errors import Integrity
 from vedette.fields import check_device_id
 
 COMMAND = "command"
-RENEW, CERTIFICATE = "renew", "certificate"
+RENEW, CERTIFICATE, AUTHORITY = "renew", "certificate", "authority"
 PEERS, PEERS_WANT, ANSWER = "peers", "peers-want", "answer"
 BULK_ENDING = ".bulk"
 _FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW, PEERS_WANT, ANSWER})
-_FROM_CENTRE = frozenset({"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE, PEERS})
+_FROM_CENTRE = frozenset(
+    {"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE, AUTHORITY, PEERS}
+)
 _PINNED = frozenset({"part", "fin"})
 _ON_BULK = "part"
 _WORKER = re.compile(r"[a-z0-9-]{1,32}")

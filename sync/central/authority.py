@@ -1,8 +1,8 @@
 """The centre's certificate authority: ECDSA P-256 certificates for broker, ingest worker and devices.
 
 Decided here: a certificate's common name is the MQTT user name and client id; which names may not be a
-device's; how long certificates last; the revocation list (RFC 5280). Not decided here: who is enrolled
-(fleet.py).
+device's; how long certificates last, never longer than their authority; the revocation list (RFC 5280). Not
+decided here: who is enrolled (fleet.py), when an authority gives way to the next (succession.py).
 """
 
 from __future__ import annotations
@@ -42,30 +42,32 @@ class Issued:
 
 
 class Authority:
-    """The authority whose `ca.key` and `ca.crt` lie in `keys`; `now_us` is stamped into what it signs."""
+    """The authority whose certificate and key lie in the folder `keys`; `now_us` is stamped into what it signs.
 
-    def __init__(self, keys: Path) -> None:
-        self.certificate = files.read(keys / "ca.crt", max_bytes=MAX_PEM_BYTES)
-        key = serialization.load_pem_private_key(files.read(keys / "ca.key", max_bytes=MAX_PEM_BYTES), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise Refused(f"{keys / 'ca.key'} is not an elliptic-curve key")
-        self._key = key
-        self._certificate = x509.load_pem_x509_certificate(self.certificate)
+    `Refused` where they do not belong together.
+    """
+
+    def __init__(self, keys: Path, certificate: str = "ca.crt", key: str = "ca.key") -> None:
+        loaded = serialization.load_pem_private_key(files.read(keys / key, max_bytes=MAX_PEM_BYTES), password=None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise Refused(f"{keys / key} is not an elliptic-curve key")
+        self._key = loaded
+        self.x509 = x509.load_pem_x509_certificate(files.read(keys / certificate, max_bytes=MAX_PEM_BYTES))
+        if self.x509.public_key() != loaded.public_key():
+            text = f"{keys / certificate} is not for the key in {key}"
+            raise Refused(f"{text}; was `vedette central authority --switch` broken off? Repeat it")
+
+    @property
+    def certificate(self) -> bytes:
+        """Its certificate, PEM."""
+        return _pem(self.x509)
 
     @staticmethod
     def create(keys: Path, name: str, now_us: int) -> Authority:
         """Make a new authority called `name` in the folder `keys`; never over another one."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(f"{name} CA")
-        usage = _usage(signs_certificates=True)
-        builder = (
-            _builder(subject, subject, key.public_key(), now_us, datetime.timedelta(days=AUTHORITY_DAYS))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )
-        files.write_new(keys / "ca.key", _key_pem(key), mode=0o600)
-        files.write_new(keys / "ca.crt", _pem(builder.sign(key, hashes.SHA256())))
+        made = make(f"{name} CA", now_us)
+        files.write_new(keys / "ca.key", made.key, mode=0o600)
+        files.write_new(keys / "ca.crt", made.certificate)
         return Authority(keys)
 
     def issue_server(self, host: str, now_us: int) -> Issued:
@@ -93,7 +95,7 @@ class Authority:
         now = _moment(now_us)
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(self._certificate.subject)
+            .issuer_name(self.x509.subject)
             .last_update(now - _BACKDATE)
             .next_update(now + datetime.timedelta(days=REVOCATIONS_DAYS))
             .add_extension(self._authority_id(), critical=False)
@@ -119,8 +121,10 @@ class Authority:
         lasts: datetime.timedelta,
         alternatives: x509.SubjectAlternativeName,
     ) -> x509.Certificate:
+        # One that has ended gives certificates of no use, so that the centre still starts and shows what it keeps.
+        ends = max(_moment(now_us) - _BACKDATE, min(_moment(now_us) + lasts, self.x509.not_valid_after_utc))
         builder = (
-            _builder(_name(name), self._certificate.subject, key, now_us, lasts)
+            _builder(_name(name), self.x509.subject, key, now_us, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -133,13 +137,28 @@ class Authority:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
 
+def make(name: str, now_us: int) -> Issued:
+    """A new authority's certificate, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    ends = _moment(now_us) + datetime.timedelta(days=AUTHORITY_DAYS)
+    builder = (
+        _builder(subject, subject, key.public_key(), now_us, ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    return Issued(certificate=_pem(certificate), key=_key_pem(key), serial=f"{certificate.serial_number:x}")
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_us: int, lasts: datetime.timedelta
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_us: int, ends: datetime.datetime
 ) -> x509.CertificateBuilder:
-    now = _moment(now_us)
+    begins = _moment(now_us) - _BACKDATE
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
     builder = builder.serial_number(x509.random_serial_number())
-    return builder.not_valid_before(now - _BACKDATE).not_valid_after(now + lasts)
+    return builder.not_valid_before(begins).not_valid_after(ends)
 
 
 def _name(common_name: str) -> x509.Name:

@@ -14,7 +14,7 @@ import ssl
 import time
 from pathlib import Path
 
-from sync.central import mosquitto
+from sync.central import mosquitto, succession
 from sync.central.children import Child
 from sync.central.fleet import REVOCATIONS
 from sync.central.mosquitto import find_mosquitto as find_mosquitto
@@ -79,7 +79,7 @@ class Broker:
     def _answers(self) -> bool:
         """Whether it completes a TLS handshake; it listens a moment before it has read its certificate."""
         keys = self._folder / "keys"
-        context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+        context = ssl.create_default_context(cafile=str(succession.trusted(keys)))
         context.check_hostname = False
         context.load_cert_chain(keys / "ingest.crt", keys / "ingest.key")
         try:

@@ -15,8 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sync.authorities import fingerprint, is_signed_by
 from sync.central.authority import MAX_PEM_BYTES, Authority
 from sync.central.store import Store
+from sync.central.succession import authorities, next_authority
 from sync.renewal import is_due
 from vedette import files
 from vedette.errors import Integrity, Refused
@@ -32,28 +34,32 @@ RENEWALS_WITHIN_US = 86_400_000_000
 def write_revocations(store: Store) -> Path:
     """Write the revocation list anew from the store; the broker is told to read it (broker.py notices the change)."""
     keys, now_us = store.folder / "keys", store.clock.utc_us()
-    authority = Authority(keys)
     sql = (
         "SELECT certificate_serial FROM devices WHERE revoked_us IS NOT NULL UNION "
         "SELECT serial FROM certificates JOIN devices USING (device) WHERE revoked_us IS NOT NULL"
     )
-    serials = [write_canary(keys, authority, now_us), *(row[0] for row in store.db.execute(sql).fetchall())]
-    files.replace(keys / REVOCATIONS, authority.revocations(serials, now_us))
+    serials = [write_canary(keys, Authority(keys), now_us), *(row[0] for row in store.db.execute(sql).fetchall())]
+    lists = [one.revocations(serials, now_us) for one in authorities(keys, now_us)]
+    files.replace(keys / REVOCATIONS, b"".join(lists))
     return keys / REVOCATIONS
 
 
 def write_canary(keys: Path, authority: Authority, now_us: int) -> str:
-    """The serial (hex) of the certificate that never held, in `keys/canary.pem` with its key; made where it is not."""
+    """The serial (hex) of the certificate that never held, in `keys/canary.pem` with its key; made where it is not.
+
+    One of a former authority gives way to another: a broker that no longer knows it refuses it for that reason.
+    """
     path = keys / CANARY
-    if not path.is_file():
-        issued = authority.issue_client(CANARY_ID, now_us)
-        files.write_new(path, issued.key + issued.certificate, mode=0o600)
-        return issued.serial
-    data = files.read(path, max_bytes=MAX_PEM_BYTES)
-    try:
-        return f"{x509.load_pem_x509_certificate(data).serial_number:x}"
-    except ValueError:
-        raise Integrity(f"{path} holds no certificate; delete it and start the centre again") from None
+    if path.is_file():
+        try:
+            canary = x509.load_pem_x509_certificate(files.read(path, max_bytes=MAX_PEM_BYTES))
+        except ValueError:
+            raise Integrity(f"{path} holds no certificate; delete it and start the centre again") from None
+        if is_signed_by(canary, authority.x509):
+            return f"{canary.serial_number:x}"
+    issued = authority.issue_client(CANARY_ID, now_us)
+    files.replace(path, issued.key + issued.certificate, mode=0o600)
+    return issued.serial
 
 
 def enter(store: Store, device: str, name: str, serial: str, certificate: bytes) -> None:
@@ -69,18 +75,21 @@ def enter(store: Store, device: str, name: str, serial: str, certificate: bytes)
 def renew(store: Store, asked: CertificateRequest) -> bytes:
     """The certificate (PEM) for a request whose signature by the device's enrolled key was checked.
 
-    `Integrity` when it holds no request for a P-256 key signed by that key, `Refused` past MAX_RENEWALS a day.
+    Of the next authority, where the device says that it trusts it. `Integrity` when it holds no request for a P-256 key
+    signed by that key, `Refused` past MAX_RENEWALS a day.
     """
     public = _requested_key(asked.request)
+    keys, now_us = store.folder / "keys", store.clock.utc_us()
+    coming = next_authority(keys)
+    authority = coming if coming is not None and asked.authority == fingerprint(coming.x509) else Authority(keys)
     sql = "SELECT certificate FROM certificates WHERE device = ? AND name = ? AND key_sha256 = ?"
-    given = store.db.execute(sql, [asked.device, asked.name, _fingerprint(public)]).fetchone()
-    if given is not None:
-        return bytes(given[0])
-    now_us = store.clock.utc_us()
+    for (given,) in store.db.execute(sql, [asked.device, asked.name, _fingerprint(public)]).fetchall():
+        if is_signed_by(x509.load_pem_x509_certificate(bytes(given)), authority.x509):
+            return bytes(given)
     sql = "SELECT count(*) FROM certificates WHERE device = ? AND issued_us > ?"
     if store.db.execute(sql, [asked.device, now_us - RENEWALS_WITHIN_US]).fetchone()[0] >= MAX_RENEWALS:
         raise Refused(f"{asked.device} had {MAX_RENEWALS} certificates within a day; it gets no more until tomorrow")
-    certificate, serial = Authority(store.folder / "keys").certify(asked.name, public, now_us)
+    certificate, serial = authority.certify(asked.name, public, now_us)
     enter(store, asked.device, asked.name, serial, certificate)
     return certificate
 
@@ -89,14 +98,14 @@ def renew_own(keys: Path, host: str, centre: str, now_us: int) -> list[str]:
     """Renew the broker's and the ingest worker's certificates where they are due; the names of those renewed.
 
     `host` is where the broker listens, `centre` the worker's name. A certificate that does not fit its key, as a power
-    cut between the two files leaves it, is due as well.
+    cut between the two files leaves it, or is of a former authority, is due as well.
     """
     authority = Authority(keys)
     makers = {
         "server": lambda: authority.issue_server(host, now_us),
         "ingest": lambda: authority.issue_client(centre, now_us),
     }
-    renewed = [name for name in makers if _is_own_due(keys, name, now_us)]
+    renewed = [name for name in makers if _is_own_due(keys, name, authority, now_us)]
     for name in renewed:
         issued = makers[name]()
         files.replace(keys / f"{name}.key", issued.key, mode=0o600)
@@ -104,7 +113,7 @@ def renew_own(keys: Path, host: str, centre: str, now_us: int) -> list[str]:
     return renewed
 
 
-def _is_own_due(keys: Path, name: str, now_us: int) -> bool:
+def _is_own_due(keys: Path, name: str, authority: Authority, now_us: int) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(files.read(keys / f"{name}.crt", max_bytes=MAX_PEM_BYTES))
         key = serialization.load_pem_private_key(
@@ -114,7 +123,7 @@ def _is_own_due(keys: Path, name: str, now_us: int) -> bool:
         raise Integrity(f"{keys / name}.crt and .key do not load: {error}") from None
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     is_late = is_due(int(begins.timestamp()) * 1_000_000, int(ends.timestamp()) * 1_000_000, now_us)
-    return is_late or certificate.public_key() != key.public_key()
+    return is_late or certificate.public_key() != key.public_key() or not is_signed_by(certificate, authority.x509)
 
 
 def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey:

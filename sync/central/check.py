@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from sync.central import succession
 from sync.central.authority import Authority
 from sync.central.greeting import context_for
 from sync.central.mosquitto import CHECK_DEVICES, CHECK_IDS
@@ -67,7 +68,7 @@ class Broker:
     def context(self, name: str) -> ssl.SSLContext:
         """TLS with a new certificate for `name`, valid an hour, its key in memory only."""
         issued = Authority(self.keys).issue_client(name, self.clock.utc_us(), lasts=LASTS)
-        return context_for(self.keys / "ca.crt", issued)
+        return context_for(succession.trusted(self.keys), issued)
 
     def client(self, name: str, **more: Any) -> Probe:
         """A client with the certificate of `name`."""

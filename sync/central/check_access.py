@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sync.central import succession
 from sync.central.authority import Issued
 from sync.central.certificates import CANARY, CANARY_ID
 from sync.central.check import Broker, Trial
@@ -47,11 +48,11 @@ def _older_tls(broker: Broker) -> tuple[bool, str]:
 
 
 def _no_certificate(broker: Broker) -> tuple[bool, str]:
-    return _refused(greet(broker.host, broker.port, context_of(broker.keys / "ca.crt"), broker.device))
+    return _refused(greet(broker.host, broker.port, context_of(succession.trusted(broker.keys)), broker.device))
 
 
 def _foreign_certificate(broker: Broker) -> tuple[bool, str]:
-    context = context_for(broker.keys / "ca.crt", _self_made(broker))
+    context = context_for(succession.trusted(broker.keys), _self_made(broker))
     return _refused(greet(broker.host, broker.port, context, broker.device))
 
 
@@ -76,7 +77,7 @@ def _self_made(broker: Broker) -> Issued:
 
 
 def _revoked_new(broker: Broker) -> tuple[bool, str]:
-    context = context_of(broker.keys / "ca.crt", broker.keys / CANARY)
+    context = context_of(succession.trusted(broker.keys), broker.keys / CANARY)
     return _refused(greet(broker.host, broker.port, context, CANARY_ID))
 
 
@@ -183,7 +184,7 @@ def _leave_will(broker: Broker, listener: Probe, owner: str) -> bool:
 
 def _centre(broker: Broker) -> tuple[bool, str]:
     """Only while no ingest worker has this name: it would be thrown out."""
-    context = context_of(broker.keys / "ca.crt", broker.keys / "ingest.crt", broker.keys / "ingest.key")
+    context = context_of(succession.trusted(broker.keys), broker.keys / "ingest.crt", broker.keys / "ingest.key")
     with (
         Probe(broker.host, broker.port, context, CENTRE_ID) as centre,
         broker.client(broker.device) as device,
@@ -241,7 +242,7 @@ ACCESS = (
         name="foreign-certificate",
         asked="a certificate of another authority is refused",
         run=_foreign_certificate,
-        advice="the listener's CA file must hold this centre's keys/ca.crt and nothing else",
+        advice="the listener's CA file must hold this centre's keys/authorities.pem and nothing else",
     ),
     Trial(
         name="revoked-new",

@@ -30,6 +30,7 @@ def register(nouns: cli.Nouns) -> None:
 def _check(args: argparse.Namespace) -> int:
     from sync.central.check import Broker, audit, passed  # paho is only needed to try
     from sync.central.check_access import ACCESS, CENTRE
+    from sync.central.check_authority import AUTHORITY
     from sync.central.check_session import SESSION
 
     central = config.load_central(args.central / fleet.CONFIG)
@@ -37,7 +38,7 @@ def _check(args: argparse.Namespace) -> int:
     port = args.port or broker_port(central.data, central.broker.host, central.broker.port)
     _check_reachable(host, port)
     broker = Broker.of(host, port, central.keys, SystemClock())
-    trials = (*ACCESS, *(() if is_running(central.run) else (CENTRE,)), *SESSION)
+    trials = (*ACCESS, *(() if is_running(central.run) else (CENTRE,)), *SESSION, *AUTHORITY)
     findings = list(audit(broker, trials))
     rows = [(one.verdict.value, one.asked, one.seen) for one in findings]
     advice = [f"{one.name}: {one.advice}" for one in findings if one.advice]

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sync.central import case_commands, fleet, log_commands, shards
+from sync.central import authority_commands, case_commands, fleet, log_commands, shards
 from sync.central.children import is_running
 from sync.central.rows import ROLES
 from sync.central.store import Store
@@ -162,6 +162,7 @@ def _status(args: argparse.Namespace) -> int:
     if is_running(args.central / "run") and ports.is_file():
         value["running"], value["ports"] = True, json.loads(ports.read_bytes())
         value["ingest"] = daemon.read_status(args.central / "run", "central")
+    value["authority"] = authority_commands.warning(store)
     value["per_device"] = [
         {
             "device": one.device,
@@ -187,6 +188,7 @@ def _status_text(value: dict[str, Any]) -> str:
         f"{value['hits']} hits, {value['open_hits']} open; {value['quarantined']} in quarantine,"
         f" {value['broken_chains']} broken custody chains",
     ]
+    lines += [value["authority"]["text"]] if value["authority"] is not None else []
     rows = [
         (
             one["device"],

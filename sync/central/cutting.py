@@ -13,6 +13,7 @@ import logging
 import ssl
 from collections.abc import Iterable, Sequence
 
+from sync.central import succession
 from sync.central.authority import Authority
 from sync.central.certificates import CANARY, CANARY_ID
 from sync.central.greeting import Answer, context_for, context_of, greet
@@ -76,7 +77,7 @@ class Cutting:
 
     def _is_list_read(self) -> bool:
         """Whether every broker refuses the certificate that never held."""
-        context = context_of(self._keys / "ca.crt", self._keys / CANARY)
+        context = context_of(succession.trusted(self._keys), self._keys / CANARY)
         let_in = [address for address in self._brokers if self._greet(address, context, CANARY_ID).is_in]
         for host, port in let_in:
             _log.warning("the broker %s:%d still lets revoked certificates in: it needs keys/crl.pem", host, port)
@@ -87,7 +88,9 @@ class Cutting:
         done = True
         authority, now_us = Authority(self._keys), self._store.clock.utc_us()
         for name in (device, bulk_identity(device)):
-            context = context_for(self._keys / "ca.crt", authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS))
+            context = context_for(
+                succession.trusted(self._keys), authority.issue_client(name, now_us, lasts=TAKE_OVER_LASTS)
+            )
             for address in self._brokers:
                 answer = self._greet(address, context, name)
                 if not answer.is_in:

@@ -16,7 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sync.central import serving
+from sync.central import serving, succession
 from sync.central.depot_app import DEVICE, make_app
 from sync.central.depot_desk import Desk
 from sync.central.receipts import Signer
@@ -87,7 +87,11 @@ def serve(config: CentralConfig) -> int:
 
 
 def _tls(config: CentralConfig) -> ssl.SSLContext:
-    certificate, key, authority = (config.keys / name for name in ("server.crt", "server.key", "ca.crt"))
+    certificate, key, authority = (
+        config.keys / "server.crt",
+        config.keys / "server.key",
+        succession.trusted(config.keys),
+    )
     for path in (certificate, key, authority):
         if not path.is_file():
             raise NotFound(f"{path} is not there; the depot's door needs it")

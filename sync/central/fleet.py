@@ -14,7 +14,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync.central import schema
+from sync.central import schema, succession
 from sync.central.authority import Authority, Issued
 from sync.central.certificates import CANARY_ID, enter, write_canary
 from sync.central.certificates import REVOCATIONS as REVOCATIONS
@@ -187,6 +187,7 @@ def _make_certificates(keys: Path, origin: str, host: str, now_us: int) -> None:
     for name, issued in (("server", server), ("ingest", worker)):
         files.write_new(keys / f"{name}.crt", issued.certificate)
         files.write_new(keys / f"{name}.key", issued.key, mode=0o600)
+    succession.write_trusted(keys, now_us)
     canary = write_canary(keys, authority, now_us)
     files.write_new(keys / REVOCATIONS, authority.revocations((canary,), now_us))
 

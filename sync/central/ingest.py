@@ -7,7 +7,7 @@ the receipt, so that a hit that cannot be opened never delays one. Implements RC
 
 from __future__ import annotations
 
-from sync.central import certificates, watchlists
+from sync.central import certificates, succession, watchlists
 from sync.central.admission import Admission
 from sync.central.answers import Answers
 from sync.central.commanding import Commanding
@@ -50,6 +50,7 @@ class Ingest:
         self._triage = Triage(store)
         self._presence = Presence(store)
         self._commanding = Commanding(store, signer.key, self._answers.publish)
+        self._authority_news = succession.News(store, signer.key, self._answers.publish)
         self._peer_lists = PeerLists(store, signer.key, self._answers.publish)
         self._commands_at_us = 0
         self._turned_away: set[str] = set()
@@ -143,6 +144,7 @@ class Ingest:
             self._presence.birth(device, message)
             if message.online:
                 self._commanding.came(device)
+                self._authority_news.came(device)
             offer = watchlists.offer(self._store)
             if message.online and offer is not None and offer.version > message.list_version:
                 self._answers.send(device, offer)

@@ -16,6 +16,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from sync.central import succession
 from sync.central.certificates import CANARY_ID, REVOCATIONS
 from sync.central.fleet import CENTRE_ID
 from vedette import files, topics
@@ -85,7 +86,7 @@ def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_
     keys, access = folder / "keys", folder / "broker" / "acl"
     lines = [
         f"listener {port} {host}",
-        f"cafile {keys / 'ca.crt'}",
+        f"cafile {succession.trusted(keys)}",
         f"certfile {keys / 'server.crt'}",
         f"keyfile {keys / 'server.key'}",
         f"crlfile {keys / REVOCATIONS}",

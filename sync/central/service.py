@@ -14,7 +14,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sync.central import fleet, shards, worker
+from sync.central import fleet, shards, succession, worker
 from sync.central.broker import Broker, check_port, reachable
 from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
@@ -55,6 +55,7 @@ class Central:
         self._ports: dict[str, int] = {}
         (config.run / PORTS).unlink(missing_ok=True)
         self._store = Store(config.data, clock)
+        succession.write_trusted(config.keys, clock.utc_us())
         fleet.write_revocations(self._store)
         renewed = renew_own(config.keys, config.broker.host, fleet.CENTRE_ID, clock.utc_us())
         if renewed:
@@ -168,7 +169,7 @@ class Central:
             host=host,
             port=port,
             client_id=fleet.CENTRE_ID,
-            ca=keys / "ca.crt",
+            ca=succession.trusted(keys),
             certificate=keys / "ingest.crt",
             key=keys / "ingest.key",
             subscriptions=topics.worker_subscriptions(fleet.CENTRE_ID),

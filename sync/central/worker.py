@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sync.central import shards
+from sync.central import shards, succession
 from sync.central.admission import Admission
 from sync.central.answers import Answers
 from sync.central.authority import Authority
@@ -62,7 +62,7 @@ def link(config: CentralConfig, name: str, clock: Clock) -> Link:
                 host=reachable(host),
                 port=port,
                 client_id=name,
-                ca=config.keys / "ca.crt",
+                ca=succession.trusted(config.keys),
                 certificate=config.keys / f"{name}.crt",
                 key=config.keys / f"{name}.key",
                 subscriptions=tuple(wanted),
