@@ -19,10 +19,10 @@ demo: ## one patrol car end to end on this machine
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim demo $(DEMO)
 
-test: ## everything that can be tested here
+test: ## everything that can be tested here, on as many cores as there are, at most four (TESTS=… CORES=…)
 	@$(WORKSTATION) packages test
 	@$(MAKE) --no-print-directory $(READY)
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -n $(or $(CORES),auto) --maxprocesses 4 --dist worksteal $(TESTS)
 
 check: ## format, lint, types, import rules
 	@$(WORKSTATION) packages demo

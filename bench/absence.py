@@ -76,7 +76,7 @@ def run(devices: int, *, step_s: int, each: int = DEVICES_IN_A_PROCESS) -> Outco
         paths = where.enrol(devices)
         broker = _broker_alone(where)
         for path in paths[::OLD_MQTT_EVERY]:
-            path.write_text(f"{path.read_text()}mqtt = \"3.1.1\"\n")
+            path.write_text(f'{path.read_text()}mqtt = "3.1.1"\n')
         street = _Street(paths, where.stage.logs / "residents.log", step_s * SECOND_US, each)
         try:
             began = time.monotonic()

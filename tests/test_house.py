@@ -66,6 +66,11 @@ def test_a_file_holds_one_idea_and_a_function_fits_a_screen(path: Path) -> None:
     assert path.stem not in {"utils", "util", "helpers", "common", "misc", "manager"}
 
 
+def test_a_file_of_tests_holds_one_idea_too() -> None:
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in suites()}
+    assert {name: count for name, count in lines.items() if count > MAX_FILE_LINES} == {}
+
+
 @pytest.mark.parametrize("package", ["vedette", "edge", "sync"])
 def test_only_one_module_reads_the_clock(package: str) -> None:
     """`time.monotonic` inside a socket's timeout is a wait, not a time; evidence and rules use `vedette.clock`."""
