@@ -125,11 +125,11 @@ packages() {
         wanted="$wanted mosquitto fonts-noto-core"
     else
         case $board in
-            pi) wanted="$wanted python3-picamera2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-alsa" ;;
-            jetson) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-x" ;;
+            pi) wanted="$wanted python3-picamera2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-pipewire" ;;
+            jetson) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-pipewire gstreamer1.0-x" ;;
         esac
         case $board$camera in
-            nonegst) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-alsa gstreamer1.0-x" ;;
+            nonegst) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-alsa gstreamer1.0-pipewire gstreamer1.0-x" ;;
         esac
     fi
     missing=""

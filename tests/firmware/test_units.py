@@ -132,6 +132,12 @@ def test_only_the_panel_reaches_the_pins_and_it_reaches_nothing_else_when_units_
     assert _unit("panel")["ReadWritePaths"] == ["/run/vedette"]
 
 
+def test_only_the_recorder_hears_a_microphone_when_units_are_compared() -> None:
+    assert [name for name in DEVICE if "char-alsa rw" in _unit(name).get("DeviceAllow", [])] == ["recorder"]
+    groups = {name: " ".join(_unit(name).get("SupplementaryGroups", [])).split() for name in DEVICE}
+    assert [name for name, own in groups.items() if "audio" in own] == ["recorder"]
+
+
 def test_target_wants_all_six_services_when_the_device_starts() -> None:
     wanted = _settings(FOLDER / "vedette.target")["Wants"][0].split()
     assert wanted == [f"vedette-{service}.service" for service in DEVICE]
