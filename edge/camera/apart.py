@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from edge.camera.child import PIPE_BYTES, Child
+from edge.camera.child import Child
 from edge.camera.pieces import FAULT, FRAME, OPENED, UNIT, Piece, PieceReader
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
@@ -26,7 +26,6 @@ from vedette.errors import Integrity, Refused
 COMMAND = (sys.executable, "-m", "edge.camera.apart_child")
 # Python and picamera2 from a slow card, then the camera.
 START_S, STOP_S, LOOK_S = 20.0, 2.0, 0.1
-MAX_READS = 64
 MAX_WORDS = 300
 
 
@@ -105,23 +104,14 @@ class ApartCamera:
         return [one for one in found if one is not None]
 
     def _pieces(self, end: int) -> list[Piece]:
-        """What one pipe has now, a bounded number of reads at a time."""
-        found: list[Piece] = []
-        for _ in range(MAX_READS):
-            try:
-                data = os.read(end, PIPE_BYTES)
-            except BlockingIOError:
-                break
-            if not data and not found:
-                lines = self._child.last_words().strip().splitlines() or [f"exit status {self._child.exit_status}"]
-                raise CameraFault(f"the camera's process ended: {lines[-1][:MAX_WORDS]}")
-            if not data:
-                break
-            try:
-                found += self._readers[end].feed(data)
-            except Integrity as error:
-                raise CameraFault(str(error)) from None
-        return found
+        """What one pipe has now."""
+        try:
+            return [piece for data in self._child.read(end) for piece in self._readers[end].feed(data)]
+        except EOFError:
+            lines = self._child.last_words().strip().splitlines() or [f"exit status {self._child.exit_status}"]
+            raise CameraFault(f"the camera's process ended: {lines[-1][:MAX_WORDS]}") from None
+        except Integrity as error:
+            raise CameraFault(str(error)) from None
 
     def _given(self, piece: Piece) -> Given | None:
         if piece.kind == FAULT:

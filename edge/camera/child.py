@@ -20,6 +20,7 @@ from vedette.clock import Clock
 
 STOP_US = 2_000_000
 PIPE_BYTES = 1 << 20
+MAX_READS = 64
 MAX_WORDS_BYTES = 4096
 # After a pipe ended: for the last words, and for the exit status.
 LAST_WORDS_S = 0.2
@@ -102,6 +103,21 @@ class Child:
             # Words, and their end, are nothing to wake up for.
             ready, _, _ = select.select(self.ends, [], [], 0 if len(ready) > 1 else min(timeout_s, 0.05))
         return [end for end in self.ends if end in ready]
+
+    def read(self, end: int) -> list[bytes]:
+        """What the pipe has now, a bounded number of reads. Raises EOFError where it has ended and nothing is left."""
+        found: list[bytes] = []
+        for _ in range(MAX_READS):
+            try:
+                data = os.read(end, PIPE_BYTES)
+            except BlockingIOError:
+                break
+            if not data and not found:
+                raise EOFError
+            if not data:
+                break
+            found.append(data)
+        return found
 
     def last_words(self) -> str:
         """What it said on its standard error, the end of it; for once a pipe has ended."""

@@ -10,7 +10,6 @@ L4T.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from edge.camera.annexb import ParameterSets
-from edge.camera.child import PIPE_BYTES, Child
+from edge.camera.child import Child
 from edge.camera.gdp import GdpBuffer, GdpReader
 from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, without_password
 from edge.camera.port import (
@@ -35,7 +34,6 @@ from vedette.config import CameraSection
 from vedette.errors import Integrity, NotFound, Refused
 
 START_S, STOP_S, LOOK_S = 7.0, 2.0, 0.1
-MAX_READS = 64
 
 
 def open_gst(config: CameraSection, clock: Clock) -> GstCamera:
@@ -154,22 +152,13 @@ class GstCamera:
         return found
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
-        """The buffers one pipe has now, a bounded number of reads at a time."""
-        found: list[GdpBuffer] = []
-        for _ in range(MAX_READS):
-            try:
-                data = os.read(end, PIPE_BYTES)
-            except BlockingIOError:
-                break
-            if not data and not found:
-                raise CameraFault(f"GStreamer ended: {self._last_words()}")
-            if not data:
-                break
-            try:
-                found += self._ends[end].feed(data)
-            except Integrity as error:
-                raise CameraFault(str(error)) from None
-        return found
+        """The buffers one pipe has now."""
+        try:
+            return [buffer for data in self._child.read(end) for buffer in self._ends[end].feed(data)]
+        except EOFError:
+            raise CameraFault(f"GStreamer ended: {self._last_words()}") from None
+        except Integrity as error:
+            raise CameraFault(str(error)) from None
 
     def _times(self, buffer: GdpBuffer) -> tuple[int, int, int]:
         """(media, UTC, monotonic) of a buffer in microseconds.

@@ -10,12 +10,11 @@ Implements SG-15 and SG-16 of docs/spec/segment.md.
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import numpy as np
 
-from edge.camera.child import PIPE_BYTES, Child
+from edge.camera.child import Child
 from edge.camera.gdp import GdpBuffer, GdpReader
 from edge.camera.pipelines import LAUNCH, microphone
 from edge.camera.port import SoundUnit
@@ -28,7 +27,6 @@ from vedette.errors import Integrity, Refused
 START_US, SILENCE_US, SILENT_READS = 5_000_000, 1_500_000, 3
 FIRST_WAIT_US, LONGEST_WAIT_US, STEADY_US = 250_000, 5_000_000, 10_000_000
 SETTLE_US = 250_000
-MAX_READS = 64
 MAX_WORDS = 300
 
 
@@ -99,19 +97,11 @@ class Microphone:
         return []
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
-        """The buffers the pipe has now, a bounded number of reads at a time."""
-        found: list[GdpBuffer] = []
-        for _ in range(MAX_READS):
-            try:
-                data = os.read(end, PIPE_BYTES)
-            except BlockingIOError:
-                break
-            if not data and not found:
-                raise Refused(self._last_words())
-            if not data:
-                break
-            found += self._reader.feed(data)
-        return found
+        """The buffers the pipe has now."""
+        try:
+            return [buffer for data in self._child.read(end) for buffer in self._reader.feed(data)]
+        except EOFError:
+            raise Refused(self._last_words()) from None
 
     def _encode(self, buffer: GdpBuffer, mono_us: int, zero_us: int) -> list[SoundUnit]:
         if self._zero_us is None or abs(zero_us - self._zero_us) >= HOLE_US:
