@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import os
 import stat
@@ -10,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import good_bundle
 import pytest
 
 from vedette import bundle, bundle_verify, bundle_zip, sealed
@@ -23,19 +23,6 @@ HERE = Path(__file__).parents[1] / "vectors" / "bundle"
 CASES = json.loads((HERE / "cases.json").read_text())
 TRUST = load_trust(HERE / "trust.json")
 ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
-
-
-def load_maker() -> Any:
-    """The script that made the vectors; tests build variants from its parts."""
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make", HERE / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = load_maker()
 
 
 def said(report: Report) -> str:
@@ -61,21 +48,21 @@ def test_vectors_are_at_least_half_rejects() -> None:
 @pytest.mark.parametrize("name", ["made", "made.zip"])
 def test_bundle_verifies_when_it_was_just_made(tmp_path: Path, name: str) -> None:
     """BU-1."""
-    path = bundle.make(tmp_path / name, MAKER.parts())
+    path = bundle.make(tmp_path / name, good_bundle.parts())
     assert bundle_verify.verify(path).ok
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_same_parts_make_the_same_bytes_when_made_twice(tmp_path: Path) -> None:
     """BU-8."""
-    parts = MAKER.parts()
+    parts = good_bundle.parts()
     first, second = (bundle.make(tmp_path / name, parts).read_bytes() for name in ("a.zip", "b.zip"))
     assert first == second
 
 
 def test_zip_and_folder_hold_the_same_files_when_made_from_the_same_parts(tmp_path: Path) -> None:
     """BU-8, BU-14: and the zip is one that any tool reads, listing first."""
-    parts = MAKER.parts()
+    parts = good_bundle.parts()
     folder, archive = bundle.make(tmp_path / "b", parts), bundle.make(tmp_path / "b.zip", parts)
     with zipfile.ZipFile(archive) as opened:
         assert opened.testzip() is None
@@ -89,7 +76,7 @@ def test_zip_and_folder_hold_the_same_files_when_made_from_the_same_parts(tmp_pa
 
 def test_zip_has_the_fixed_header_fields_when_it_is_made(tmp_path: Path) -> None:
     """BU-14."""
-    with zipfile.ZipFile(bundle.make(tmp_path / "b.zip", MAKER.parts())) as opened:
+    with zipfile.ZipFile(bundle.make(tmp_path / "b.zip", good_bundle.parts())) as opened:
         fields = {
             (
                 one.compress_type,
@@ -106,7 +93,7 @@ def test_zip_has_the_fixed_header_fields_when_it_is_made(tmp_path: Path) -> None
 
 
 def test_large_contents_come_from_paths_when_they_are_given_so(tmp_path: Path) -> None:
-    parts = MAKER.parts()
+    parts = good_bundle.parts()
     for name, content in (("sealed", parts.sealed), ("opened", parts.opened)):
         (tmp_path / name).write_bytes(content)
     by_path = dataclasses.replace(parts, sealed=tmp_path / "sealed", opened=tmp_path / "opened")
@@ -118,7 +105,7 @@ def test_bundle_is_not_made_when_something_of_that_name_is_there(tmp_path: Path,
     """BU-7."""
     (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(Refused, match="not overwritten"):
-        bundle.make(tmp_path / name, MAKER.parts())
+        bundle.make(tmp_path / name, good_bundle.parts())
     assert (tmp_path / name).read_bytes() == b"mine"
 
 
@@ -126,7 +113,7 @@ def test_bundle_is_not_made_when_something_of_that_name_is_there(tmp_path: Path,
 def test_nothing_stays_when_a_part_is_missing_on_the_disk(tmp_path: Path, name: str) -> None:
     """BU-7."""
     with pytest.raises(NotFound):
-        bundle.make(tmp_path / name, dataclasses.replace(MAKER.parts(), opened=tmp_path / "absent.mp4"))
+        bundle.make(tmp_path / name, dataclasses.replace(good_bundle.parts(), opened=tmp_path / "absent.mp4"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,27 +121,27 @@ def test_nothing_stays_when_a_part_is_missing_on_the_disk(tmp_path: Path, name: 
 def test_bundle_is_not_made_when_its_folder_is_not_there(tmp_path: Path, name: str) -> None:
     """BU-7."""
     with pytest.raises(NotFound):
-        bundle.make(tmp_path / "absent" / name, MAKER.parts())
+        bundle.make(tmp_path / "absent" / name, good_bundle.parts())
 
 
 def test_bundle_is_not_made_when_the_sealed_file_is_another_item_s(tmp_path: Path) -> None:
     """BU-6."""
-    other = sealed.seal(b"other", [MAKER.keys()[2].recipient])
+    other = sealed.seal(b"other", [good_bundle.keys()[2].recipient])
     with pytest.raises(Integrity, match="not the one its manifest names"):
-        bundle.make(tmp_path / "new.zip", dataclasses.replace(MAKER.parts(), sealed=other))
+        bundle.make(tmp_path / "new.zip", dataclasses.replace(good_bundle.parts(), sealed=other))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bundle_is_not_made_when_it_would_hold_neither_sealed_nor_opened_file(tmp_path: Path) -> None:
     """BU-1."""
     with pytest.raises(Refused, match="needs its sealed file"):
-        bundle.make(tmp_path / "new.zip", dataclasses.replace(MAKER.parts(), sealed=None, opened=None))
+        bundle.make(tmp_path / "new.zip", dataclasses.replace(good_bundle.parts(), sealed=None, opened=None))
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_note_is_taken_when_it_is_as_long_as_allowed_and_not_beyond(tmp_path: Path, extra: int) -> None:
     """BU-2."""
-    good = dataclasses.replace(MAKER.parts(), note="n" * 2000)
+    good = dataclasses.replace(good_bundle.parts(), note="n" * 2000)
     assert bundle_verify.verify(bundle.make(tmp_path / "good.zip", good)).ok
     with pytest.raises(Integrity, match="'note'"):
         bundle.make(tmp_path / "bad.zip", dataclasses.replace(good, note="n" * (2001 + extra)))
@@ -170,8 +157,8 @@ def test_layout_is_refused_when_the_archive_would_reach_four_gibibytes() -> None
 
 def test_journal_stretch_begins_and_ends_with_the_item_when_others_are_between() -> None:
     """BU-5."""
-    device = MAKER.keys()[1]
-    lines = MAKER.chain(device, b"x" * 2000)
+    device = good_bundle.keys()[1]
+    lines = good_bundle.chain(device, b"x" * 2000)
     assert bundle.journal_of(lines, ITEM) == lines[1:]
     assert bundle.journal_of(lines[:1], ITEM) == []
 
@@ -185,7 +172,7 @@ def test_report_shows_the_key_to_compare_when_none_is_pinned() -> None:
 
 def test_bundle_is_not_trusted_when_the_pinned_centre_is_another() -> None:
     """BU-20, BU-21: everything inside fits together, made by somebody else."""
-    stranger = dataclasses.replace(TRUST, centre=MAKER.keys()[0].public)
+    stranger = dataclasses.replace(TRUST, centre=good_bundle.keys()[0].public)
     report = bundle_verify.verify(HERE / "zip" / "whole.zip", stranger)
     assert report.exit_code == 11
     assert "the bundle is of another centre" in said(report)
@@ -193,8 +180,8 @@ def test_bundle_is_not_trusted_when_the_pinned_centre_is_another() -> None:
 
 def test_opened_file_is_compared_with_the_sealed_one_when_an_identity_is_given(tmp_path: Path) -> None:
     """BU-13: also where the device could state no hash."""
-    identity = MAKER.keys()[2]
-    cut = MAKER.parts(manifest={"plain_sha256": None, "complete": False})
+    identity = good_bundle.keys()[2]
+    cut = good_bundle.parts(manifest={"plain_sha256": None, "complete": False})
     good = bundle.make(tmp_path / "good.zip", cut)
     forged = bundle.make(tmp_path / "forged.zip", dataclasses.replace(cut, opened=b"another film"))
     assert bundle_verify.verify(good, None, [identity]).ok
@@ -211,9 +198,9 @@ def test_identity_is_named_when_it_does_not_open_the_sealed_file() -> None:
 
 def test_sealed_file_opens_to_what_the_device_recorded_when_the_bundle_has_no_opened_one(tmp_path: Path) -> None:
     """BU-13."""
-    identity = MAKER.keys()[2]
-    good = bundle.make(tmp_path / "good.zip", dataclasses.replace(MAKER.parts(), opened=None))
-    other = MAKER.parts(manifest={"plain_sha256": "ab" * 32})
+    identity = good_bundle.keys()[2]
+    good = bundle.make(tmp_path / "good.zip", dataclasses.replace(good_bundle.parts(), opened=None))
+    other = good_bundle.parts(manifest={"plain_sha256": "ab" * 32})
     lying = bundle.make(tmp_path / "lying.zip", dataclasses.replace(other, opened=None))
     assert bundle_verify.verify(good, None, [identity]).ok
     assert "other bytes than the device recorded" in said(bundle_verify.verify(lying, None, [identity]))
@@ -221,13 +208,13 @@ def test_sealed_file_opens_to_what_the_device_recorded_when_the_bundle_has_no_op
 
 def test_cut_sealed_file_is_compared_up_to_its_cut_when_the_recording_was_cut(tmp_path: Path) -> None:
     """BU-13: three chunks were sealed, two and a half reached the disk, recovery kept two."""
-    identity = MAKER.keys()[2]
+    identity = good_bundle.keys()[2]
     plain = bytes(sealed.CHUNK_BYTES * 3)
     whole = sealed.seal(plain, [identity.recipient])
     cut = whole[: -sealed.CHUNK_BYTES - 16]
     digest = hashlib.sha256(cut).hexdigest()
     changes = {"sealed_sha256": digest, "sealed_size": len(cut), "plain_sha256": None, "complete": False}
-    parts = MAKER.parts(manifest={**changes, "journal": None}, sealed=cut, journal=[])
+    parts = good_bundle.parts(manifest={**changes, "journal": None}, sealed=cut, journal=[])
     good = dataclasses.replace(parts, opened=plain[: sealed.CHUNK_BYTES * 2])
     assert bundle_verify.verify(bundle.make(tmp_path / "good.zip", good), None, [identity]).ok
     short = dataclasses.replace(parts, opened=plain[: sealed.CHUNK_BYTES])
@@ -237,7 +224,7 @@ def test_cut_sealed_file_is_compared_up_to_its_cut_when_the_recording_was_cut(tm
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return bundle.make(tmp_path / "b", MAKER.parts())
+    return bundle.make(tmp_path / "b", good_bundle.parts())
 
 
 def test_folder_is_refused_when_a_name_lies_there_that_is_not_listed(folder: Path) -> None:

@@ -1,17 +1,16 @@
 """The files for people in a bundle: report, verifiers, ONVIF copy; made from its parts, and checked with them."""
 
 import dataclasses
-import importlib.util
 import io
 import json
 import re
-import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import av
+import good_bundle
 import pytest
 
 from vedette import bundle, bundle_verify, onvif_boxes, records, report_pdf, report_words, verifier
@@ -20,21 +19,7 @@ from vedette.errors import Integrity, NotFound
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
 REASON = "Court order 7 <b>& more</b>"
-
-
-def load_maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_companions", VECTORS / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = load_maker()
 MEDIA = records.Media(codec="h264", width=64, height=48, duration_us=1_000_000, frames=10)
-PLAIN_TEXT = MAKER.PLAIN
 
 
 def film() -> bytes:
@@ -52,11 +37,7 @@ def film() -> bytes:
 @pytest.fixture(scope="module")
 def parts() -> Any:
     """A bundle's parts with a real recording and everything for people."""
-    MAKER.PLAIN = film()
-    try:
-        made = dataclasses.replace(MAKER.parts(manifest={"media": MEDIA}), note=REASON)
-    finally:
-        MAKER.PLAIN = PLAIN_TEXT
+    made = dataclasses.replace(good_bundle.parts(plain=film(), manifest={"media": MEDIA}), note=REASON)
     return with_companions(made, exported_by="amina")
 
 
@@ -75,7 +56,7 @@ def test_bundle_holds_everything_for_people_and_verifies(whole: Path) -> None:
         names = archive.namelist()
         assert archive.read("verify.py") == verifier.script()
         assert archive.read("verify.html") == verifier.page()
-    assert names[-5:] == [f"{MAKER.ITEM}.onvif.mp4", "report.html", "report.pdf", "verify.py", "verify.html"]
+    assert names[-5:] == [f"{good_bundle.ITEM}.onvif.mp4", "report.html", "report.pdf", "verify.py", "verify.html"]
     assert len(names) - 1 <= bundle.MAX_FILES
 
 
@@ -167,7 +148,7 @@ def test_report_is_not_found_when_the_typefaces_are_not_installed(parts: Any, mo
 
 def test_recording_that_is_no_mp4_is_exported_without_the_copy(tmp_path: Path) -> None:
     """BU-29."""
-    made = with_companions(MAKER.parts(), exported_by="amina")
+    made = with_companions(good_bundle.parts(), exported_by="amina")
     assert "onvif" not in made.companions
     assert bundle_verify.verify(bundle.make(tmp_path / "case.zip", made)).ok
 
@@ -199,7 +180,9 @@ def test_copy_is_refused_when_it_is_not_of_this_recording(parts: Any, tmp_path: 
     assert [one.what for one in found.findings if not one.ok] == ["ONVIF copy"]
 
 
-@pytest.mark.parametrize("name", ["report.pdf", "report.html", "verify.py", "verify.html", f"{MAKER.ITEM}.onvif.mp4"])
+@pytest.mark.parametrize(
+    "name", ["report.pdf", "report.html", "verify.py", "verify.html", f"{good_bundle.ITEM}.onvif.mp4"]
+)
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_file_for_people_is_named_when_it_was_changed_or_taken_out(
     whole: Path, tmp_path: Path, name: str, damage: str

@@ -2,15 +2,14 @@
 
 import argparse
 import hashlib
-import importlib.util
 import io
 import json
 import stat
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
+import good_bundle
 import pytest
 
 from vedette import bundle, evidence_cli, evidence_open, sealed, verifier
@@ -21,19 +20,6 @@ WHOLE = VECTORS / "zip" / "whole.zip"
 ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
 CHUNK = sealed.CHUNK_BYTES
 PLAIN = bytes(range(256)) * (CHUNK // 256) * 3
-
-
-def load_maker() -> Any:
-    """The script that made the vectors, for bundles whose key is known."""
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make", VECTORS / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = load_maker()
 
 
 def run(*arguments: object) -> int:
@@ -297,13 +283,13 @@ def test_open_gives_out_no_range_when_the_file_is_damaged_or_of_others(
 
 @pytest.mark.parametrize("name", ["case", "case.zip"])
 def test_open_finds_the_sealed_file_when_it_gets_a_bundle(tmp_path: Path, name: str) -> None:
-    parts = MAKER.parts()
+    parts = good_bundle.parts()
     path = bundle.make(tmp_path / name, parts)
-    sealed.save_identity(tmp_path / "key", MAKER.keys()[2])
+    sealed.save_identity(tmp_path / "key", good_bundle.keys()[2])
     assert run("open", path, "--identity", tmp_path / "key", "-o", tmp_path / "film.mp4") == 0
-    assert (tmp_path / "film.mp4").read_bytes() == MAKER.PLAIN
+    assert (tmp_path / "film.mp4").read_bytes() == good_bundle.PLAIN
     assert run("open", path, "--identity", tmp_path / "key", "--range", "4-9", "-o", tmp_path / "part") == 0
-    assert (tmp_path / "part").read_bytes() == MAKER.PLAIN[4:10]
+    assert (tmp_path / "part").read_bytes() == good_bundle.PLAIN[4:10]
 
 
 def test_open_says_so_when_a_bundle_holds_no_sealed_file(tmp_path: Path, identity: Path) -> None:

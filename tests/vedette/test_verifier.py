@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import good_bundle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,7 +149,7 @@ def test_script_finds_a_flipped_byte_anywhere(loaded: Any, tmp_path: Path) -> No
 @pytest.mark.parametrize("damage", ["none", "changed", "missing", "added", "link", "swapped"])
 def test_script_checks_the_folder_it_lies_in(tmp_path: Path, damage: str) -> None:
     """BU-24: unpacked, with nothing said on the command line; damage is found as in a zip."""
-    parts = _maker().parts(companions={"verifier_py": verifier.script()})
+    parts = good_bundle.parts(companions={"verifier_py": verifier.script()})
     folder = bundle.make(tmp_path / "case", parts)
     readme, receipt = folder / "README.txt", next(folder.glob("*.receipt"))
     match damage:
@@ -223,12 +224,3 @@ def test_signature_is_judged_as_by_the_library(loaded: Any, message: bytes, plac
         PublicKey(key.public.raw).verify(bytes(signature), message)
     with pytest.raises(loaded.Untrusted):
         loaded.verified(key.public.raw, bytes(signature), message)
-
-
-def _maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make", VECTORS / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

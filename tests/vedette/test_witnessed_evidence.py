@@ -1,12 +1,12 @@
 """Evidence under a policy of witnesses: what the checkpoint must carry, and a split view that two of them saw."""
 
 import dataclasses
-import importlib.util
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import good_bundle
 import pytest
 
 from vedette import bundle, bundle_verify, proof, witness
@@ -64,26 +64,16 @@ def test_policy_that_does_not_name_the_log_is_not_met() -> None:
     assert [one.what for one in report.findings if not one.ok] == ["witnesses"]
 
 
-def _maker() -> Any:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_split", VECTORS / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_split_view_is_caught_when_two_witnesses_saw_one_side_each(tmp_path: Path) -> None:
     """BU-30, TL-25, TL-27, TL-30: one log, two trees of the same size, each shown to one witness and to one reader.
 
     Each reader who asks for both witnesses is refused; each witness refuses the other tree and keeps it; and what the
     two hold is a proof against the log.
     """
-    maker = _maker()
-    key = maker.keys()[0]
-    log = NoteKey(name=maker.ORIGIN, public=key.public)
+    key = good_bundle.keys()[0]
+    log = NoteKey(name=good_bundle.ORIGIN, public=key.public)
     folders = [WitnessFolder.create(tmp_path / name, f"{name}.example/x") for name in ("w1", "w2")]
-    views = [maker.parts(), maker.parts(leaf={"received_us": maker.NOW_US + 77})]
+    views = [good_bundle.parts(), good_bundle.parts(leaf={"received_us": good_bundle.NOW_US + 77})]
     lines = [f"log {log.text}", *(f"witness w{n} {one.key.text}" for n, one in enumerate(folders, 1))]
     both = parse_policy("\n".join([*lines, "group both all w1 w2", "quorum both", ""]))
     signed = [proof.Proof.from_text(view.proof).checkpoint for view in views]
@@ -102,17 +92,16 @@ def test_split_view_is_caught_when_two_witnesses_saw_one_side_each(tmp_path: Pat
             folder.add(Request(old=7, proof=[], signed=other).to_text(), NOW_S + 1)
         assert refused.value.is_suspect
         assert len(folder.refused()) == 1
-    held = [folder.log(maker.ORIGIN).signed for folder in folders]
+    held = [folder.log(good_bundle.ORIGIN).signed for folder in folders]
     assert held[0] is not None and held[1] is not None
     assert witness.find_split(held[0], held[1], log) is not None
 
 
 def test_bundle_is_taken_when_both_witnesses_saw_the_same_tree(tmp_path: Path) -> None:
     """BU-30: the same as above without the lie, so that the test above can fail for no other reason."""
-    maker = _maker()
-    log = NoteKey(name=maker.ORIGIN, public=maker.keys()[0].public)
+    log = NoteKey(name=good_bundle.ORIGIN, public=good_bundle.keys()[0].public)
     folders = [WitnessFolder.create(tmp_path / name, f"{name}.example/x") for name in ("w1", "w2")]
-    view = maker.parts()
+    view = good_bundle.parts()
     shown = proof.Proof.from_text(view.proof).checkpoint
     lines = [f"log {log.text}", *(f"witness w{n} {one.key.text}" for n, one in enumerate(folders, 1))]
     both = parse_policy("\n".join([*lines, "group both all w1 w2", "quorum both", ""]))

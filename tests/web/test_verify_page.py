@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import zipfile
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import good_bundle
 import pytest
 
 from vedette import bundle, verifier
@@ -210,7 +210,8 @@ def test_page_speaks_three_languages(checker: Checker, language: str, said: str)
 def test_page_plays_the_recording_that_holds(checker: Checker, films: list[bytes], tmp_path: Path) -> None:
     """BU-24: the opened file, straight out of the zip."""
     path = tmp_path / "film.zip"
-    made = _bundle_of(films[0], path)
+    made = films[0]
+    bundle.make(path, good_bundle.parts(plain=made))
     assert checker.check(path)["exit_code"] == 0
     while checker.page.evaluate("document.getElementById('video').readyState") < 2:  # The test's time limit ends it.
         checker.page.wait_for_timeout(20)
@@ -220,22 +221,11 @@ def test_page_plays_the_recording_that_holds(checker: Checker, films: list[bytes
     assert not checker.page.is_visible("#video")
 
 
-def _bundle_of(film: bytes, path: Path) -> bytes:
-    spec = importlib.util.spec_from_file_location("bundle_vectors_make_page", VECTORS / "good_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    maker.PLAIN = film
-    bundle.make(path, maker.parts())
-    return film
-
-
 @pytest.mark.parametrize("mode", ["browser", "plain"])
 def test_page_hashes_a_large_file_in_pieces(chromium: Any, file: Path, tmp_path: Path, mode: str) -> None:
     """BU-17, BU-24: more pieces than one; the file's bytes and its marks are checked."""
     checker = Checker(chromium, file, mode)
-    _bundle_of(bytes(range(256)) * (9 << 12), tmp_path / "large.zip")
+    bundle.make(tmp_path / "large.zip", good_bundle.parts(plain=bytes(range(256)) * (9 << 12)))
     found = checker.check(tmp_path / "large.zip")
     assert found["exit_code"] == 0, failed(found)
     content = bytearray((tmp_path / "large.zip").read_bytes())

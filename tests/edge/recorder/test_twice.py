@@ -13,8 +13,8 @@ from edge.recorder import claims
 from edge.recorder.history import Segment
 from edge.recorder.overlap import share
 from edge.recorder.segments import Progress
-from edge.ring import Kept, Shared, load_kept, load_shared
-from vedette import commands, files, spool
+from edge.ring import Shared, load_shared
+from vedette import files, spool
 from vedette.clock import uuid7
 from vedette.custody import verify_chain
 from vedette.custody_verify import check_segment
@@ -27,14 +27,6 @@ SECOND = 1_000_000
 # From one durable checkpoint to the next, or to the end of a segment.
 MOST_TWICE_US = 1_500_000
 STANDBY = {"mode": "standby", "retroactive_h": 1, "segment_s": 5, "pre_event_s": 7}
-
-
-def ask(one, from_us: int, to_us: int) -> None:
-    body = {
-        "command": "recover", "activation": "command", "id": uuid7(one.clock), "reason": "incident",
-        "from_us": from_us, "to_us": to_us,
-    }  # fmt: skip
-    commands.post(one.device.run, "recorder", body, clock=one.clock)
 
 
 def settle(one, claims: int) -> None:
@@ -53,12 +45,6 @@ def twice_us(items: list[spool.Item]) -> list[int]:
 
 def missing_us(items: list[spool.Item]) -> list[int]:
     return [max(0, b.manifest.started_us - a.manifest.ended_us) for a, b in itertools.pairwise(items)]
-
-
-def kept_in(device) -> list[Kept]:
-    folder = ring.folder_of(device.folder / "spool")
-    public = SigningKey.load(device.folder / "keys" / "sign.pem").public
-    return [load_kept(folder / f"{item}{ring.KEPT}", public) for item in ring.named(folder, ring.KEPT)]
 
 
 def assert_all_verify(device, identity) -> None:
@@ -83,7 +69,7 @@ def test_claim_across_an_activation_brings_nothing_that_is_recorded(device, benc
     post(one, "start")
     one.steps(30)
     if asked == "while it is recorded":
-        ask(one, began_us, one.clock.utc_us() + SECOND)
+        one.recover(began_us, one.clock.utc_us() + SECOND)
         one.steps(40)
     post(one, "stop")
     one.steps(20)
@@ -96,7 +82,7 @@ def test_claim_across_an_activation_brings_nothing_that_is_recorded(device, benc
         one.clock.advance(SECOND)
         one = bench(**STANDBY)
     if asked != "while it is recorded":
-        ask(one, began_us, one.clock.utc_us() + SECOND)
+        one.recover(began_us, one.clock.utc_us() + SECOND)
     settle(one, 1)
     one.close()
     items = items_of(device)
@@ -150,7 +136,7 @@ def test_claim_that_lies_in_the_recorded_part_brings_nothing(device, bench, post
     post(one, "stop")
     one.steps(5)
     recorded = items_of(device)
-    ask(one, recorded[0].manifest.started_us, recorded[-1].manifest.ended_us)
+    one.recover(recorded[0].manifest.started_us, recorded[-1].manifest.ended_us)
     settle(one, 1)
     assert items_of(device) == recorded
     (settled,) = device.entries("ring.settled")
@@ -170,7 +156,7 @@ def test_cutting_a_claimed_segment_is_finished_by_the_next_run(
     post(one, "stop")
     one.steps(5)
     (partial,) = [
-        kept for kept in kept_in(device)
+        kept for kept in device.kept()
         if (found := load_shared(ring.folder_of(device.folder / "spool"), kept.item)) and found.cut
     ]  # fmt: skip
 
@@ -188,7 +174,7 @@ def test_cutting_a_claimed_segment_is_finished_by_the_next_run(
 
         return called
 
-    ask(one, partial.facts.started_us, partial.facts.started_us + SECOND)
+    one.recover(partial.facts.started_us, partial.facts.started_us + SECOND)
     with monkeypatch.context() as patch:
         patch.setattr(claims, "_cut", dies_before(claims._cut))
         patch.setattr(claims, "os", SimpleNamespace(**{**vars(os), "link": dies_before(os.link)}))
@@ -205,7 +191,7 @@ def test_cutting_a_claimed_segment_is_finished_by_the_next_run(
     two.close()
     (item,) = [item for item in device.items() if item.item_id == partial.item]
     assert item.manifest.complete is False
-    assert partial.item not in {kept.item for kept in kept_in(device)}
+    assert partial.item not in {kept.item for kept in device.kept()}
     assert not (ring.folder_of(device.folder / "spool") / f"{partial.item}{ring.SHARED}").exists()
     assert max(twice_us(items_of(device))) < SECOND
     assert began_us < item.manifest.started_us + 60 * SECOND
@@ -226,7 +212,7 @@ def test_no_second_is_in_two_items_whatever_is_asked_for(device, bench, post, id
         if what == "claim":
             to_us = one.clock.utc_us()
             asked += 1
-            ask(one, chance.randrange(began_us, to_us - SECOND // 2), to_us)
+            one.recover(chance.randrange(began_us, to_us - SECOND // 2), to_us)
         elif what == "fault":
             one.camera.breaks_at = one.camera.index
             one.steps(1)
@@ -235,16 +221,14 @@ def test_no_second_is_in_two_items_whatever_is_asked_for(device, bench, post, id
             post(one, what)
     post(one, "stop")
     one.steps(10)
-    ask(one, began_us, one.clock.utc_us())
+    one.recover(began_us, one.clock.utc_us())
     settle(one, asked + 1)
     one.close()
     items = items_of(device)
     assert max(twice_us(items), default=0) < MOST_TWICE_US
-    assert [
-        kept for kept in kept_in(device) if not load_shared(ring.folder_of(device.folder / "spool"), kept.item)
-    ] in (
+    assert [kept for kept in device.kept() if not load_shared(ring.folder_of(device.folder / "spool"), kept.item)] in (
         [],
-        kept_in(device)[-1:],
+        device.kept()[-1:],
     )
     assert_all_verify(device, identity)
     entries = verify_chain(device.lines(), SigningKey.load(device.folder / "keys" / "sign.pem").public)

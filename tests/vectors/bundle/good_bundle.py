@@ -33,9 +33,9 @@ def keys() -> tuple[SigningKey, SigningKey, sealed.HybridIdentity]:
 
 
 @functools.cache
-def sealed_once() -> bytes:
-    """The item's sealed bytes, the same in every bundle."""
-    return sealed.seal(PLAIN, [keys()[2].recipient])
+def sealed_once(plain: bytes = PLAIN) -> bytes:
+    """The item's sealed bytes, the same in every bundle of that content."""
+    return sealed.seal(plain, [keys()[2].recipient])
 
 
 @functools.cache
@@ -139,15 +139,15 @@ def chain(device: SigningKey, ciphertext: bytes, item: str = ITEM) -> list[bytes
     return lines
 
 
-def manifest_of(ciphertext: bytes, lines: list[bytes], **changes: Any) -> records.Manifest:
+def manifest_of(ciphertext: bytes, lines: list[bytes], *, plain: bytes = PLAIN, **changes: Any) -> records.Manifest:
     made = records.Manifest(
         item=ITEM,
         kind="segment",
         device="car-1",
         sealed_sha256=sha(ciphertext),
         sealed_size=len(ciphertext),
-        plain_sha256=sha(PLAIN),
-        plain_size=len(PLAIN),
+        plain_sha256=sha(plain),
+        plain_size=len(plain),
         created_us=NOW_US,
         started_us=NOW_US,
         ended_us=NOW_US + 2_000_000,
@@ -166,12 +166,12 @@ def manifest_of(ciphertext: bytes, lines: list[bytes], **changes: Any) -> record
     return dataclasses.replace(made, **changes)
 
 
-def parts(**changes: Any) -> BundleParts:
-    """The parts of a good bundle; `manifest`, `origin`, `receipt`, `lines` … change what they are made from."""
+def parts(*, plain: bytes = PLAIN, **changes: Any) -> BundleParts:
+    """The parts of a good bundle of `plain`; `manifest`, `receipt`, `leaf` … change what they are made from."""
     centre, device, _identity = keys()
-    ciphertext = sealed_once()
+    ciphertext = sealed_once(plain)
     lines = chain(device, ciphertext)
-    made = manifest_of(ciphertext, lines, **changes.pop("manifest", {}))
+    made = manifest_of(ciphertext, lines, plain=plain, **changes.pop("manifest", {}))
     signed = records.sign_record(records.MANIFEST, made.to_body(), changes.pop("manifest_signer", device))
     record = changes.pop("manifest_record", signed)
     leaf = proof.LogLeaf(
@@ -214,7 +214,7 @@ def parts(**changes: Any) -> BundleParts:
         signer=centre,
         made_us=NOW_US + 99,
         sealed=ciphertext,
-        opened=PLAIN,
+        opened=plain,
         note="a vector",
     )
     return dataclasses.replace(good, **changes)
