@@ -115,6 +115,10 @@ class Fragmenter:
         waits = self._sound_end - self._sounds[0].at
         return self._give() if waits * 1_000_000 >= SOUND_ALONE_US * self._sound.ticks_per_s else b""
 
+    def room(self) -> bytes:
+        """What goes behind the fragments given out so far to bring them into whole sealed chunks."""
+        return self._given(mp4.room_to(CHUNK_BYTES, at=self._offset))
+
     def ending(self) -> bytes:
         """The last fragment and what stands behind it."""
         end = self._last_ticks + self._nominal

@@ -161,6 +161,11 @@ def room_before(made: bytes, *, at: int, edge: int) -> bytes:
     return _box(b"free", bytes(left - _HEADER_BYTES if left >= _HEADER_BYTES else left))
 
 
+def room_to(edge: int, *, at: int) -> bytes:
+    """What means nothing and reaches from byte `at` past the next multiple of `edge`; all before is in whole chunks."""
+    return _box(b"free", bytes(-at % edge))
+
+
 def ending(track: Track, places: Sequence[KeyPlace]) -> bytes:
     """`mfra`: where the fragments that begin with a key picture of `track` are."""
     table = b"".join(struct.pack(">QQBBB", one.at, one.offset, 1, 1, 1) for one in places)

@@ -58,7 +58,7 @@ class Recording:
         self._facts: SegmentFacts | None = None
         self._first: EncodedUnit | None = None
         self._info, self._sets = form.info, tuple[bytes, ...]()
-        self._synced_us = 0
+        self._synced_us = self._synced_media_us = 0
         self._sound_end_us: int | None = None
         self._held: list[tuple[EncodedUnit, bool]] = []
         self._stamped = (-1, "")
@@ -107,10 +107,16 @@ class Recording:
             self._writer.write_sound(unit)
 
     def keep(self, now_us: int) -> None:
-        """Twice a second of monotonic time: make what is written durable and say so in the journal."""
-        if self._writer is None or self._facts is None or now_us - self._synced_us < CHECKPOINT_US:
+        """Make what is written durable and say so in the journal: twice a second of monotonic time or of media time.
+
+        After a stall much comes at once, and it is as old as any.
+        """
+        if self._writer is None or self._facts is None:
             return
-        self._synced_us = now_us
+        media_us = self._writer.media_us
+        if now_us - self._synced_us < CHECKPOINT_US and media_us - self._synced_media_us < CHECKPOINT_US:
+            return
+        self._synced_us, self._synced_media_us = now_us, media_us
         self._filing.checkpoint(self._facts, self._writer.sync())
 
     @property
@@ -215,4 +221,4 @@ class Recording:
         self._first = unit
         self._stamped = (-1, "")
         self.sequence += 1
-        self._synced_us = self._clock.mono_us()
+        self._synced_us, self._synced_media_us = self._clock.mono_us(), 0

@@ -1,8 +1,9 @@
 """One segment: a fragmented MP4 into an age file, into the spool, as it happens.
 
 Decided here: the MP4 exists in memory only and is sealed before the first byte reaches the disk; both the sealed and
-the plain bytes are hashed as they pass; only what has left in whole chunks counts as durable. What the MP4 looks like
-is decided in `fragments`; the sealed form is docs/spec/sealed-file.md, the place in the spool docs/spec/spool.md.
+the plain bytes are hashed as they pass; only what has left in whole chunks counts as durable, and where a quiet scene
+fills a chunk too slowly it is filled up (SG-17). What the MP4 looks like is decided in `fragments`; the sealed form is
+docs/spec/sealed-file.md, the place in the spool docs/spec/spool.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from edge.recorder.fragments import Fragmenter
 from vedette import files
 from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
 from vedette.sealed import Recipient, SealedWriter
+
+LAG_US = 200_000
 
 
 class EvidenceFile(Protocol):
@@ -125,7 +128,7 @@ class SegmentWriter:
             self._file.close()
             raise
         self._edges: deque[tuple[int, int, int]] = deque()
-        self._durable = (0, 0)
+        self._in_chunks = (0, 0)
 
     @property
     def size_bytes(self) -> int:
@@ -159,13 +162,14 @@ class SegmentWriter:
         self._put(self._mp4.sound(unit))
 
     def sync(self) -> Progress:
-        """Make what is written durable and say how far the recording is safe now."""
+        """Make what is written durable and say how far the recording is safe now.
+
+        Raises OSError when the disk does not take it.
+        """
+        if self._mp4.whole_us - self._sealed()[0] > LAG_US:
+            self._plain.write(self._mp4.room())
         self._file.sync()
-        plain = self._plain.sealed_plain_bytes
-        while self._edges and self._edges[0][0] <= plain:
-            _, media_us, frames = self._edges.popleft()
-            self._durable = (media_us, frames)
-        media_us, frames = self._durable
+        media_us, frames = self._sealed()
         return Progress(offset=self._file.size_bytes, sha256=self._file.sha256(), media_us=media_us, frames=frames)
 
     def finish(self) -> Finished:
@@ -186,6 +190,14 @@ class SegmentWriter:
     def abandon(self) -> None:
         """Let go of the file as it is; recovery makes an incomplete item of it."""
         self._file.close()
+
+    def _sealed(self) -> tuple[int, int]:
+        """The media time and the pictures of the fragments that have left in whole chunks."""
+        plain = self._plain.sealed_plain_bytes
+        while self._edges and self._edges[0][0] <= plain:
+            _, media_us, frames = self._edges.popleft()
+            self._in_chunks = (media_us, frames)
+        return self._in_chunks
 
     def _put(self, fragment: bytes) -> None:
         if fragment:

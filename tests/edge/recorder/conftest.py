@@ -93,16 +93,29 @@ def noise_pictures() -> list[NDArray[np.uint8]]:
     return pictures(100)
 
 
-_units: list[tuple[bytes, bool]] = []
+Coded = list[tuple[bytes, bool]]
 
 
-def coded_pictures(count: int) -> list[tuple[bytes, bool]]:
-    """`count` coded pictures, a key picture every second; coded once for all tests."""
-    if len(_units) < count:
-        encoder = X264Encoder(WIDTH, HEIGHT, RATE, bitrate=3_000_000)
-        found = [encoder.encode(one, n * FRAME_US) for n, one in enumerate(pictures(max(count, 100)))]
-        _units[:] = [(unit.data, unit.is_key) for units in found for unit in units]
-    return _units[:count]
+@functools.cache
+def _coded(shown: Callable[[], list[NDArray[np.uint8]]]) -> Coded:
+    encoder = X264Encoder(WIDTH, HEIGHT, RATE, bitrate=3_000_000)
+    found = [encoder.encode(one, n * FRAME_US) for n, one in enumerate(shown())]
+    return [(unit.data, unit.is_key) for units in found for unit in units]
+
+
+def coded_pictures(count: int) -> Coded:
+    """`count` coded pictures, a hundred at most, a key picture every second; coded once for all tests."""
+    return _coded(noise_pictures)[:count]
+
+
+def night_pictures() -> list[NDArray[np.uint8]]:
+    """A hundred of a dark street where nothing moves: some kilobytes a second, hours for a sealed chunk."""
+    return [np.full((HEIGHT * 3 // 2, WIDTH), 40, np.uint8)] * 100
+
+
+def coded_night(count: int) -> Coded:
+    """As `coded_pictures`, of the dark street."""
+    return _coded(night_pictures)[:count]
 
 
 _sound: list[tuple[SoundInfo, list[SoundUnit]]] = []
@@ -121,7 +134,7 @@ def coded_sound() -> tuple[SoundInfo, list[SoundUnit]]:
 class ScriptedCamera:
     """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told.
 
-    With `hears` it gives sound too, each piece `late_us` after its last moment.
+    With `hears` it gives sound too, each piece `late_us` after its last moment; after a stall many come `at_once`.
     """
 
     clock: FakeClock
@@ -135,6 +148,8 @@ class ScriptedCamera:
     opens: int = 0
     is_open: bool = False
     ended: bool = False
+    codes: Callable[[int], Coded] = coded_pictures
+    at_once: int = 1
     start: tuple[int, int] = (0, 0)
     jumps: dict[int, int] = field(default_factory=dict)
     shows: Callable[[int], NDArray[np.uint8]] = lambda index: noise_pictures()[index % 100]
@@ -148,6 +163,9 @@ class ScriptedCamera:
         return StreamInfo(width=WIDTH, height=HEIGHT, rate_num=RATE, rate_den=1, sound=sound)
 
     def read(self, timeout_s: float) -> Sequence[Given]:
+        return [one for _ in range(self.at_once) for one in self._next()]
+
+    def _next(self) -> Sequence[Given]:
         if self.index == self.breaks_at:
             self.breaks_at = -1
             raise CameraFault("the cable is out")
@@ -159,7 +177,7 @@ class ScriptedCamera:
             self.ended = True
             return []
         self.clock.advance(FRAME_US + self.jumps.pop(self.index, 0))
-        data, is_key = coded_pictures(100)[self.index % 100]
+        data, is_key = self.codes(100)[self.index % 100]
         media_us = self.clock.mono_us() - self.start[1] - FRAME_US
         times = {"utc_us": self.start[0] + media_us, "mono_us": self.start[1] + media_us}
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
@@ -183,8 +201,19 @@ class ScriptedCamera:
 
 
 @pytest.fixture
-def coded() -> Callable[[int], list[tuple[bytes, bool]]]:
+def coded() -> Callable[[int], Coded]:
     return coded_pictures
+
+
+@pytest.fixture
+def night() -> Callable[[int], Coded]:
+    return coded_night
+
+
+@pytest.fixture
+def scripted(clock: FakeClock) -> Callable[..., ScriptedCamera]:
+    """A camera that gives pictures only."""
+    return lambda **more: ScriptedCamera(clock, **more)
 
 
 @pytest.fixture

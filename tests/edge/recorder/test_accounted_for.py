@@ -114,6 +114,6 @@ def test_every_second_of_a_killed_and_stopped_recorder_is_accounted_for(
     assert sum(said["totals_us"].values()) == said["to_us"] - said["from_us"]
     order = [one["state"] for one in said["stretches"] if one["state"] != "starting"]
     # The first standby may lie wholly in the second that the pre-event buffer recorded.
-    assert order[-6:] == ["recorded", "restarted", "recorded", "standby", "off", "standby"]
+    assert order[-6:] == ["recorded", "restarted", "recorded", "standby", "off", "standby"], said["stretches"]
     assert said["totals_us"]["recorded"] >= 6 * SECOND
     assert [one["kind"] for one in said["notes"] if one["kind"] == "proven_to"] == ["proven_to"]

@@ -57,13 +57,14 @@ def check_opens(device, identity) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("scene", ["street", "night"])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_power_cut_loses_a_second_at_most_and_what_is_left_verifies(
-    device, bench, identity, tmp_path: Path, part: int
+    device, bench, identity, clock, scripted, coded, night, tmp_path: Path, part: int, scene: str
 ) -> None:
-    """SP-8 to SP-10, CJ-11, CJ-13: all that was fsynced is there; of the rest anything may be there or not."""
+    """SP-8 to SP-10, SG-17, CJ-11, CJ-13: all that was fsynced is there; of the rest anything may be there or not."""
     chance = random.Random(part)
-    one = bench(segment_s=3)
+    one = bench(segment_s=3, camera=scripted(codes=night if scene == "night" else coded))
     started_us = one.clock.utc_us()
     disk = recorded(one, one.clock)
     for trial in range(TRIALS // PARTS):
@@ -79,6 +80,13 @@ def test_a_power_cut_loses_a_second_at_most_and_what_is_left_verifies(
         two.close()
         check_custody(left)
         check_opens(left, identity)
+
+
+def test_what_comes_at_once_after_a_stall_is_durable_with_the_step_that_took_it(device, bench, scripted) -> None:
+    """SG-17: by the clock no half second is over yet."""
+    one = bench(segment_s=10, camera=scripted(at_once=40))
+    one.steps(1)
+    assert device.entries("segment.checkpoint")[-1].detail["media_us"] >= 3_000_000
 
 
 def test_the_disk_knows_what_was_durable(tmp_path: Path) -> None:

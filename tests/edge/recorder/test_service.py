@@ -49,7 +49,7 @@ def test_manifest_is_signed_over_the_journal_line_that_closed_the_segment(device
 def test_custody_gets_a_checkpoint_twice_a_second_when_recording(device, bench):
     one = bench(segment_s=60)
     one.steps(50)
-    assert len(device.entries("segment.checkpoint")) == 9
+    assert len(device.entries("segment.checkpoint")) == 10
     offsets = [entry.detail["offset"] for entry in device.entries("segment.checkpoint")]
     assert offsets == sorted(offsets)
 
