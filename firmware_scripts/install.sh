@@ -198,6 +198,7 @@ environment() {
         check_release "$release"
         run touch "$release/.whole"
     fi
+    check_configuration "$release"
     switch_to "$release"
 }
 
@@ -208,6 +209,13 @@ check_release() {
         env -C / "$1/bin/python" -c 'import picamera2' 2>/dev/null ||
             say "warning: picamera2 does not load beside this release (its NumPy is older on Bookworm); the pi camera will not open"
     fi
+}
+
+# A service that restarts after the change reads the configuration as the new release does.
+check_configuration() {
+    [ -z "$dry" ] && [ "$role" = device ] && [ -f "$DEVICE/device.toml" ] || return 0
+    env -C / "$1/bin/vedette" device status --config "$DEVICE/device.toml" >/dev/null && return 0
+    fail "the new release does not take this configuration (above); the one before stays in use: change it and install again"
 }
 
 switch_to() {

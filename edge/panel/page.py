@@ -2,7 +2,8 @@
 
 Decided here: what it says and how it looks. A browser on the device opens it as a file; it asks for nothing, loads
 itself anew every two seconds, says so when nobody writes it any more, and is black in stealth. It holds no plate, no
-position and no person. Implements RI-22 of docs/spec/ring.md.
+position and no person. It lies in a folder of its own, so that who sees the screen need not see what the services tell
+each other. Implements RI-22 of docs/spec/ring.md.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+FOLDER = "officer"
 NAME = "officer.html"
 FRESH_MS = 6000
 Words = tuple[str, str, str]
@@ -101,11 +103,16 @@ def page(shown: Shown, *, written_ms: int) -> str:
 
 
 def write(run_dir: Path, shown: Shown, *, written_ms: int) -> None:
-    """Leave the page in the run folder, by one rename; a disk that does not take it stops nothing."""
-    beside = run_dir / f".{NAME}.tmp"
+    """Leave the page in its folder of the run folder, by one rename; a disk that does not take it stops nothing.
+
+    On an installed device that folder is there already, a link to one that the group `vedette-officer` may enter.
+    """
+    folder = run_dir / FOLDER
+    beside = folder / f".{NAME}.tmp"
     with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
         beside.write_text(page(shown, written_ms=written_ms), encoding="utf-8")
-        os.replace(beside, run_dir / NAME)
+        os.replace(beside, folder / NAME)
 
 
 def _section(kind: str, words: Words) -> str:

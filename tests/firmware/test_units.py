@@ -129,7 +129,7 @@ def test_only_the_panel_reaches_the_pins_and_it_reaches_nothing_else_when_units_
     assert owners == ["panel"]
     hidden = " ".join(_unit("panel")["InaccessiblePaths"]).split()
     assert hidden == [f"-/var/lib/vedette/device/{name}" for name in ("keys", "spool", "journal")]
-    assert _unit("panel")["ReadWritePaths"] == ["/run/vedette"]
+    assert _unit("panel")["ReadWritePaths"] == ["/run/vedette /run/vedette-officer"]
 
 
 def test_only_the_recorder_hears_a_microphone_when_units_are_compared() -> None:

@@ -11,7 +11,7 @@ import pytest
 from edge.board.alerts import KEEPING, KEPT, REMINDER, STARTED, STOPPED
 from edge.board.port import AlertPattern
 from edge.panel import page
-from edge.panel.page import NAME, Shown
+from edge.panel.page import FOLDER, NAME, Shown
 from edge.panel.service import PanelService
 from edge.panel.sign import APART_US, EVERY_US, RingSign
 from vedette import daemon
@@ -87,7 +87,7 @@ class Desk:
             daemon.write_status(self.run, "recorder", {"utc_us": self.clock.utc_us(), "state": state, **more})
             self.panel.step(self.clock.mono_us())
             self.clock.advance(SECOND)
-        return (self.run / NAME).read_text(encoding="utf-8")
+        return (self.run / FOLDER / NAME).read_text(encoding="utf-8")
 
     def given(self) -> list[AlertPattern]:
         return [one for _at, one in self.lights.signals]
@@ -127,7 +127,7 @@ def test_page_says_so_when_the_recorder_falls_silent(desk: Desk) -> None:
     for _ in range(10):
         desk.panel.step(desk.clock.mono_us())
         desk.clock.advance(SECOND)
-    said = (desk.run / NAME).read_text(encoding="utf-8").partition('id="stale"')[0]
+    said = (desk.run / FOLDER / NAME).read_text(encoding="utf-8").partition('id="stale"')[0]
     assert "The camera does not answer" in said
     assert "24 h" not in said
 
@@ -163,14 +163,14 @@ def test_page_fits_a_vehicles_screen_and_loads_nothing(chromium: Any, tmp_path: 
     tab.on("request", lambda one: asked.append(one.url))
     now_ms = int(tab.evaluate("Date.now()"))
     page.write(tmp_path, shown, written_ms=now_ms + 60_000)
-    tab.goto((tmp_path / NAME).as_uri())
+    tab.goto((tmp_path / FOLDER / NAME).as_uri())
     body = tab.evaluate("[document.documentElement.scrollHeight, document.documentElement.scrollWidth]")
     assert body[0] <= size[1]
     assert body[1] <= size[0]
     assert tab.is_visible("text=Video is kept though nobody activated it")
     assert not tab.is_visible("text=The camera does not answer")
     page.write(tmp_path, shown, written_ms=now_ms - page.FRESH_MS - 1)
-    tab.goto((tmp_path / NAME).as_uri())
+    tab.goto((tmp_path / FOLDER / NAME).as_uri())
     assert tab.is_visible("text=The camera does not answer")
     assert not tab.is_visible("text=Video is kept though nobody activated it")
     assert errors == []

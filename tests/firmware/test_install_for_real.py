@@ -1,0 +1,126 @@
+"""The installer run for real, in a mount namespace where /etc, /opt, /run and /var/lib are copies: who may read what,
+and what an old configuration brings about. The release is this environment; nothing is fetched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALL = ROOT / "firmware_scripts" / "install.sh"
+ASKED = ("--role", "device", "--board", "none", "--no-packages")
+NAMESPACE = ["unshare", "--mount", "--propagation", "private", "sh", "-eu", "-c"]
+TOOLS = ("unshare", "dpkg", "systemd-sysusers", "systemd-tmpfiles")
+CONFIG = '[device]\nid = "car-1"\ndata = "."\n{zone}[recorder]\n{recorder}'
+
+PAGE, WITHIN = "/run/vedette-officer/officer.html", "/run/vedette/officer/officer.html"
+STATUS = "/run/vedette/reader.status"
+
+# Writes as the panel does and says of each path what a member of one group sees of it.
+LOOK = """
+import grp, os, pwd, sys
+from pathlib import Path
+from edge.panel import page
+
+def as_user(uid, gid, groups, does):
+    if (child := os.fork()) == 0:
+        os.setgroups(groups), os.setgid(gid), os.setuid(uid), os.umask(0o027)
+        does()
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def write():
+    Path("/run/vedette/reader.status").write_text("{}")
+    page.write(Path("/run/vedette"), page.Shown(state="standby"), written_ms=0)
+
+def look(name):
+    for path in sys.argv[1:]:
+        try:
+            print(name, path, "read" if Path(path).read_bytes() else "empty")
+        except OSError as error:
+            print(name, path, type(error).__name__)
+
+owner = pwd.getpwnam("vedette")
+as_user(owner.pw_uid, owner.pw_gid, [], write)
+for name in ("vedette", "vedette-officer", "nogroup"):
+    as_user(65534, 65534, [grp.getgrnam(name).gr_gid], lambda: look(name))
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """Copies of what the installer changes, and a release that is whole already."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root and {', '.join(missing) or 'nothing more'}: the installer makes users and folders")
+    if subprocess.run([*NAMESPACE, "mount -t tmpfs none /opt"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    for name in ("opt", "run", "lib", "bin"):
+        (tmp_path / name).mkdir()
+    shutil.copytree("/etc", tmp_path / "etc", symlinks=True)
+    rehearsed = subprocess.run([str(INSTALL), *ASKED, "--dry-run"], capture_output=True, text=True, check=True)
+    named = re.search(r"release (device-\w+)", rehearsed.stderr)
+    assert named is not None
+    release = tmp_path / "opt" / "vedette" / "releases" / named[1]
+    (release / "bin").mkdir(parents=True)
+    (release / "bin" / "vedette").symlink_to(Path(sys.executable).parent / "vedette")
+    (release / ".whole").touch()
+    return tmp_path
+
+
+def _on(machine: Path, *commands: list[str]) -> subprocess.CompletedProcess[str]:
+    places = {"etc": "/etc", "opt": "/opt", "run": "/run", "lib": "/var/lib", "bin": "/usr/local/bin"}
+    mounts = [f"mount --bind '{machine / name}' {place}" for name, place in places.items()]
+    said = [" ".join(f"'{word}'" for word in command) for command in commands]
+    script = "\n".join([*mounts, *said])
+    return subprocess.run([*NAMESPACE, script], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+
+
+def _configure(machine: Path, text: str) -> None:
+    folder = machine / "lib" / "vedette" / "device"
+    folder.mkdir(parents=True)
+    (folder / "device.toml").write_text(text)
+
+
+def test_officers_group_reads_the_page_and_nothing_else_when_installed(machine: Path) -> None:
+    """RI-22: by the product's own writer, on the folders, users and groups that the installer made."""
+    (machine / "look.py").write_text(LOOK)
+    done = _on(machine, [str(INSTALL), *ASKED], [sys.executable, str(machine / "look.py"), PAGE, WITHIN, STATUS])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"vedette {PAGE} PermissionError",
+        f"vedette {WITHIN} PermissionError",
+        f"vedette {STATUS} read",
+        f"vedette-officer {PAGE} read",
+        f"vedette-officer {WITHIN} PermissionError",
+        f"vedette-officer {STATUS} PermissionError",
+        f"nogroup {PAGE} PermissionError",
+        f"nogroup {WITHIN} PermissionError",
+        f"nogroup {STATUS} PermissionError",
+    ]
+
+
+@pytest.mark.parametrize("key", ["schedule_zone", "stamp_zone"])
+def test_release_that_does_not_take_the_configuration_is_not_changed_to(machine: Path, key: str) -> None:
+    _configure(machine, CONFIG.format(zone="", recorder=f'{key} = "Africa/Casablanca"\n'))
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 1
+    assert 'write zone = "Africa/Casablanca" under [device] instead' in done.stderr
+    assert "the one before stays in use: change it and install again" in done.stderr
+    assert not os.path.lexists(machine / "opt" / "vedette" / "device")
+    assert not list((machine / "etc" / "systemd" / "system").glob("vedette-*"))
+
+
+def test_release_is_changed_to_when_it_takes_the_configuration(machine: Path) -> None:
+    _configure(machine, CONFIG.format(zone='zone = "Africa/Casablanca"\n', recorder=""))
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 0, done.stderr
+    assert os.path.lexists(machine / "opt" / "vedette" / "device")
+    assert (machine / "etc" / "systemd" / "system" / "vedette-panel.service").is_file()
