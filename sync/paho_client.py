@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from vedette.wire import MAX_PACKET_BYTES
 
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 2, 5
+MOST_UNSENT = 2048
 _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 
 
@@ -42,8 +43,13 @@ class LeanClient(Client):
         return self._sock is not None and self._sock.pending() > 0  # type: ignore[attr-defined]
 
     def read_packets(self, most: int) -> MQTTErrorCode:
-        """Take in up to `most` packets of what has come and answer them together; nothing is waited for."""
+        """Take in up to `most` packets of what has come and answer them together; nothing is waited for.
+
+        Nothing is taken from a broker that does not take our answers: MOST_UNSENT packets wait for it and no more.
+        """
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if len(self._out_packet) > MOST_UNSENT:
+            return code
         for _ in range(most):
             if self._sock is None:
                 return MQTTErrorCode.MQTT_ERR_NO_CONN
