@@ -41,13 +41,14 @@ fuzz: ## an hour of damaged evidence and hostile input against verifiers and par
 	@$(MAKE) --no-print-directory $(READY)
 	@tests/fuzz.sh $(VENV) $(or $(SECONDS),3600) tests/vedette/test_hostile_input.py \
 		tests/vedette/test_hostile_boxes.py tests/vedette/test_verifiers_agree.py \
-		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py
+		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py tests/sync/test_hostile_broker.py
 
-chaos: ## a thousand kill -9 of uplink, broker, ingest and keeper, and ten thousand power cuts (SEED=… KILLS=… CUTS=…)
+chaos: ## a thousand kill -9 of uplink, broker, ingest and keeper, and forty thousand power cuts (SEED=… KILLS=… CUTS=…)
 	@$(WORKSTATION) packages demo
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),1000)
-	@POWER_CUTS=$(or $(CUTS),10000) $(PYTHON) -m pytest -q -o timeout=0 tests/sync/central/test_power_cut.py
+	@POWER_CUTS=$(or $(CUTS),10000) $(PYTHON) -m pytest -q -o timeout=0 tests/sync/central/test_power_cut.py \
+		tests/sync/central/test_sqlite_cut.py
 
 models: ## train, quantise and measure the two models from the photographs in VEDETTE_DATA
 	@$(WORKSTATION) packages train

@@ -86,6 +86,22 @@ class Disk:
             for name, original in originals.items():
                 setattr(os, name, original)
 
+    @property
+    def before(self) -> dict[str, int]:
+        """The number of each file that was there before, by its path."""
+        return dict(self._before)
+
+    def whole(self) -> dict[str, bytes]:
+        """Every file by its path after all operations, with no cut."""
+        files = {number: bytearray(data) for number, data in self._before_contents.items()}
+        names = dict(self._before)
+        for _, one in self.operations:
+            if isinstance(one, Write | Truncate):
+                _apply(files.setdefault(one.file, bytearray()), one)
+            elif isinstance(one, Names):
+                _rename(names, [one])
+        return {path: bytes(files.get(number, b"")) for path, number in names.items()}
+
     def left_after(self, count: int, chance: Random) -> dict[str, bytes]:
         """One of the states that a cut after `count` operations may leave: the bytes of each file by its path."""
         files = {number: bytearray(data) for number, data in self._before_contents.items()}
