@@ -183,6 +183,8 @@ class Uplink:
         parts = self._parts
         try:
             address = parse_topic(event.topic)
+            if address.device != parts.device or address.bulk:
+                raise Integrity(f"{event.topic}: what is said to another device is none of ours")
             if address.name == COMMAND:
                 if parts.remote is None or not parts.remote.take(event.payload):
                     parts.report.commands_ignored += 1
@@ -205,6 +207,8 @@ class Uplink:
             self._note(parts.sender.receive(message, now_us), now_us)
         elif isinstance(message, (ListOffer, ListPart)):
             self._list(message, now_us)
+        else:  # what only devices say
+            parts.report.messages_refused += 1
 
     def _new_peers(self, record: bytes) -> None:
         parts = self._parts

@@ -56,6 +56,7 @@ class Ingest:
         self._turned_away: set[str] = set()
         self._lists_at_us = 0
         self._announced = 0
+        self._foreign = 0
 
     @property
     def counters(self) -> dict[str, int | str | bool | None]:
@@ -67,6 +68,7 @@ class Ingest:
             "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,
+            "foreign": self._foreign,
         }
 
     def turned_away(self) -> set[str]:
@@ -123,7 +125,8 @@ class Ingest:
         try:
             address = topics.parse_topic(event.topic)
         except Integrity:
-            return  # the broker's access list lets nobody write such a topic
+            self._foreign += 1  # the broker's access list lets nobody write such a topic
+            return
         if not self._admission.admits(address.device):
             self._turn_away(address.device, address.name, event.payload)
             return
@@ -158,6 +161,8 @@ class Ingest:
             self._commanding.answer(device, message)
         elif isinstance(message, PeersWant):
             self._peer_lists.want(device, message)
+        else:  # what only the centre says
+            self._foreign += 1
 
     def _renew(self, device: str, record: bytes) -> None:
         """Give an enrolled device a new certificate for a key of its own; what does not hold is quarantined."""

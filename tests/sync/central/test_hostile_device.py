@@ -163,14 +163,44 @@ def test_message_counts_as_what_its_topic_says_whatever_is_in_it(
     assert centre.store.items() == []
 
 
-@pytest.mark.parametrize("topic", ["", "devices", "devices/car-1", "devices/car-1/init/x", "$SYS/x"])
-def test_foreign_topic_is_ignored(centre: Any, worker: Any, topic: str) -> None:
+FOREIGN = ["", "devices", "devices/car-1", "devices/car-1/init/x", "$SYS/x", "devices/car-1.bulk/init"]
+
+
+@pytest.mark.parametrize("topic", [*FOREIGN, "devices/../init", "devices/car-1/part/../../x"])
+def test_foreign_topic_is_counted_and_ignored(centre: Any, worker: Any, topic: str) -> None:
     """WI-1, WI-5: nothing is said, kept or counted as an upload."""
     worker.link.waiting.append(Message(topic=topic, payload=b"{}"))
     worker.step()
 
     assert worker.link.take() == []
     assert centre.store.quarantine() == []
+    assert worker.ingest.counters["foreign"] == 1
+
+
+def test_what_only_the_centre_says_is_counted_and_ignored(device: Any, worker: Any) -> None:
+    """WI-5: were the access list broken, a device that plays the centre would be heard by nobody here."""
+    refuse = Refuse(item=device.item(b"video").id, code=RefuseCode.BUSY, text="go away")
+    worker.link.waiting.append(Message(topic=f"cmd/{device.id}/refuse", payload=refuse.encode()))
+    worker.step()
+
+    assert worker.link.take() == []
+    assert worker.ingest.counters["foreign"] == 1
+
+
+@pytest.mark.parametrize("will", [{"device": "car-2"}, {"device": "car-1", "twice": True}])
+def test_foreign_will_changes_nobody_else(centre: Any, device: Any, worker: Any, will: dict[str, Any]) -> None:
+    """WI-15: "offline" on a topic counts for that topic's device only, whoever's name or item is inside."""
+    other = centre.device("car-2")
+    for one in (device, other):
+        worker.say(one.id, Birth(online=True, boot=BOOT, software="x", list_version=0, utc_us=1))
+    offline = Birth(online=False, boot=BOOT, software="car-2", list_version=0, utc_us=1)
+    for _ in range(2 if will.get("twice") else 1):
+        worker.say(will["device"], offline)
+
+    assert {one.device: one.online for one in centre.store.devices()} == {
+        "car-1": will["device"] != "car-1",
+        "car-2": will["device"] != "car-2",
+    }
 
 
 def test_claims_of_size_reserve_nothing(centre: Any, device: Any, worker: Any) -> None:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import time
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from sync.link import Message
 from vedette import records, spool, topics, wire
 from vedette.clock import FakeClock, uuid7
 from vedette.records import sign_record
-from vedette.wire import MAX_CREDIT, MAX_LEASE_S, MAX_PART_BYTES, Ack, Fin, Grant, Init, Part, RefuseCode, Sealed
+from vedette.wire import (
+    MAX_CREDIT,
+    MAX_LEASE_S,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    Ack,
+    Fin,
+    Grant,
+    Init,
+    Part,
+    RefuseCode,
+    Sealed,
+)
 
 PART = 16 * 1024
 MOST_GROWTH_KIB = 64 << 10
@@ -170,3 +187,83 @@ def test_nothing_is_deleted_when_the_centre_refuses_all_for_good(world: Any) -> 
 
     assert {item: sealed_of(world, item) for item in items} == sealed
     assert list(world.config.receipts.iterdir()) == []
+
+
+FOREIGN = [
+    "cmd/car-2/sealed",
+    "cmd/car-2/grant",
+    "cmd/car-1.bulk/sealed",
+    "devices/car-1/init",
+    "devices/car-1/part/central",
+    "cmd/car-1/grant/x",
+    "cmd/../sealed",
+    "$SYS/broker/uptime",
+    "",
+]
+
+
+@pytest.mark.parametrize("topic", FOREIGN)
+def test_what_is_not_said_to_this_device_is_counted_and_changes_nothing(
+    world: Any, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    """WI-1, WI-5: a broker hands over what was never subscribed to, a right receipt of this very item among it."""
+    item = world.put("segment", 4, PART)
+    sealed, heard = sealed_of(world, item), mute(world)
+    uplink = world.start()
+    world.drive(lambda: any(isinstance(one, Init) for one in heard))
+    init = next(one for one in heard if isinstance(one, Init))
+    said: dict[str, Any] = {
+        "grant": Grant(item=item, worker="central", part_size=PART, have=(), credit=8, lease_s=60),
+        "init": init,
+        "part": Part(item=item, index=0, payload=b"x"),
+    }
+    right = Sealed(item=item, receipt=world.centre.sign(records.peek_manifest(init.manifest), init.manifest))
+    message = said.get(topic.split("/")[2] if topic.count("/") > 1 else "", right)
+    link, before = uplink._parts.link, uplink._parts.report.messages_refused
+    poll = link.poll
+    monkeypatch.setattr(link, "poll", lambda wait_s: [Message(topic=topic, payload=message.encode()), *poll(wait_s)])
+    world.drive(lambda: uplink._parts.report.messages_refused > before + 5)
+    monkeypatch.undo()
+
+    assert is_untouched(world, item, sealed)
+    assert not any(isinstance(one, (Part, Fin)) for one in heard)
+
+
+@pytest.mark.parametrize(("size", "have"), [(PART, "full"), (1 << 30, "every other"), (1 << 30, "full")])
+def test_bitmaps_of_every_part_cost_no_memory(world: Any, size: int, have: str) -> None:
+    """WI-9, WI-66: the largest there are, again and again, for a small item and for one of 65,536 parts."""
+    item = world.put("segment", 4, PART)
+    sealed, heard = sealed_of(world, item), mute(world)
+    uplink = world.start()
+    world.drive(lambda: any(isinstance(one, Init) for one in heard))
+    step = 1 if have == "full" else 2
+    ranges = ((0, MAX_PARTS - 1),) if step == 1 else tuple((at, at) for at in range(0, MAX_PARTS, step))
+    grant = Grant(item=item, worker="central", part_size=max(PART, size // MAX_PARTS), have=ranges, credit=1, lease_s=1)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20):
+        tell(world, *[grant] * 5)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < MOST_GROWTH_KIB
+    assert is_untouched(world, item, sealed)
+    assert uplink._parts.report.receipts == 0
+
+
+@pytest.mark.parametrize("stored_us", [0, 1, (1 << 53) - 1])
+def test_clock_of_the_centre_changes_nothing_of_the_devices(world: Any, stored_us: int) -> None:
+    """WI-26: whatever time a receipt claims, it counts for its bytes, and the device sets no clock by it."""
+    sign = world.centre.sign
+
+    def at(manifest: Any, data: bytes) -> bytes:
+        body = replace(world.right_receipt(manifest, data), stored_us=stored_us).to_body()
+        return sign_record(records.RECEIPT, body, world.centre.key)
+
+    world.centre.sign = at
+    first = world.put("segment", 4, PART)
+    world.start()
+    world.drive(world.receipt(first).exists)
+    world.centre.sign = sign
+    second = world.put("segment", 4, PART)
+    world.drive(world.receipt(second).exists)
+
+    times = [entry["utc_us"] for entry in world.journal()]
+    assert times == sorted(times) and 0 < times[-1] <= time.time_ns() // 1000
