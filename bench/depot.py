@@ -20,6 +20,7 @@ from typing import Any
 from simulator.relay import Relays, Shape
 from simulator.stage import Scene, Stage, vedette
 from sync.central.device_toml import with_uplink
+from vedette.daemon import read_status
 
 LIST = "plate,region,reason,priority,source,valid_from,valid_to\n"
 DEVICES_IN_A_PROCESS = 25
@@ -84,6 +85,15 @@ class Site:
         port = json.loads(address.read_text())["port"]
         for path in paths:
             path.write_text(f'{path.read_text()}depot_host = "127.0.0.1"\ndepot_port = {port}\n')
+
+    def start_centre_again(self) -> None:
+        """Start the centre that was stopped, and wait until it is at the broker."""
+        (self.stage.central / "run" / "status" / "central.json").unlink(missing_ok=True)
+        self.stage.centre.start()
+        while not read_status(self.stage.central / "run", "central").get("connected"):
+            if not self.stage.centre.running:
+                raise RuntimeError(f"the centre ended: {self.stage.centre.last_words()}")
+            time.sleep(0.05)
 
     def broker_bytes(self) -> int:
         """The most memory the broker has had, by the kernel's word."""

@@ -4,7 +4,7 @@ DAY is when the day began (µs since 1970), STEP and NOW are µs of the day. Wor
 answers each (see `simulator.absence`):
 
     live US     go on until that moment of the day
-    drain S     let the clock go, until everything has its receipt; tell whether hits came first
+    drain S     let the clock go, until everything has its receipt; tell in which order of priorities
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def main(words: list[str]) -> int:
             street.live_until(int(number))
         else:
             street.drain(float(number))
-        in_order = sum(one.hits_were_first() for one in street.residents) if word == "drain" else 0
-        answer = {"published": street.published, "sessions": street.sessions, "in_order": in_order}
+        orders = [one.order() for one in street.residents] if word == "drain" else []
+        answer = {"published": street.published, "sessions": street.sessions, "orders": orders}
         print(json.dumps(answer), flush=True)
     street.close()
     return 0

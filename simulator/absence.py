@@ -130,11 +130,12 @@ class Resident:
         items = spool.item_ids(self.loader.config.spool)
         return all((self.loader.config.receipts / f"{item}.receipt").is_file() for _kind, item, _path in items)
 
-    def hits_were_first(self) -> bool:
-        """Whether the receipt of its last hit was there before that of its first recording."""
-        received = [(kind, self._received_ns(item)) for kind, item, _ in spool.item_ids(self.loader.config.spool)]
-        last_hit = max(at for kind, at in received if kind == "hit")
-        return last_hit <= min(at for kind, at in received if kind == "segment")
+    def order(self) -> list[int]:
+        """The priorities of its items in the order in which their receipts came, once it is `through`."""
+        items = [spool.load(path) for _kind, _item, path in spool.item_ids(self.loader.config.spool)]
+        return [
+            priority for _, priority in sorted((self._received_ns(one.item_id), one.manifest.priority) for one in items)
+        ]
 
     def close(self) -> None:
         """Say goodbye."""
