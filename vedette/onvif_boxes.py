@@ -2,9 +2,10 @@
 
 Decided here: the pictures and the sound are the recording's own bytes, nothing is encoded again; `suep` (who exported
 what, when) and `cstb` (start in 100 ns since 1601, UTC) lie in a `meta` box right behind `ftyp`, `loci` in `moov/udta`
-where the recording says a position; every place in the file that a box names is moved along. The copy follows from the
-recording and the values alone, so a checker makes it again and compares all of it (BU-26 to BU-28 of
-docs/spec/bundle.md). The format's own RSA seal is not written: the bundle's signatures cover the copy.
+where the recording says a position, and `mehd` says how long it plays where the recording could not; every place in
+the file that a box names is moved along. The copy follows from the recording and the values alone, so a checker makes
+it again and compares all of it (BU-26 to BU-28 of docs/spec/bundle.md). The format's own RSA seal is not written: the
+bundle's signatures cover the copy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import BinaryIO, TypeVar
 
 from vedette.errors import Integrity, Refused
 from vedette.mp4_boxes import Box, box, children, find, full_box, held, moved, top_boxes, whole
+from vedette.mp4_duration import with_duration
 
 MAX_TEXT_BYTES = 512
 _PIECE_BYTES = 1 << 20
@@ -65,7 +67,8 @@ def copy(file: BinaryIO, export: Export) -> Iterator[bytes]:
         raise Refused("the recording has a meta box of its own; no ONVIF copy can be made of it")
     movie = held(file, moov)
     front = _meta(export, _track_ids(movie))
-    grown = _with_place(movie, export.place) if export.place else movie
+    grown = with_duration(movie, file, boxes)
+    grown = _with_place(grown, export.place) if export.place else grown
     behind = len(front) + len(grown) - len(movie)
 
     def shift(place: int) -> int:

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import math
 import shutil
 import struct
 import subprocess
@@ -98,6 +99,50 @@ def test_copy_says_where_to_within_a_few_metres(original: bytes) -> None:
     assert abs(found.lon_e7 - CASABLANCA.lon_e7) < 160
     with av.open(io.BytesIO(copied)) as container:
         assert container.metadata["location"].startswith("+33.5731-007.5898")
+
+
+def duration_ms(content: bytes) -> int | None:
+    """What `mehd` says, where there is one: FFmpeg writes movies in thousandths of a second."""
+    moov = mp4_boxes.held(io.BytesIO(content), next(one for one in boxes_of(content) if one.kind == b"moov"))
+    found = list(mp4_boxes.find(moov, mp4_boxes.whole(moov), b"mvex", b"mehd"))
+    assert len(found) <= 1
+    return struct.unpack_from(">I", moov, found[0].start + 12)[0] if found else None
+
+
+def boxes_of(content: bytes) -> list[mp4_boxes.Box]:
+    return mp4_boxes.top_boxes(io.BytesIO(content))
+
+
+def last_ms(content: bytes) -> int:
+    """When the last packet ends, by FFmpeg."""
+    with av.open(io.BytesIO(content)) as container:
+        ends = [(one.dts + one.duration) * one.time_base for one in container.demux() if one.size]
+    return math.ceil(max(ends) * 1000)
+
+
+def test_copy_says_how_long_it_plays_where_the_recording_could_not(original: bytes) -> None:
+    """BU-27: only fragments keep that from who writes them."""
+    said, is_fragmented = duration_ms(made(original, export())), b"mvex" in original
+    assert said == (last_ms(original) if is_fragmented else None)
+
+
+def test_copy_of_a_cut_recording_says_how_long_what_is_left_plays(original: bytes) -> None:
+    """BU-27."""
+    fragments = [one for one in boxes_of(original) if one.kind == b"moof"]
+    cut = original[: fragments[-1].start + 8] if len(fragments) > 1 else original
+    said = duration_ms(made(cut, export()))
+    assert said == (last_ms(cut) if fragments else None)
+    assert not fragments or said < last_ms(original)
+
+
+def test_copy_leaves_the_length_that_the_recording_says(tmp_path: Path) -> None:
+    """BU-27."""
+    plain = film(tmp_path / "film.mp4", FORMS["recorder"])
+    movie = mp4_boxes.held(io.BytesIO(plain), next(one for one in boxes_of(plain) if one.kind == b"moov"))
+    (mvex,) = mp4_boxes.find(movie, mp4_boxes.whole(movie), b"mvex")
+    said = mp4_boxes.full_box(b"mehd", 0, struct.pack(">I", 77)) + movie[mvex.start + 8 : mvex.end]
+    grown = movie[8 : mvex.start] + mp4_boxes.box(b"mvex", said) + movie[mvex.end :]
+    assert duration_ms(made(plain.replace(movie, mp4_boxes.box(b"moov", grown)), export())) == 77
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed (apt install ffmpeg)")

@@ -1,5 +1,5 @@
-"""What the recorder made plays in other people's players: VLC shows the pictures of a segment, whole or cut, and plays
-what is exported for people.
+"""What the recorder made plays in other people's players: VLC shows the pictures of a segment, whole or cut; VLC,
+Firefox and WebKit play what is exported for people.
 """
 
 import io
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from subprocess import PIPE
 import av
 import numpy as np
 import pytest
+import remote_browser
 
 from vedette import onvif_boxes
 from vedette.hitfile import Position
@@ -186,3 +188,31 @@ def test_vlc_plays_an_export_to_its_end_and_reports_what_is_in_it(device, bench,
     told = player.told()
     assert "EOF reached" in told
     assert [one for one in told.splitlines() if " error: " in one and "interface" not in one] == []
+
+
+@pytest.mark.parametrize("name", ["firefox", "webkit"])
+def test_browser_knows_how_long_an_export_is_and_plays_it_to_its_end(device, bench, hearing, name: str):
+    """BU-27: WebKitGTK believes what the file says of its length, and shows and plays no more."""
+    folder = Path(tempfile.mkdtemp(prefix="vedette-browser-"))
+    browser = remote_browser.opened(name, folder)
+    (folder / "export.mp4").write_bytes(exported(device, bench, hearing))
+    (folder / "page.html").write_text("<!doctype html><video id=v muted preload=auto src=export.mp4></video>")
+
+    def script(text: str) -> object:
+        return browser.run("ExecuteScript", "execute/sync", {"script": text, "args": []})
+
+    def wait(fact: str) -> object:
+        found = "return JSON.stringify([v.readyState, v.currentTime, v.duration, v.error && v.error.message])"
+        return remote_browser.wait_for(lambda: script(f"return {fact}"), lambda: f"not {fact}: {script(found)}")
+
+    try:
+        browser.run("Navigate", "url", {"url": (folder / "page.html").as_uri()})
+        wait("v.readyState >= 2")
+        duration = script("return v.duration")
+        script("v.play().catch(() => {})")
+        wait("v.ended")
+    finally:
+        browser.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    (media,) = (item.manifest.media for item in device.items())
+    assert duration == pytest.approx(media.duration_us / 1e6, abs=0.15)
