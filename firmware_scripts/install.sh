@@ -284,6 +284,7 @@ remove() {
     run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
     run rm -f "/etc/tmpfiles.d/vedette-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
     run rm -rf "$OPT/$role" "$OPT/releases/$role"-*
+    [ "$role" = central ] || run rm -rf /var/cache/vedette
     if [ ! -e "$UNITS/vedette.target" ] && [ ! -e "$UNITS/vedette-central.service" ]; then
         run rm -rf "$UNITS/vedette-.service.d" "$OPT"
         run rm -f /usr/local/bin/vedette

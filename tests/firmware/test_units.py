@@ -138,6 +138,14 @@ def test_only_the_recorder_hears_a_microphone_when_units_are_compared() -> None:
     assert [name for name, own in groups.items() if "audio" in own] == ["recorder"]
 
 
+def test_gstreamer_keeps_its_list_of_plugins_where_only_the_recorder_writes_when_units_are_compared() -> None:
+    """The services have no home folder; without a place of its own GStreamer looks into every plugin at every start."""
+    kept = {name: _unit(name).get("CacheDirectory") for name in DEVICE}
+    assert kept == {**dict.fromkeys(DEVICE), "recorder": ["vedette"]}
+    environment = " ".join(_unit("recorder")["Environment"]).split()
+    assert "GST_REGISTRY=/var/cache/vedette/gstreamer.registry" in environment
+
+
 def test_target_wants_all_six_services_when_the_device_starts() -> None:
     wanted = _settings(FOLDER / "vedette.target")["Wants"][0].split()
     assert wanted == [f"vedette-{service}.service" for service in DEVICE]
