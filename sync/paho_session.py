@@ -183,8 +183,8 @@ class Session:
             return
         self.window = min(self.window, getattr(allowed, "ReceiveMaximum", self.window))
         self.packet_bytes = min(self.packet_bytes, getattr(allowed, "MaximumPacketSize", MAX_PACKET_BYTES))
-        shares = getattr(allowed, "SharedSubscriptionAvailable", 1)
-        # A broker without shared subscriptions (RabbitMQ) does for one worker, which then gets everything itself.
+        shares = not self._is_old and getattr(allowed, "SharedSubscriptionAvailable", True)
+        # A broker without shared subscriptions (RabbitMQ, MQTT 3.1.1) does for one worker, which then gets everything.
         client.subscribe([(topic if shares else _unshared(topic), 1) for topic in self._config.subscriptions])
 
     def _on_subscribe(

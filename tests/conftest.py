@@ -20,6 +20,7 @@ from vedette.records import Manifest
 ROOT = Path(__file__).parents[1]
 NPM_PACKAGE = "age-encryption@0.3.1"
 NPM_TUS = "tus-js-client@4.3.1"
+NPM_AEDES = "aedes@1.2.0"
 BUILD = ROOT / "build"
 NPM_FOLDER = BUILD / "npm"
 
@@ -86,6 +87,12 @@ def npm_age() -> Path:
 def npm_tus() -> Path:
     """A folder in which node finds the reference client of tus."""
     return npm_folder(NPM_TUS)
+
+
+@pytest.fixture(scope="session")
+def npm_aedes() -> Path:
+    """A folder in which node finds aedes, a broker of plain MQTT 3.1.1."""
+    return npm_folder(NPM_AEDES)
 
 
 def npm_folder(package: str) -> Path:

@@ -240,6 +240,7 @@ class BrokerSection:
     host: str = "127.0.0.1"
     port: int = _number(0, 0, 65_535)
     shards: str = ""
+    mqtt: str = _choice("5", "5", "3.1.1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,9 +16,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from paho.mqtt.enums import MQTTProtocolVersion
+
 from sync.central import succession
 from sync.central.authority import Authority
-from sync.central.greeting import context_for
+from sync.central.greeting import MQTT_5, Answer, context_for, greet
 from sync.central.mosquitto import CHECK_DEVICES, CHECK_IDS
 from sync.central.probe import Probe
 from vedette.clock import Clock
@@ -50,7 +52,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Broker:
-    """The broker under audit and the identities of the audit: two devices that exist nowhere else, two listeners."""
+    """The broker under audit and the identities of the audit: two devices that exist nowhere else, two listeners.
+
+    `version` is the protocol's number of what is spoken to it.
+    """
 
     host: str
     port: int
@@ -58,12 +63,13 @@ class Broker:
     clock: Clock
     device: str
     other: str
+    version: int = MQTT_5
 
     @staticmethod
-    def of(host: str, port: int, keys: Path, clock: Clock) -> Broker:
+    def of(host: str, port: int, keys: Path, clock: Clock, version: int = MQTT_5) -> Broker:
         """With the device ids that are the audit's, which a broker that wants to know its users is told of."""
         device, other = CHECK_DEVICES
-        return Broker(host=host, port=port, keys=keys, clock=clock, device=device, other=other)
+        return Broker(host=host, port=port, keys=keys, clock=clock, device=device, other=other, version=version)
 
     def context(self, name: str) -> ssl.SSLContext:
         """TLS with a new certificate for `name`, valid an hour, its key in memory only."""
@@ -72,7 +78,15 @@ class Broker:
 
     def client(self, name: str, **more: Any) -> Probe:
         """A client with the certificate of `name`."""
-        return Probe(self.host, self.port, self.context(name), more.pop("client_id", name), **more)
+        return self.probe(self.context(name), more.pop("client_id", name), **more)
+
+    def probe(self, context: ssl.SSLContext, client_id: str, **more: Any) -> Probe:
+        """A client of this name with that certificate."""
+        return Probe(self.host, self.port, context, client_id, version=MQTTProtocolVersion(self.version), **more)
+
+    def greet(self, context: ssl.SSLContext | None, client_id: str) -> Answer:
+        """What the broker says to this name with that certificate."""
+        return greet(self.host, self.port, context, client_id, version=self.version)
 
     def listener(self, which: int = 0) -> Probe:
         """One of the audit's own clients that may hear every device's `check`."""

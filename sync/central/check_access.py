@@ -16,7 +16,7 @@ from sync.central.authority import Issued
 from sync.central.certificates import CANARY, CANARY_ID
 from sync.central.check import Broker, Trial
 from sync.central.fleet import CENTRE_ID
-from sync.central.greeting import Answer, context_for, context_of, greet
+from sync.central.greeting import MQTT_311, Answer, context_for, context_of, greet
 from sync.central.probe import SETTLE_S, Probe, wait
 from sync.link import Will
 from vedette.errors import Refused
@@ -31,11 +31,11 @@ def _refused(answer: Answer) -> tuple[bool, str]:
 
 
 def _plain(broker: Broker) -> tuple[bool, str]:
-    return _refused(greet(broker.host, broker.port, None, broker.device))
+    return _refused(broker.greet(None, broker.device))
 
 
 def _plain_port(broker: Broker) -> tuple[bool, str]:
-    answer = greet(broker.host, PLAIN_PORT, None, broker.device)
+    answer = greet(broker.host, PLAIN_PORT, None, broker.device, version=broker.version)
     if answer.code is None:
         return True, f"nothing speaks MQTT without TLS on port {PLAIN_PORT}"
     return not answer.is_in, f"port {PLAIN_PORT} speaks MQTT without TLS: {'lets in' if answer.is_in else 'refuses'}"
@@ -44,16 +44,16 @@ def _plain_port(broker: Broker) -> tuple[bool, str]:
 def _older_tls(broker: Broker) -> tuple[bool, str]:
     context = broker.context(broker.device)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-    return _refused(greet(broker.host, broker.port, context, broker.device))
+    return _refused(broker.greet(context, broker.device))
 
 
 def _no_certificate(broker: Broker) -> tuple[bool, str]:
-    return _refused(greet(broker.host, broker.port, context_of(succession.trusted(broker.keys)), broker.device))
+    return _refused(broker.greet(context_of(succession.trusted(broker.keys)), broker.device))
 
 
 def _foreign_certificate(broker: Broker) -> tuple[bool, str]:
     context = context_for(succession.trusted(broker.keys), _self_made(broker))
-    return _refused(greet(broker.host, broker.port, context, broker.device))
+    return _refused(broker.greet(context, broker.device))
 
 
 def _self_made(broker: Broker) -> Issued:
@@ -78,20 +78,20 @@ def _self_made(broker: Broker) -> Issued:
 
 def _revoked_new(broker: Broker) -> tuple[bool, str]:
     context = context_of(succession.trusted(broker.keys), broker.keys / CANARY)
-    return _refused(greet(broker.host, broker.port, context, CANARY_ID))
+    return _refused(broker.greet(context, CANARY_ID))
 
 
 def _revoked_live(broker: Broker) -> tuple[bool, str]:
     """The centre's way of cutting (cutting.py): a second session with the same certificate name ends the first."""
     with broker.client(broker.other) as live:
-        greet(broker.host, broker.port, broker.context(broker.other), broker.other)
+        broker.greet(broker.context(broker.other), broker.other)
         ended = wait(lambda: not live.connected)
     return ended, "the older session was ended" if ended else "the older session lives on"
 
 
 def _other_client_id(broker: Broker) -> tuple[bool, str]:
     with broker.client(broker.other) as victim:
-        answer = greet(broker.host, broker.port, broker.context(broker.device), broker.other)
+        answer = broker.greet(broker.context(broker.device), broker.other)
         time.sleep(SETTLE_S)
         lives = victim.connected
     said = "was refused" if not answer.is_in else "was let in under its own name" if lives else "took its place"
@@ -129,9 +129,14 @@ def _publish(broker: Broker) -> tuple[bool, str]:
 
 def _dotted(broker: Broker) -> tuple[bool, str]:
     """To some brokers a dot is a separator as a slash is, and `devices/a.b/…` is below `devices/a/…`."""
-    with broker.client(broker.device) as attacker:
-        code = attacker.publish(broker.said_by(f"{broker.device}.x"), b"forged")
-    is_refused = code in (_DENIED, None)
+    with broker.listener() as listener:
+        listener.subscribe(broker.said_by("+"))
+        with broker.client(broker.device) as attacker:
+            code = attacker.publish(broker.said_by(f"{broker.device}.x"), b"forged")
+        if broker.version == MQTT_311:  # which tells nobody that something was not taken
+            is_refused = not listener.has(b"forged", SETTLE_S)
+        else:
+            is_refused = code in (_DENIED, None)
     return is_refused, "refused" if is_refused else f"taken (reason {code})"
 
 
@@ -186,7 +191,7 @@ def _centre(broker: Broker) -> tuple[bool, str]:
     """Only while no ingest worker has this name: it would be thrown out."""
     context = context_of(succession.trusted(broker.keys), broker.keys / "ingest.crt", broker.keys / "ingest.key")
     with (
-        Probe(broker.host, broker.port, context, CENTRE_ID) as centre,
+        broker.probe(context, CENTRE_ID) as centre,
         broker.client(broker.device) as device,
     ):
         centre.subscribe("devices/#")

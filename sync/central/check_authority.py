@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sync.central import succession
 from sync.central.check import Broker, Trial
-from sync.central.greeting import context_for, greet
+from sync.central.greeting import context_for
 from vedette.clock import iso
 
 
@@ -22,7 +22,7 @@ def _next_is_let_in(broker: Broker) -> tuple[bool, str]:
     if coming is None:
         return True, "there is no next authority"
     issued = coming.issue_client(broker.device, broker.clock.utc_us())
-    answer = greet(broker.host, broker.port, context_for(succession.trusted(broker.keys), issued), broker.device)
+    answer = broker.greet(context_for(succession.trusted(broker.keys), issued), broker.device)
     return answer.is_in, "let in" if answer.is_in else f"refused: {answer.why or answer.code}"
 
 

@@ -31,14 +31,16 @@ def _check(args: argparse.Namespace) -> int:
     from sync.central.check import Broker, audit, passed  # paho is only needed to try
     from sync.central.check_access import ACCESS, CENTRE
     from sync.central.check_authority import AUTHORITY
-    from sync.central.check_session import SESSION
+    from sync.central.check_session import session_trials
+    from sync.central.greeting import level
 
     central = config.load_central(args.central / fleet.CONFIG)
     host = args.host or reachable(central.broker.host)
     port = args.port or broker_port(central.data, central.broker.host, central.broker.port)
     _check_reachable(host, port)
-    broker = Broker.of(host, port, central.keys, SystemClock())
-    trials = (*ACCESS, *(() if is_running(central.run) else (CENTRE,)), *SESSION, *AUTHORITY)
+    broker = Broker.of(host, port, central.keys, SystemClock(), level(central.broker.mqtt))
+    alone = () if is_running(central.run) else (CENTRE,)
+    trials = (*ACCESS, *alone, *session_trials(broker.version), *AUTHORITY)
     findings = list(audit(broker, trials))
     rows = [(one.verdict.value, one.asked, one.seen) for one in findings]
     advice = [f"{one.name}: {one.advice}" for one in findings if one.advice]

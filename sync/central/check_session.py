@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from sync.central.check import Broker, Trial
 from sync.central.greeting import MQTT_311, greet
@@ -12,6 +13,7 @@ from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 MIN_RECEIVE_MAXIMUM = 20
 SHARED_MESSAGES = 40
 NOBODY_LISTENS = 0x10
+_TOLD_BY_5 = frozenset({"mqtt-5", "limits", "packet-told", "nobody-listens"})
 _PART_FRAME_BYTES = 1024
 _NEEDED = ("RetainAvailable", "WildcardSubscriptionAvailable")
 
@@ -96,12 +98,14 @@ def _shared(broker: Broker) -> tuple[bool, str]:
 
 def _expiry(broker: Broker) -> tuple[bool, str]:
     topic = broker.said_to(broker.device)
-    with broker.client(broker.device, clean=False) as device:
+    # What a session with an end is to MQTT 5 is a clean one to 3.1.1.
+    clean = broker.version == MQTT_311
+    with broker.client(broker.device, clean=clean) as device:
         device.subscribe(topic)
         device.drop()
     with broker.listener() as listener:
         listener.publish(topic, b"while away")
-    with broker.client(broker.device, clean=False) as device:
+    with broker.client(broker.device, clean=clean) as device:
         late = device.has(b"while away", SETTLE_S * 2)
         kept = device.session_present
     return not (late or kept), f"session kept: {kept}; message of meanwhile delivered: {late}"
@@ -180,3 +184,11 @@ SESSION = (
         advice="nothing to do: devices find out by silence instead, a little later",
     ),
 )
+
+
+def session_trials(version: int) -> tuple[Trial, ...]:
+    """What is tried of a broker to which this version is spoken: 3.1.1 cannot tell what 5 tells."""
+    if version != MQTT_311:
+        return SESSION
+    kept = (one for one in SESSION if one.name not in _TOLD_BY_5)
+    return tuple(replace(one, is_must=True) if one.name == "mqtt-3.1.1" else one for one in kept)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from sync.central import succession
 from sync.central.authority import Authority
 from sync.central.certificates import CANARY, CANARY_ID
-from sync.central.greeting import Answer, context_for, context_of, greet
+from sync.central.greeting import MQTT_5, Answer, context_for, context_of, greet
 from sync.central.store import Store
 from vedette.topics import bulk_identity
 
@@ -32,8 +32,9 @@ _log = logging.getLogger("vedette.central")
 class Cutting:
     """Cuts whom the store calls revoked at each of `brokers` (host, port); one `step` makes at most MAX_CUTS cuts."""
 
-    def __init__(self, store: Store, brokers: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, store: Store, brokers: Sequence[tuple[str, int]], version: int = MQTT_5) -> None:
         self._store = store
+        self._version = version
         self._keys = store.folder / "keys"
         self._brokers = tuple(brokers)
         self._look_at_us = 0
@@ -102,7 +103,7 @@ class Cutting:
         """Connect; a broker that let the time run out is not waited for again in this look: ingest waits meanwhile."""
         if address in self._silent:
             return Answer(code=None, why="the broker does not answer")
-        answer = greet(*address, context, name)
+        answer = greet(*address, context, name, version=self._version)
         if answer.is_silence:
             self._silent.add(address)
         return answer

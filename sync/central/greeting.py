@@ -26,6 +26,11 @@ _CONNACK, _DISCONNECT = 0x20, b"\xe0\x00"
 MAX_ANSWER_BYTES = 4096
 
 
+def level(mqtt: str) -> int:
+    """The number by which the protocol calls its version, of the name people call it by."""
+    return MQTT_311 if mqtt == "3.1.1" else MQTT_5
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What a broker said to a connection: `code` 0 lets in, another is its reason; None: it was ended before, `why`;

@@ -20,6 +20,7 @@ from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
 from sync.central.cutting import Cutting
+from sync.central.greeting import level
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -28,7 +29,7 @@ from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics
 from vedette.clock import Clock, SystemClock
 from vedette.config import CentralConfig
-from vedette.errors import VedetteError
+from vedette.errors import Usage, VedetteError
 from vedette.keys import SigningKey
 
 PORTS = "ports.json"
@@ -66,6 +67,8 @@ class Central:
         self._web.end_orphan()
         (config.run / WEB_ADDRESS).unlink(missing_ok=True)
         check_port("web", config.web.host, config.web.port)
+        if config.broker.mqtt != "5" and config.ingest.workers > 1:
+            raise Usage(f"[ingest] workers: MQTT {config.broker.mqtt} shares no subscriptions; leave it at 1")
         self._addresses = shards.addresses(config)
         self._brokers = self._start_brokers()
         self._web.start(clock.mono_us())
@@ -86,7 +89,9 @@ class Central:
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._workers = self._start_workers()
         self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
-        self._cutting = Cutting(self._store, [(reachable(host), port) for host, port in self._addresses])
+        self._cutting = Cutting(
+            self._store, [(reachable(host), port) for host, port in self._addresses], level(config.broker.mqtt)
+        )
 
     def step(self, now_us: int) -> float:
         """One round of ingest; children and files now and then."""
@@ -174,6 +179,7 @@ class Central:
             key=keys / "ingest.key",
             subscriptions=topics.worker_subscriptions(fleet.CENTRE_ID),
             window=LINK_WINDOW,
+            version="3.1.1" if self._config.broker.mqtt == "3.1.1" else "5",
         )
         return PahoLink(config, self._clock)
 

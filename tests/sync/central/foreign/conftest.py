@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -178,15 +179,51 @@ def rabbitmq(rabbitmq_root: Path, centre: Any, tmp_path: Path) -> Iterator[Rabbi
     node.kill()
 
 
+class Aedes:
+    """A broker of plain MQTT 3.1.1 in node, with the centre's keys and the rights of the guide's table."""
+
+    def __init__(self, packages: Path, keys: Path) -> None:
+        self.packages, self.keys, self.port = packages, keys, free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Wait until it listens."""
+        script = (Path(__file__).parent / "aedes.mjs").read_text()
+        command = ["node", "--input-type=module", "-e", script, "--", str(self.port), str(self.keys)]
+        self.process = subprocess.Popen(command, cwd=self.packages)
+        end = time.monotonic() + STARTS_WITHIN_S
+        while not answers(self.port):
+            assert self.process.poll() is None and time.monotonic() < end, "aedes does not start"
+            time.sleep(0.05)
+
+    def read_revocations(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+
+@pytest.fixture
+def aedes(npm_aedes: Path, centre: Any) -> Iterator[Aedes]:
+    centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # brokers live by the real clock
+    broker = Aedes(npm_aedes, centre.folder / "keys")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
 class Elsewhere:
     """A centre's process whose broker is at `port`, and a device with its real uplink."""
 
-    def __init__(self, centre: Any, port: int, uplink_toml: str) -> None:
+    def __init__(self, centre: Any, port: int, uplink_toml: str, broker_toml: str) -> None:
         self.centre, self.device = centre, centre.stranger("car-1")
         path = centre.folder / "central.toml"
-        path.write_text(
-            path.read_text().replace("embedded = true", "embedded = false").replace("port = 0", f"port = {port}")
-        )
+        text = path.read_text().replace("embedded = true", "embedded = false")
+        path.write_text(text.replace("port = 0", f"port = {port}\n{broker_toml}"))
         command = [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(path)]
         with (centre.folder / "run" / "test.log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -225,11 +262,11 @@ class Elsewhere:
 
 @pytest.fixture
 def elsewhere(centre: Any) -> Iterator[Callable[..., Elsewhere]]:
-    """`elsewhere(port, uplink_toml)`."""
+    """`elsewhere(port, uplink_toml, broker_toml)`."""
     made: list[Elsewhere] = []
 
-    def make(port: int, uplink_toml: str = "") -> Elsewhere:
-        made.append(Elsewhere(centre, port, uplink_toml))
+    def make(port: int, uplink_toml: str = "", broker_toml: str = "") -> Elsewhere:
+        made.append(Elsewhere(centre, port, uplink_toml, broker_toml))
         return made[-1]
 
     yield make
