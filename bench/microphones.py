@@ -2,6 +2,7 @@
 written here.
 
 Measured from the device's samples to the coded piece; what lies before them, a card and its driver, is not here.
+"Busy" has twice as many processes that only count as the machine has cores, from before the microphone begins.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import contextlib
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -32,15 +35,19 @@ from vedette.config import CameraSection, SoundSection
 SECONDS, BOUND = 30, "40 ms"
 BLOCK_US = 10_000
 BLOCKS_PER_CLAP = 100
+Sounds = tuple[SoundInfo | None, list[Given]]
+Listen = Callable[[SoundSection], Sounds]
 # ALSA's null device says at every moment that its whole buffer (alsasrc: 200 ms) waits to be read, which alsasrc takes
-# off the time of each sample. A real device says what really waits there.
-NULL_SAYS_US = 200_000
+# off the time of each sample; a real device says what really waits there. And it has a block of 10 ms at once as it is
+# written, while a real one has its last sample then, and its first sample 10 ms before.
+NULL_SAYS_US = 200_000 + BLOCK_US
 
 
 class Clapping:
     """A real ALSA device whose samples are written here, 10 ms at a time as they happen; it claps each second.
 
-    The file plugin over the null device reads a pipe, so that this writer is its clock.
+    The file plugin over the null device reads a pipe, so that this writer is its clock. What it writes too late was
+    heard in its time all the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +71,7 @@ class Clapping:
             while not self._stop.wait(max(0, began_us + block * BLOCK_US - clock.mono_us()) / 1e6):
                 is_loud = block % BLOCKS_PER_CLAP in range(50, 60)
                 if block % BLOCKS_PER_CLAP == 50:
-                    self.claps_us.append(clock.mono_us())
+                    self.claps_us.append(began_us + block * BLOCK_US)
                 try:
                     pipe.write(loud if is_loud else bytes(len(loud)))
                 except BrokenPipeError:
@@ -94,27 +101,54 @@ def heard_us(info: SoundInfo, given: Sequence[Given]) -> list[int]:
 
 
 def microphones_in_step() -> list[Fact]:
-    """An ALSA device with a camera and alone, and one of PipeWire with a camera; thirty seconds each."""
+    """ALSA beside a camera, the same on a busy machine, and alone; PipeWire beside a camera, lost once."""
     alsa = SoundSection(adapter="alsa", source="clapping")
     facts = []
-    for name, listen in (("beside a camera", _beside_a_camera), ("alone", _of_its_own)):
-        with tempfile.TemporaryDirectory() as folder:
+    ways: list[tuple[str, Listen, int]] = [
+        ("beside a camera", _beside_a_camera, 0),
+        ("beside a camera, busy", _beside_a_camera, 2 * (os.cpu_count() or 1)),
+        ("alone", _of_its_own, 0),
+    ]
+    for name, listen, counting in ways:
+        with tempfile.TemporaryDirectory() as folder, _busy(counting):
             clapping = Clapping(Path(folder))
             with contextlib.closing(clapping), _environment({"ALSA_CONFIG_PATH": str(clapping.configuration)}):
                 info, given = listen(alsa)
         facts.append(_fact(name, info, given, [at - NULL_SAYS_US for at in clapping.claps_us]))
-    return [*facts, _by_pipewire()]
+    return [*facts, *_by_pipewire()]
 
 
-def _by_pipewire() -> Fact:
-    name = "of PipeWire, beside a camera"
+def _by_pipewire() -> list[Fact]:
+    """Before and after its server is killed and started again, as heard by one recorder."""
+    names = ("of PipeWire, beside a camera", "of PipeWire, after its server died and came back")
     if any(shutil.which(program) is None for program in pipewire.PROGRAMS):
-        return Fact(name=f"microphone {name}", figure="PipeWire is not installed", bound=BOUND)
-    server = pipewire.PipeWire()
+        return [Fact(name=f"microphone {name}", figure="PipeWire is not installed", bound=BOUND) for name in names]
+    server, died_us = pipewire.PipeWire(), list[int]()
+
+    def lose() -> None:
+        died_us.append(SystemClock().mono_us())
+        server.switch_off()
+        server.switch_on()
+
     with contextlib.closing(server), _environment(server.environment):
         server.switch_on()
-        info, given = _beside_a_camera(SoundSection(adapter="pipewire", source=pipewire.NAME))
-    return _fact(name, info, given, [at + pipewire.WAITS_US for at in server.claps_us])
+        info, given = _beside_a_camera(SoundSection(adapter="pipewire", source=pipewire.NAME), lose)
+    sounds = [one for one in given if isinstance(one, SoundUnit)]
+    before = [one for one in sounds if one.mono_us < died_us[0]]
+    after = [one for one in sounds if one.mono_us >= died_us[0]]
+    return [_fact(name, info, part, server.claps_us) for name, part in zip(names, (before, after), strict=True)]
+
+
+@contextlib.contextmanager
+def _busy(processes: int) -> Iterator[None]:
+    """As many processes that only count run meanwhile."""
+    counting = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for one in counting:
+            one.kill()
+            one.wait()
 
 
 @contextlib.contextmanager
@@ -141,8 +175,8 @@ def _fact(name: str, info: SoundInfo | None, given: Sequence[Given], claps_us: S
     return Fact(name=f"microphone {name}", figure=figure, bound=BOUND)
 
 
-def _beside_a_camera(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]]:
-    """As a recorder hears it: a real camera, and the microphone on its media time."""
+def _beside_a_camera(sound: SoundSection, halfway: Callable[[], None] | None = None) -> Sounds:
+    """As a recorder hears it: a real camera, and the microphone on its media time; `halfway` is done meanwhile."""
     clock = SystemClock()
     camera = open_camera(CameraSection(adapter="gst", source="test", width=320, height=240), clock)
     source, given = Source(camera, open_microphone(sound, clock)), list[Given]()
@@ -150,19 +184,19 @@ def _beside_a_camera(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]
         while not source.mend(clock.mono_us()):
             threading.Event().wait(0.01)
         info = source.info.sound if source.info else None
+        meanwhile = threading.Timer(SECONDS / 2, halfway or (lambda: None))
+        meanwhile.start()
         until_us = clock.mono_us() + SECONDS * 1_000_000
         while clock.mono_us() < until_us:
             given += source.read(0.1, clock.mono_us())
+        meanwhile.join()
     finally:
         source.close()
         source.see_off()
     return info, given
 
 
-def _of_its_own(sound: SoundSection) -> tuple[SoundInfo | None, list[Given]]:
-    """The first buffer's time is zero whatever the null device says, and gives the zero of the pipeline's clock; so
-    what the device says is in all later times here too.
-    """
+def _of_its_own(sound: SoundSection) -> Sounds:
     clock, given = SystemClock(), list[Given]()
     one = Microphone(sound, clock)
     try:

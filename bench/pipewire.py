@@ -6,11 +6,13 @@ PipeWire's pipe source: it takes samples at the pace of PipeWire's clock, and so
 
 from __future__ import annotations
 
+import array
 import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Mapping
@@ -23,9 +25,9 @@ from vedette.clock import SystemClock
 
 NAME = "clapping"
 PROGRAMS = ("pipewire", "wireplumber", "pw-cli", "dbus-daemon")
-# What is written last is heard after all of it. A pipe of one page starves the reader.
+# A pipe of one page starves the reader.
 PIPE_BYTES = 16_384
-WAITS_US = PIPE_BYTES // 2 * 1_000_000 // RATE
+SAMPLE_BYTES = 2
 BLOCKS_PER_CLAP = 100
 _LOOK_S = 0.05
 _SOURCE = """
@@ -42,7 +44,9 @@ context.modules = [
 
 
 class PipeWire:
-    """The server; `claps_us` are the monotonic times at which a clap's first samples were written."""
+    """The server; `claps_us` are the monotonic times at which a clap's first sample is heard: a writer is held to the
+    moment in which the server takes samples, and what then still waits in the pipe is heard before its own.
+    """
 
     def __init__(self) -> None:
         """Nothing runs yet; `switch_on` starts it."""
@@ -114,7 +118,7 @@ class PipeWire:
 
     def _write(self) -> None:
         loud = (np.sin(np.arange(RATE // 100) * 0.13) * 20_000).astype("<i2").tobytes()
-        clock, block = SystemClock(), 0
+        clock, block, waiting = SystemClock(), 0, array.array("i", [0])
         while not self._stop.is_set():
             with self._pipe.open("wb", buffering=0) as pipe:
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -125,5 +129,7 @@ class PipeWire:
                     except BrokenPipeError:
                         break
                     if block % BLOCKS_PER_CLAP == 50:
-                        self.claps_us.append(clock.mono_us())
+                        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+                        before_us = (waiting[0] - len(loud)) // SAMPLE_BYTES * 1_000_000 // RATE
+                        self.claps_us.append(clock.mono_us() + before_us)
                     block += 1

@@ -1,24 +1,26 @@
 """A microphone beside a camera of any kind: a child of its own, so that its end costs no picture.
 
-Decided here: one `gst-launch-1.0` child with the microphone's part of a pipeline (`pipelines`) and one pipe in GDP,
-encoded here (`sound`). Nobody waits for it: it is begun and looked at again and again, and one that does not start,
-ends or falls silent is begun anew after a quarter of a second, then later and later to every five. Its clock runs as
-the monotonic one does, from another zero; the least delayed buffer so far tells where, so sound may be late by the
-shortest delay, about one buffer of 10 ms. The first quarter of a second waits for that to be known.
-Implements SG-15 and SG-16 of docs/spec/segment.md.
+Decided here: one child with the microphone's part of a pipeline (`pipelines`) and one pipe in GDP, encoded here
+(`sound`). Nobody waits for it: it is begun and looked at again and again, and one that does not start, ends or falls
+silent is begun anew after a quarter of a second, then later and later to every five. The child (`pipeline_child`)
+counts time from when it was started, so that the device's own times are known whenever its buffers come; `soundclock`
+makes of them where the sound belongs. The first quarter of a second waits for that.
+Implements SG-15, SG-16 and SG-18 of docs/spec/segment.md.
 """
 
 from __future__ import annotations
 
-import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 
 from edge.camera.child import Child
 from edge.camera.gdp import GdpBuffer, GdpReader
-from edge.camera.pipelines import LAUNCH, microphone
+from edge.camera.pipelines import STAMPED_AT_END, microphone
 from edge.camera.port import SoundUnit
-from edge.camera.sound import HOLE_US, SoundEncoder
+from edge.camera.sound import HOLE_US, RATE, SoundEncoder
+from edge.camera.soundclock import Heard, SoundClock
 from vedette.clock import Clock
 from vedette.config import SoundSection
 from vedette.errors import Integrity, Refused
@@ -26,8 +28,10 @@ from vedette.errors import Integrity, Refused
 # A slow card, and a device that answers late; a device that gave sound already is held to less.
 START_US, SILENCE_US, SILENT_READS = 5_000_000, 1_500_000, 3
 FIRST_WAIT_US, LONGEST_WAIT_US, STEADY_US = 250_000, 5_000_000, 10_000_000
-SETTLE_US = 250_000
 MAX_WORDS = 300
+GSTREAMER = "libgstreamer-1.0.so.0"
+_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("pipeline_child.py")))
+_SAMPLE_BYTES = 2
 
 
 class Microphone:
@@ -39,7 +43,7 @@ class Microphone:
         self._child = Child(clock)
         self._encoder = SoundEncoder(sound)
         self._zero_us: int | None = None
-        self._reader, self._arrivals = GdpReader(), Arrivals()
+        self._reader, self._times = GdpReader(), SoundClock(RATE)
         self._began_us, self._silent_reads = 0, 0
         self._heard_us: int | None = None
         self.info = self._encoder.info
@@ -55,13 +59,13 @@ class Microphone:
             if not self._child.is_running:
                 self._begin(now_us)
                 return []
-            heard = self._arrivals.take(self._take(now_us), now_us)
+            heard = self._times.take([one for one in self._take(now_us) if one.payload])
         except (OSError, Integrity, Refused) as error:
             self._lose(str(error), now_us)
             return []
         if heard:
             self.fault = ""
-        return [] if zero_us is None else [unit for one in heard for unit in self._encode(*one, zero_us)]
+        return [] if zero_us is None else [unit for one in heard for unit in self._encode(one, zero_us)]
 
     def rest(self) -> None:
         """Let go of the device; `listen` begins it again at once."""
@@ -75,15 +79,16 @@ class Microphone:
     def _begin(self, now_us: int) -> None:
         if now_us < self._again_us:
             return
-        if shutil.which(LAUNCH) is None:
-            raise Refused(f"{LAUNCH} is not installed")
-        if self._child.start(1, lambda pipes: [LAUNCH, "-q", *self._words.format(sounds=pipes[0]).split()]):
-            self._reader, self._arrivals, self._encoder = GdpReader(), Arrivals(), SoundEncoder(self._sound)
+        zero_ns = now_us * 1000
+        if self._child.start(
+            1, lambda pipes: [*_COMMAND, GSTREAMER, str(zero_ns), *self._words.format(sounds=pipes[0]).split()]
+        ):
+            self._reader, self._times, self._encoder = GdpReader(), SoundClock(RATE), SoundEncoder(self._sound)
             self._began_us, self._heard_us, self._silent_reads = now_us, None, 0
 
-    def _take(self, now_us: int) -> list[GdpBuffer]:
+    def _take(self, now_us: int) -> list[Heard]:
         """What the pipe has now. Raises Refused where that is nothing any more, or has been for too long."""
-        found = [buffer for end in self._child.wait(0) for buffer in self._buffers(end)]
+        found = [self._heard(buffer, now_us) for end in self._child.wait(0) for buffer in self._buffers(end)]
         if found:
             self._heard_us, self._silent_reads = now_us, 0
             if now_us - self._began_us >= STEADY_US:
@@ -103,13 +108,24 @@ class Microphone:
         except EOFError:
             raise Refused(self._last_words()) from None
 
-    def _encode(self, buffer: GdpBuffer, mono_us: int, zero_us: int) -> list[SoundUnit]:
+    def _heard(self, buffer: GdpBuffer, now_us: int) -> Heard:
+        """A buffer with the device's time for its first sample, or the latest that can be."""
+        samples = len(buffer.payload) // (_SAMPLE_BYTES * self.info.channels)
+        lasts_us = samples * 1_000_000 // RATE
+        latest_us = now_us - lasts_us
+        if buffer.pts_us is None:
+            return Heard(buffer.payload, samples, latest_us)
+        stamped_us = self._began_us + buffer.pts_us
+        first_us = stamped_us - lasts_us if self._sound.adapter in STAMPED_AT_END else stamped_us
+        return Heard(buffer.payload, samples, min(first_us, latest_us))
+
+    def _encode(self, one: Heard, zero_us: int) -> list[SoundUnit]:
         if self._zero_us is None or abs(zero_us - self._zero_us) >= HOLE_US:
             self._encoder = SoundEncoder(self._sound)  # The camera was opened anew: so is media time.
         self._zero_us = zero_us
-        pcm = np.frombuffer(buffer.payload, "<i2").reshape(-1, self.info.channels)
-        utc_us = self._clock.utc_us() - (self._clock.mono_us() - mono_us)
-        return self._encoder.encode(pcm, mono_us - zero_us, utc_us=utc_us, mono_us=mono_us)
+        pcm = np.frombuffer(one.payload, "<i2").reshape(-1, self.info.channels)
+        utc_us = self._clock.utc_us() - (self._clock.mono_us() - one.mono_us)
+        return self._encoder.encode(pcm, one.mono_us - zero_us, utc_us=utc_us, mono_us=one.mono_us)
 
     def _lose(self, why: str, now_us: int) -> None:
         self._child.stop()
@@ -120,30 +136,3 @@ class Microphone:
     def _last_words(self) -> str:
         lines = [line.strip() for line in self._child.last_words().splitlines()]
         return next((line for line in lines if "ERROR" in line), "the microphone ended")
-
-
-class Arrivals:
-    """Puts the buffers of one pipeline on the monotonic clock, by the one that was least delayed."""
-
-    def __init__(self) -> None:
-        self._base_us: int | None = None
-        self._until_us: int | None = None
-        self._held: list[tuple[GdpBuffer, int]] = []
-
-    def take(self, buffers: list[GdpBuffer], now_us: int) -> list[tuple[GdpBuffer, int]]:
-        """Buffers that came by `now_us`, each with the monotonic time of its first sample; none until it is known.
-
-        A buffer that carries no time is left out.
-        """
-        timed = [(buffer, buffer.pts_us) for buffer in buffers if buffer.pts_us is not None]
-        if not timed:
-            return []
-        # All of them first: of those that have waited, the newest has waited least.
-        bases_us = [now_us - pts_us for _, pts_us in timed]
-        self._base_us = base_us = min(bases_us if self._base_us is None else [self._base_us, *bases_us])
-        self._held += timed
-        self._until_us = now_us + SETTLE_US if self._until_us is None else self._until_us
-        if now_us < self._until_us:
-            return []
-        held, self._held = self._held, []
-        return [(buffer, base_us + pts_us) for buffer, pts_us in held]

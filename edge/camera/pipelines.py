@@ -28,6 +28,8 @@ MICROPHONES = {
     "pipewire": "pipewiresrc do-timestamp=true target-object={device}",
     "test": "audiotestsrc is-live=true wave=ticks",
 }
+# These stamp a buffer as it comes, when its last sample has been heard; others with the time of its first.
+STAMPED_AT_END = frozenset({"pipewire"})
 _PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
 
 
