@@ -1,5 +1,5 @@
 """What an officer sees, feels and hears: of a hit, a prompt to look and verify, weighted by urgency; of recording,
-that it began, goes on, or ended; and that video is kept which nobody activated.
+that it began, goes on, or ended; that the camera sees nothing; and that video is kept which nobody activated.
 
 Law 4: a hit is a lead. No pattern is a siren, no caption says "stolen" or "wanted", and a read whose country differs
 from the entry's says so.
@@ -28,6 +28,15 @@ STOPPED = AlertPattern(
 )
 REMINDER = AlertPattern(
     name="reminder", caption="Still recording", pulses=1, on_ms=120, off_ms=0, vibrates=True, sounds=False
+)
+BLIND = AlertPattern(
+    name="blind",
+    caption="The camera sees nothing: look at it",
+    pulses=3,
+    on_ms=300,
+    off_ms=200,
+    vibrates=True,
+    sounds=False,
 )
 KEEPING = AlertPattern(
     name="keeping",

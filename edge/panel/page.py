@@ -3,7 +3,7 @@
 Decided here: what it says and how it looks. A browser on the device opens it as a file; it asks for nothing, loads
 itself anew every two seconds, says so when nobody writes it any more, and is black in stealth. It holds no plate, no
 position and no person. It lies in a folder of its own, so that who sees the screen need not see what the services tell
-each other. Implements RI-22 of docs/spec/ring.md.
+each other. Implements RI-22 of docs/spec/ring.md and CF-11 of docs/spec/camera-fault.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ STATES: dict[str, Words] = {
     "silent": SILENT,
 }
 MUTED: Words = ("Son coupé", "Sound muted", "الصوت مكتوم")
+FAULTS: dict[str, Words] = {
+    "unplugged": ("La caméra ne donne pas d’image", "The camera gives no picture", "الكاميرا لا تعطي أي صورة"),
+    "frozen": ("L’image ne bouge plus", "The picture has stopped moving", "الصورة متجمّدة"),
+    "blocked": (
+        "On ne voit rien : voir l’objectif",
+        "Nothing can be seen: look at the lens",
+        "لا يظهر شيء: تحقّق من العدسة",
+    ),
+    "overexposed": ("L’image est trop claire", "The picture is too bright", "الصورة ساطعة جدًا"),
+    "underexposed": ("L’image est trop sombre", "The picture is too dark", "الصورة معتمة جدًا"),
+}
 KEPT: Words = (
     "Vidéo conservée sans activation, au plus {} h : chiffrée sur cet appareil, non envoyée, puis effacée si personne"
     " ne la demande",
@@ -46,13 +57,14 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; align-content: center; padding: 2vh 4vw; background: #0d151c;
   color: #e8eef3; font: max(3.2vmin, 17px)/1.35 "Noto Sans", system-ui, "Noto Sans Arabic", sans-serif; }
-#fresh, #stale { display: grid; gap: 2vh; }
-section { border-radius: 2vmin; padding: 1.8vh 3vw; background: #17222c; border-inline-start: 1.6vmin solid #5d7385; }
+#fresh, #stale { display: flex; flex-wrap: wrap; gap: 2vh; }
+section { flex: 1 1 100%; border-radius: 2vmin; padding: 1.6vh 3vw; background: #17222c; border-inline-start: 1.6vmin solid #5d7385; }
 section.recording { background: #3a1214; border-color: #ff5a5f; }
 section.trouble, section.kept { background: #33280f; border-color: #f3c677; }
 section.kept { color: #f8e3b8; }
 p { margin: .2em 0; unicode-bidi: isolate; } p[dir=rtl] { text-align: right; }
 section.state p { font-weight: 650; font-size: 1.45em; }
+@media (min-aspect-ratio: 1/1) { section.half { flex-basis: 40%; } }
 [hidden] { display: none !important; }
 """
 _STALE = """
@@ -68,14 +80,15 @@ _BLACK = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What the page says: a recorder's state ("silent" where it does not answer), modes, and for how many hours
-    video without an activation is being kept (0: it is not).
+    """What the page says: a recorder's state ("silent" where it does not answer), modes, for how many hours video
+    without an activation is being kept (0: it is not), and what is wrong with the camera (empty: nothing).
     """
 
     state: str
     stealth: bool = False
     muted: bool = False
     kept_h: int = 0
+    fault: str = ""
 
 
 def page(shown: Shown, *, written_ms: int) -> str:
@@ -86,8 +99,10 @@ def page(shown: Shown, *, written_ms: int) -> str:
     is_fine = shown.state in ("standby", "asleep", "starting", "ended")
     kind = "recording" if shown.state == "recording" else "" if is_fine else "trouble"
     parts = [_section(f"state {kind}", words)]
+    if shown.fault in FAULTS:
+        parts.append(_section("trouble half", FAULTS[shown.fault]))
     if shown.muted:
-        parts.append(_section("muted", MUTED))
+        parts.append(_section("muted half", MUTED))
     if shown.kept_h:
         parts.append(_section("kept", (KEPT[0].format(shown.kept_h), KEPT[1].format(shown.kept_h),
                                        KEPT[2].format(shown.kept_h))))  # fmt: skip

@@ -1,11 +1,11 @@
 """The panel: the only service that owns the board's pins. What an officer does becomes commands, and signals go back.
 
-Decided here: what a step does; that an officer is told when recording begins, goes on and ends, and when video is kept
-that nobody activated (`sign`, and `page` for a screen); and that in stealth nothing lights up, vibrates or sounds, from
-the moment custody has it and not before: the recorder's status says so. A recorder that does not run is said to be not
-recording, and stealth holds until it runs again. What a press means is decided in `press`, what motion means in
-`motion`, what is recorded in the recorder. Implements docs/spec/activation.md, AC-7 to AC-19, and of docs/spec/ring.md
-RI-21 and RI-22.
+Decided here: what a step does; that an officer is told when recording begins, goes on and ends, when the camera sees
+nothing, and when video is kept that nobody activated (`sign`, and `page` for a screen); and that in stealth nothing
+lights up, vibrates or sounds, from the moment custody has it and not before: the recorder's status says so. A recorder
+that does not run is said to be not recording, and stealth holds until it runs again. What a press means is decided in
+`press`, what motion means in `motion`, what is recorded in the recorder. Implements docs/spec/activation.md, AC-7 to
+AC-19, CF-11 of docs/spec/camera-fault.md, and RI-21 and RI-22 of docs/spec/ring.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.board import open_board
-from edge.board.alerts import REMINDER, STARTED, STOPPED
+from edge.board.alerts import BLIND, REMINDER, STARTED, STOPPED
 from edge.board.port import RECORD, AlertPattern, Board, ButtonEvent
 from edge.board.position import read_fix
 from edge.board.relay import PANEL, parse_signal
@@ -40,11 +40,13 @@ TRUST_US = 1_500_000
 BUTTON = "button"
 _MODES = {mode.value for mode in Mode}
 _CONTACTS = ("lights", "door")
+# A street may be dark or bright for reasons that nobody can mend; these are felt.
+_FELT = ("unplugged", "frozen", "blocked")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """What the recorder's status says; `state` is "silent" where it says nothing."""
+    """What the recorder's status says; `state` is "silent" where it says nothing, `fault` empty where there is none."""
 
     state: str = "silent"
     recording: bool = False
@@ -53,6 +55,7 @@ class View:
     stealth: bool = False
     muted: bool = False
     keeping: bool = False
+    fault: str = ""
 
 
 class PanelService:
@@ -109,6 +112,7 @@ class PanelService:
         seen_us = status.get("utc_us")
         if not isinstance(seen_us, int) or abs(self._clock.utc_us() - seen_us) > RECORDER_FRESH_US:
             return View(stealth=before.stealth)
+        fault = status.get("camera")
         return View(
             state=str(status.get("state")),
             recording=status.get("state") == "recording",
@@ -117,6 +121,7 @@ class PanelService:
             stealth=status.get("stealth") is True,
             muted=status.get("muted") is True,
             keeping=status.get("retaining") is True,
+            fault=fault if isinstance(fault, str) and fault != "ok" and status.get("asleep") is not True else "",
         )
 
     def _watch(self, now_us: int) -> None:
@@ -126,6 +131,8 @@ class PanelService:
             self._signal(STARTED)
         elif before.recording and not self._view.recording:
             self._signal(STOPPED)
+        if self._view.fault in _FELT and before.fault not in _FELT:
+            self._signal(BLIND)
 
     def _take(self, event: ButtonEvent, now_us: int) -> None:
         if event.button == RECORD:
@@ -203,7 +210,7 @@ class PanelService:
     def _report(self) -> None:
         view, utc_us = self._view, self._clock.utc_us()
         kept_h = self._retroactive_h if view.keeping else 0
-        shown = Shown(state=view.state, stealth=view.stealth, muted=view.muted, kept_h=kept_h)
+        shown = Shown(state=view.state, stealth=view.stealth, muted=view.muted, kept_h=kept_h, fault=view.fault)
         page.write(self._run_dir, shown, written_ms=utc_us // 1000)
         daemon.write_status(
             self._run_dir,

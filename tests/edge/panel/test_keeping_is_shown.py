@@ -1,5 +1,6 @@
 """Whoever wears the camera is shown that video is kept though nobody activated it: light, vibration, page."""
 
+import html
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from edge.board.alerts import KEEPING, KEPT, REMINDER, STARTED, STOPPED
 from edge.board.port import AlertPattern
+from edge.camera.watch import Kind
 from edge.panel import page
 from edge.panel.page import FOLDER, NAME, Shown
 from edge.panel.service import PanelService
@@ -81,7 +83,7 @@ class Desk:
         )
         self.panel = PanelService(config, self.clock, self.lights)
 
-    def runs(self, seconds: int, state: str, **more: bool) -> str:
+    def runs(self, seconds: int, state: str, **more: bool | str) -> str:
         """The page after so many seconds of this state."""
         for _ in range(seconds):
             daemon.write_status(self.run, "recorder", {"utc_us": self.clock.utc_us(), "state": state, **more})
@@ -141,6 +143,15 @@ def test_page_has_its_words_in_three_languages_whatever_the_state(state: str) ->
     assert all(page.STATES.get(state, page.OTHER))
 
 
+@pytest.mark.parametrize("fault", [kind.value for kind in Kind])
+def test_page_says_what_is_wrong_with_the_camera_as_long_as_it_is(desk: Desk, fault: str) -> None:
+    """CF-11: whatever kind of fault there is."""
+    words = page.FAULTS[fault]
+    faulty = desk.runs(3, "recording", camera=fault)
+    assert [one in html.unescape(faulty) for one in words] == [True] * 3
+    assert not any(one in html.unescape(desk.runs(3, "recording", camera="ok")) for one in words)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
@@ -155,7 +166,7 @@ def chromium() -> Iterator[Any]:
 @pytest.mark.parametrize("size", [(1280, 720), (800, 480), (480, 800)])
 def test_page_fits_a_vehicles_screen_and_loads_nothing(chromium: Any, tmp_path: Path, size: tuple[int, int]) -> None:
     """RI-22: from the file, all of it seen without scrolling."""
-    shown = Shown(state="standby", muted=True, kept_h=72)
+    shown = Shown(state="standby", muted=True, kept_h=72, fault="blocked")
     tab = chromium.new_page(viewport={"width": size[0], "height": size[1]})
     errors: list[str] = []
     asked: list[str] = []

@@ -8,7 +8,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.board import open_alerts, open_board
-from edge.board.alerts import REMINDER, STARTED, STOPPED, hit_pattern
+from edge.board.alerts import BLIND, REMINDER, STARTED, STOPPED, hit_pattern
 from edge.board.port import AlertPattern
 from edge.board.position import Fix, write_fix
 from edge.board.relay import MAX_AGE_US, RelayBoard, parse_signal
@@ -48,7 +48,7 @@ class Bench:
         self.signals: list[AlertPattern] = []
         self.service._board.signal = self.signals.append  # type: ignore[method-assign]
 
-    def says(self, state: str = "standby", **more: bool) -> None:
+    def says(self, state: str = "standby", **more: bool | str) -> None:
         self.said = {"state": state, **more}
         daemon.write_status(self.run, "recorder", {"utc_us": self.clock.utc_us(), **self.said})
 
@@ -131,6 +131,44 @@ def test_officer_is_told_when_recording_begins_goes_on_and_ends(bench: Bench) ->
     bench.says("standby")
     bench.steps(3)
     assert bench.signals == [STARTED, REMINDER, REMINDER, STOPPED]
+
+
+@pytest.mark.parametrize("fault", ["unplugged", "frozen", "blocked"])
+def test_officer_feels_once_that_the_camera_sees_nothing(bench: Bench, fault: str) -> None:
+    """CF-11: once for each time it begins, whichever of them it turns into."""
+    bench.says("recording", camera="ok")
+    bench.steps(3)
+    bench.says("recording", camera=fault)
+    bench.steps(9)
+    bench.says("recording", camera="blocked")
+    bench.steps(9)
+    assert bench.signals == [STARTED, BLIND]
+    bench.says("recording", camera="ok")
+    bench.steps(3)
+    bench.says("recording", camera=fault)
+    bench.steps(3)
+    assert bench.signals == [STARTED, BLIND, BLIND]
+
+
+@pytest.mark.parametrize(
+    "said", [{"camera": "underexposed"}, {"camera": "overexposed"}, {"camera": "frozen", "asleep": True}]
+)
+def test_officer_feels_nothing_of_what_he_cannot_mend(bench: Bench, said: dict[str, bool | str]) -> None:
+    """CF-11: a dark street, a low sun, a camera that was put to sleep."""
+    bench.says("standby", camera="ok")
+    bench.steps(3)
+    bench.says("standby", **said)
+    bench.steps(9)
+    assert bench.signals == []
+
+
+def test_camera_that_sees_nothing_is_not_felt_in_stealth(bench: Bench) -> None:
+    """CF-11, AC-12."""
+    bench.says("standby", camera="ok", stealth=True)
+    bench.steps(3)
+    bench.says("standby", camera="blocked", stealth=True)
+    bench.steps(9)
+    assert bench.signals == []
 
 
 def test_nothing_lights_up_in_stealth_and_it_does_again_after_it(bench: Bench) -> None:
