@@ -58,7 +58,8 @@ _STYLE = """
 body { margin: 0; min-height: 100vh; display: grid; align-content: center; padding: 2vh 4vw; background: #0d151c;
   color: #e8eef3; font: max(3.2vmin, 17px)/1.35 "Noto Sans", system-ui, "Noto Sans Arabic", sans-serif; }
 #fresh, #stale { display: flex; flex-wrap: wrap; gap: 2vh; }
-section { flex: 1 1 100%; border-radius: 2vmin; padding: 1.6vh 3vw; background: #17222c; border-inline-start: 1.6vmin solid #5d7385; }
+section { flex: 1 1 100%; border-radius: 2vmin; padding: 1.6vh 3vw; background: #17222c;
+  border-inline-start: 1.6vmin solid #5d7385; }
 section.recording { background: #3a1214; border-color: #ff5a5f; }
 section.trouble, section.kept { background: #33280f; border-color: #f3c677; }
 section.kept { color: #f8e3b8; }
