@@ -43,10 +43,11 @@ fuzz: ## an hour of damaged evidence and hostile input against verifiers and par
 		tests/vedette/test_hostile_boxes.py tests/vedette/test_verifiers_agree.py \
 		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py tests/sync/test_hostile_broker.py
 
-chaos: ## a thousand kill -9 of uplink, broker, ingest and keeper, and forty thousand power cuts (SEED=… KILLS=… CUTS=…)
-	@$(WORKSTATION) packages demo
+chaos: ## a thousand kill -9 of uplink, broker, ingest, keeper, as many with PostgreSQL, forty thousand power cuts (SEED=… KILLS=… CUTS=…)
+	@$(WORKSTATION) packages test
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),1000)
+	@$(VENV)/bin/vedette sim chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),1000) --postgres
 	@POWER_CUTS=$(or $(CUTS),10000) $(PYTHON) -m pytest -q -o timeout=0 tests/sync/central/test_power_cut.py \
 		tests/sync/central/test_sqlite_cut.py
 

@@ -1,10 +1,10 @@
 """`kill -9`, at random moments, of everything that moves evidence, and cut links; then a count of what is missing.
 
-Decided here: which processes are killed how often (uplink, broker, ingest with its whole process tree, keeper, two at
-once now and then), what is sent meanwhile, and what counts as a loss: an item that left the device, or has a receipt
-there, and is not at the centre with the same bytes, a receipt that holds and one leaf in the log. The only help there
-is comes from a supervisor that starts dead processes again, as systemd does. The seed fixes victims, pauses and sizes;
-where in a process a kill falls is the machine's own chance.
+Decided here: which processes are killed how often (uplink, broker, ingest with its whole process tree, keeper, the
+database where it is a server of its own, two at once now and then), what is sent meanwhile, and what counts as a loss:
+an item that left the device, or has a receipt there, and is not at the centre with the same bytes, a receipt that holds
+and one leaf in the log. The only help there is comes from a supervisor that starts dead processes again, as systemd
+does. The seed fixes victims, pauses and sizes; where in a process a kill falls is the machine's own chance.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulator.chaos_account import Account, account_for
+from simulator.database import Database
 from simulator.freight import Loader, Packed
 from simulator.processes import Process
 from simulator.relay import Relay, Relays
-from simulator.stage import Scene, Stage
+from simulator.stage import Scene, Stage, vedette
 from sync.central.device_toml import with_uplink
 from vedette import spool
 from vedette.errors import Refused
 
 VICTIMS = {"uplink": 9, "broker": 6, "centre": 4, "keeper": 2}
+DATABASE = {"database": 5}
 KEPT_WAITING = 8
 MOST_SEGMENT_BYTES = 3 << 20
 HIT_SHARE = 0.3
@@ -62,10 +64,14 @@ class Tally:
 
 
 class Chaos:
-    """One centre, one device and a link between them, under fire."""
+    """One centre, one device and a link between them, under fire; and the centre's database, where it has one."""
 
-    def __init__(self, stage: Stage, link: Relay, chance: random.Random, tally: Tally) -> None:
+    def __init__(
+        self, stage: Stage, link: Relay, chance: random.Random, tally: Tally, database: Database | None = None
+    ) -> None:
         self._stage, self._link, self._chance, self._tally = stage, link, chance, tally
+        self._database = database
+        self._weights = VICTIMS if database is None else VICTIMS | DATABASE
         self._loader = Loader(stage.device / "device.toml")
         self._dead_since: dict[str, float] = {}
         self.made: list[Packed] = []
@@ -115,7 +121,7 @@ class Chaos:
 
     def _victims(self) -> list[str]:
         count = 2 if self._chance.random() < 0.15 else 1
-        return sorted(set(self._chance.choices(list(VICTIMS), list(VICTIMS.values()), k=count)))
+        return sorted(set(self._chance.choices(list(self._weights), list(self._weights.values()), k=count)))
 
     def _disturb(self) -> None:
         dice = self._chance.random()
@@ -139,14 +145,16 @@ class Chaos:
         self._dead_since[name] = time.monotonic()
         return True
 
-    def _process(self, name: str) -> Process:
+    def _process(self, name: str) -> Process | Database:
+        if name == "database" and self._database is not None:
+            return self._database
         return self._stage.centre if name == "centre" else self._stage.services[name]
 
     def _rest(self, seconds: float) -> None:
         """Wait, and start again what is dead."""
         until = time.monotonic() + seconds
         while True:
-            for name in ("centre", "uplink", "keeper"):
+            for name in self._weights.keys() - {"broker"}:
                 self._revive(name)
             left_s = until - time.monotonic()
             if left_s <= 0:
@@ -166,25 +174,40 @@ class Chaos:
             process.start()
 
 
-def run(folder: Path, *, seed: int, kills: int, progress: Callable[[str], None] = lambda _text: None) -> Tally:
-    """Make a centre and a device in `folder`, kill `kills` processes, wait until all is through, and count."""
+def run(
+    folder: Path,
+    *,
+    seed: int,
+    kills: int,
+    progress: Callable[[str], None] = lambda _text: None,
+    on_postgres: bool = False,
+) -> Tally:
+    """Make a centre and a device in `folder`, kill `kills` processes, wait until all is through, and count.
+
+    `on_postgres`: the centre's rows are in a PostgreSQL, which is killed as well; `NotFound` where there is none.
+    """
     tally, began = Tally(seed=seed), time.monotonic()
-    with _staged(folder) as (stage, link):
-        chaos = Chaos(stage, link, random.Random(seed), tally)
-        chaos.fire(kills, progress)
-        chaos.drain(progress)
-        made = chaos.made
-    tally.account = account_for(stage.central, made)
+    with Database() if on_postgres else nullcontext() as database:
+        with _staged(folder, database) as (stage, link):
+            chaos = Chaos(stage, link, random.Random(seed), tally, database)
+            chaos.fire(kills, progress)
+            chaos.drain(progress)
+            made = chaos.made
+        tally.account = account_for(stage.central, made, database)
     tally.seconds = time.monotonic() - began
     return tally
 
 
 @contextmanager
-def _staged(folder: Path) -> Iterator[tuple[Stage, Relay]]:
+def _staged(folder: Path, database: Database | None) -> Iterator[tuple[Stage, Relay]]:
     scene = Scene(device="car-1", camera={}, board={}, recorder={}, watchlist_csv=LIST)
     stage = Stage(folder, scene)
     try:
         stage.prepare()
+        if database is not None:
+            with (stage.central / "central.toml").open("a") as config:
+                config.write(f'\n[store]\nurl = "{database.url}"\n')
+            vedette("central", "move", stage.central)
         stage.start_centre()
         with Relays("127.0.0.1", stage.ports()["broker"]) as relays:
             link = relays.add()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.database import Database
 from simulator.freight import Packed
 from sync.central.fleet import centre_trust
 from sync.central.log import Log
@@ -39,8 +40,11 @@ class Account:
         return not (self.lost or self.twice or self.quarantined or self.broken)
 
 
-def account_for(central: Path, made: Sequence[Packed]) -> Account:
-    """Look for each of `made` in the central store at `central`, and for what should not be there."""
+def account_for(central: Path, made: Sequence[Packed], database: Database | None = None) -> Account:
+    """Look for each of `made` in the central store at `central`, and for what should not be there.
+
+    `database` is where its rows are, if not in a file of its own.
+    """
     store = Store(central)
     try:
         trust = centre_trust(central)
@@ -50,7 +54,7 @@ def account_for(central: Path, made: Sequence[Packed]) -> Account:
             lost=tuple(lost),
             twice=tuple(_twice(store)),
             quarantined=tuple(f"{row.code}: {row.text}" for row in store.quarantine()),
-            broken=tuple(_broken(store)),
+            broken=tuple(_broken(store, database)),
         )
     finally:
         store.close()
@@ -87,7 +91,9 @@ def _twice(store: Store) -> list[str]:
     return found
 
 
-def _broken(store: Store) -> list[str]:
+def _broken(store: Store, database: Database | None) -> list[str]:
     found = [f"custody of {one.device} {one.service}: {one.problem}" for one in store.chains() if one.problem]
+    if database is not None:
+        return [*found, *(f"database: {line}" for line in database.faults())]
     (said,) = store.db.execute("PRAGMA integrity_check").fetchone()
     return found if said == "ok" else [*found, f"store.db: {said}"]

@@ -20,6 +20,7 @@ def register(nouns: Nouns) -> None:
     parser = verbs.add_parser("chaos", help="kill uplink, broker, ingest and keeper at random and count what is lost")
     parser.add_argument("--seed", type=int, default=1, help="which victims, when and with what on its way (1)")
     parser.add_argument("--kills", type=int, default=100, help="how many kill -9 (100)")
+    parser.add_argument("--postgres", action="store_true", help="the centre on PostgreSQL, which is killed as well")
     trial_command.add_folder(parser)
     cli.add_json(parser)
     parser.set_defaults(run=_chaos)
@@ -31,7 +32,8 @@ def _chaos(args: argparse.Namespace) -> int:
     if args.kills < 1:
         raise Usage(f"--kills is {args.kills}; it must be at least 1")
     with trial_command.place(args, "chaos") as folder:
-        tally = chaos.run(folder, seed=args.seed, kills=args.kills, progress=trial_command.progress())
+        progress = trial_command.progress()
+        tally = chaos.run(folder, seed=args.seed, kills=args.kills, progress=progress, on_postgres=args.postgres)
     cli.show(args, _value(tally), _text(tally))
     return 0 if tally.ok else Integrity.exit_code
 

@@ -18,6 +18,7 @@ from vedette.records import peek_manifest
 from vedette.spool import final_path
 
 KILLS = int(os.environ.get("VEDETTE_KILLS", "12"))
+DATABASE_KILLS = 6
 SEED = int(os.environ.get("VEDETTE_SEED", "7"))
 
 
@@ -29,6 +30,24 @@ def test_nothing_is_lost_or_twice_when_everything_is_killed_at_random(tmp_path: 
     assert tally.account.checked == tally.items >= chaos.KEPT_WAITING
     assert (tally.account.lost, tally.account.twice) == ((), ())
     assert (tally.account.quarantined, tally.account.broken) == ((), ())
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_or_twice_when_the_database_is_killed_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CS-5. The centre on PostgreSQL, which is killed most; the device waits until it is there again."""
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        pytest.skip("PostgreSQL is not installed (apt install postgresql)")
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(chaos, "VICTIMS", dict.fromkeys(chaos.VICTIMS, 1))
+    monkeypatch.setattr(chaos, "DATABASE", {"database": 40})
+
+    tally = chaos.run(tmp_path / "stage", seed=SEED, kills=DATABASE_KILLS, on_postgres=True)
+
+    assert tally.kills["database"] > 0
+    assert tally.account.checked == tally.items >= chaos.KEPT_WAITING
+    assert tally.account.ok, tally.account
 
 
 @pytest.fixture
