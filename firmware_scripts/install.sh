@@ -1,13 +1,15 @@
 #!/bin/sh
 # Puts Vedette on a Debian, Raspberry Pi OS or JetPack machine: user, folders, Python environment, units. Free to repeat.
 #
-#   install.sh --role device|central [options]
+#   install.sh --role device|central|worker [options]
+#                        worker: takes uploads for a centre on another machine (docs/guide/scale.md)
 #     --dry-run          say every command, change nothing (needs no root)
 #     --board NAME       pi, jetson or none (default: what this machine says it is)
 #     --device-id ID     also make the device's folder and key under this id, if there is none yet
 #     --camera NAME      its camera adapter: pi, gst, clip, … (default: pi on a Raspberry Pi, else gst)
 #     --source TEXT      what the camera adapter opens
 #     --zone NAME        the time zone it works in, such as Africa/Casablanca (default: this machine's)
+#     --scale            central: with what PostgreSQL and S3 need; on by itself once central.toml names one of them
 #     --wheels FOLDER    install from wheels in FOLDER only, without a package index
 #     --no-packages      the Debian packages are there already; do not call apt-get
 #     --uninstall        remove units and programs; keys, evidence and configuration stay where they are
@@ -20,12 +22,14 @@ OPT=/opt/vedette
 UNITS=/etc/systemd/system
 DEVICE=/var/lib/vedette/device
 CENTRE=/var/lib/vedette-central/centre
+WORKER=/var/lib/vedette-central/worker
 MIN_PYTHON=10
 MAX_PYTHON=13
 DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-panel.service vedette-position.service vedette-uplink.service vedette-keeper.service vedette.target"
 CENTRAL_UNITS="vedette-central.service"
+WORKER_UNITS="vedette-worker.service"
 
-role="" board="" device_id="" camera="" source_text="" zone="" wheels="" dry="" uninstall="" with_packages=yes
+role="" board="" device_id="" camera="" source_text="" zone="" wheels="" scale="" dry="" uninstall="" with_packages=yes
 source_folder=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 say() { printf 'vedette: %s\n' "$*" >&2; }
@@ -55,6 +59,7 @@ read_arguments() {
             --dry-run) dry=yes ;;
             --uninstall) uninstall=yes ;;
             --no-packages) with_packages="" ;;
+            --scale) scale=yes ;;
             --role) value "$@"; role=$2; shift ;;
             --board) value "$@"; board=$2; shift ;;
             --device-id) value "$@"; device_id=$2; shift ;;
@@ -67,7 +72,9 @@ read_arguments() {
         esac
         shift
     done
-    case $role in device | central) ;; *) say "--role is device or central"; usage ;; esac
+    case $role in device | central | worker) ;; *) say "--role is device, central or worker"; usage ;; esac
+    [ -z "$scale" ] || [ "$role" = central ] || fail "--scale is for --role central; a worker has it, a device does not" 2
+    if [ "$role" = central ] && has_far_stores; then scale=yes; fi
     [ -n "$board" ] || board=$(this_board)
     case $board in pi | jetson | none) ;; *) fail "--board is pi, jetson or none, not '$board'" 2 ;; esac
     case $device_id in
@@ -78,6 +85,9 @@ read_arguments() {
     [ -n "$camera" ] || { camera=gst; [ "$board" != pi ] || camera=pi; }
     [ -n "$zone" ] || zone=$(this_zone)
 }
+
+# A centre that keeps its rows or blobs elsewhere would not start without what reaches them.
+has_far_stores() { grep -Eqs '^[[:space:]]*url[[:space:]]*=[[:space:]]*.(postgres|postgresql|s3)://' "$CENTRE/central.toml"; }
 
 this_zone() {
     case $(readlink -f /etc/localtime 2>/dev/null || true) in
@@ -123,7 +133,9 @@ packages() {
     wanted="python3 python3-venv"
     if [ "$role" = central ]; then
         wanted="$wanted mosquitto fonts-noto-core"
-    else
+    fi
+    if [ "$role" = worker ] || [ -n "$scale" ]; then wanted="$wanted ca-certificates"; fi
+    if [ "$role" = device ]; then
         case $board in
             pi) wanted="$wanted python3-picamera2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-pipewire" ;;
             jetson) wanted="$wanted gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-alsa gstreamer1.0-pipewire gstreamer1.0-x" ;;
@@ -154,9 +166,13 @@ stop_unit() {
 }
 
 extras() {
-    if [ "$role" = central ]; then echo central; else
-        case $board in pi) echo device-pi ;; jetson) echo device-jetson ;; *) echo device ;; esac
-    fi
+    case $role$scale$board in
+        worker* | centralyes*) echo central-scale ;;
+        central*) echo central ;;
+        devicepi) echo device-pi ;;
+        devicejetson) echo device-jetson ;;
+        *) echo device ;;
+    esac
 }
 
 # What the environment depends on: the source, the extras, the Python. The same again is the same release.
@@ -236,14 +252,20 @@ users_and_folders() {
     run systemd-tmpfiles --create "/etc/tmpfiles.d/vedette-$role.conf"
 }
 
+role_units() {
+    case $role in central) echo "$CENTRAL_UNITS" ;; worker) echo "$WORKER_UNITS" ;; *) echo "$DEVICE_UNITS" ;; esac
+}
+
 units() {
     run install -D -m 0644 "$source_folder/systemd/vedette-.service.d/10-hardening.conf" "$UNITS/vedette-.service.d/10-hardening.conf"
-    names=$DEVICE_UNITS
-    [ "$role" = device ] || names=$CENTRAL_UNITS
+    names=$(role_units)
     for unit in $names; do run install -m 0644 "$source_folder/systemd/$unit" "$UNITS/$unit"; done
     if [ "$role" = device ]; then
         clock=vedette-position.service.d/20-clock.conf
         run install -D -m 0644 "$source_folder/systemd/$clock" "$UNITS/$clock"
+    fi
+    if [ "$role" = worker ] || [ -n "$scale" ]; then
+        run install -D -m 0644 "$source_folder/systemd/scale/20-scale.conf" "$UNITS/vedette-$role.service.d/20-scale.conf"
     fi
     if [ "$board" = jetson ] && [ "$role" = device ]; then
         jetson=vedette-recorder.service.d/20-jetson.conf
@@ -269,23 +291,29 @@ next_steps() {
     if [ "$role" = central ]; then
         say "installed; next, if there is no centre yet: sudo -u vedette-central vedette central init $CENTRE --keys FOLDER-ON-A-STICK"
         say "then: sudo systemctl start vedette-central"
+    elif [ "$role" = worker ]; then
+        say "installed; next, at the centre: vedette central worker CENTRAL NAME FOLDER; bring FOLDER here as $WORKER,"
+        say "all of it owned by vedette-central, then: sudo systemctl start vedette-worker"
     else
         say "installed; next: enrol the device at the centre (docs/guide/install-device.md), then: sudo systemctl start vedette.target"
     fi
 }
 
 remove() {
-    names=$DEVICE_UNITS
-    [ "$role" = device ] || names=$CENTRAL_UNITS
+    names=$(role_units)
     for unit in $names; do
         [ ! -e "$UNITS/$unit" ] || stop_unit "$unit"
         run rm -f "$UNITS/$unit"
     done
-    run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
+    if [ "$role" = device ]; then
+        run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
+    else
+        run rm -rf "$UNITS/vedette-$role.service.d"
+    fi
     run rm -f "/etc/tmpfiles.d/vedette-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
     run rm -rf "$OPT/$role" "$OPT/releases/$role"-*
     [ "$role" = central ] || run rm -rf /var/cache/vedette
-    if [ ! -e "$UNITS/vedette.target" ] && [ ! -e "$UNITS/vedette-central.service" ]; then
+    if [ ! -e "$UNITS/vedette.target" ] && [ ! -e "$UNITS/vedette-central.service" ] && [ ! -e "$UNITS/vedette-worker.service" ]; then
         run rm -rf "$UNITS/vedette-.service.d" "$OPT"
         run rm -f /usr/local/bin/vedette
     fi

@@ -61,9 +61,26 @@ def test_install_enables_only_the_centre_when_that_is_the_role() -> None:
     assert "recorder" not in done.stdout
 
 
+def test_install_brings_what_reaches_postgresql_and_s3_when_the_centre_is_scaled_out() -> None:
+    done = _install("--role", "central", "--scale", "--dry-run", "--no-packages")
+    assert done.returncode == 0, done.stderr
+    assert "[central-scale]" in done.stdout
+    assert "/etc/systemd/system/vedette-central.service.d/20-scale.conf" in done.stdout
+    assert "vedette-worker" not in done.stdout
+
+
+def test_install_brings_a_worker_and_no_broker_when_that_is_the_role() -> None:
+    done = _install("--role", "worker", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "[central-scale]" in done.stdout
+    assert "systemctl enable -q vedette-worker.service" in done.stdout
+    assert "/etc/systemd/system/vedette-worker.service.d/20-scale.conf" in done.stdout
+    assert [word for word in ("mosquitto", "vedette-central.service", "recorder") if word in done.stdout] == []
+
+
 def test_install_changes_nothing_when_rehearsed() -> None:
     before = _names()
-    for role in ("device", "central"):
+    for role in ("device", "central", "worker"):
         done = _install("--role", role, "--dry-run", "--no-packages")
         assert [line for line in done.stdout.splitlines() if not line.startswith("+ ")] == []
     assert _names() == before
@@ -93,6 +110,8 @@ def test_uninstall_leaves_keys_and_evidence_when_rehearsed() -> None:
         ["--role", "device", "--device-id", "c" * 60],
         ["--role", "device", "--wheels", "/nowhere/at/all"],
         ["--role", "device", "--surprise"],
+        ["--role", "device", "--scale"],
+        ["--role", "worker", "--scale"],
     ],
 )
 def test_install_says_what_is_wrong_and_ends_with_2_when_called_wrongly(arguments: list[str]) -> None:

@@ -124,3 +124,17 @@ def test_release_is_changed_to_when_it_takes_the_configuration(machine: Path) ->
     assert done.returncode == 0, done.stderr
     assert os.path.lexists(machine / "opt" / "vedette" / "device")
     assert (machine / "etc" / "systemd" / "system" / "vedette-panel.service").is_file()
+
+
+def test_centre_that_keeps_rows_or_blobs_elsewhere_gets_what_reaches_them_unasked(machine: Path) -> None:
+    """A new release without it would replace one with it, and the centre would not start again."""
+    rehearse = [str(INSTALL), "--role", "central", "--no-packages", "--dry-run"]
+    folder = machine / "lib" / "vedette-central" / "centre"
+    folder.mkdir(parents=True)
+    extras = []
+    for text in ("", '[store]\nurl = "postgresql://db/vedette"\n', '[blobs]\nurl = "s3://bucket/police"\n'):
+        (folder / "central.toml").write_text(f'[central]\ndata = "."\n{text}')
+        done = _on(machine, rehearse)
+        assert done.returncode == 0, done.stderr
+        extras.append(re.findall(r"\[(central[a-z-]*)\]", done.stdout))
+    assert extras == [["central"], ["central-scale"], ["central-scale"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "systemd"
 HARDENING = "vedette-.service.d/10-hardening.conf"
 DEVICE = ("recorder", "reader", "panel", "position", "uplink", "keeper")
-SERVICES = (*DEVICE, "central")
+SERVICES = (*DEVICE, "central", "worker")
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 
@@ -34,14 +35,11 @@ def _unit(service: str) -> dict[str, list[str]]:
 def copies(tmp_path: Path) -> Path:
     """The units as on a machine on which the programs are there."""
     folder = tmp_path / "units"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("jetson", "*.conf"))
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("jetson", "scale", "*.conf"))
     for drop_in in ("vedette-.service.d", "vedette-position.service.d"):
         shutil.copytree(FOLDER / drop_in, folder / drop_in, dirs_exist_ok=True)
     for path in folder.glob("*.service"):
-        text = path.read_text()
-        for role in ("device", "central"):
-            text = text.replace(f"/opt/vedette/{role}/bin/vedette", shutil.which("true") or "/bin/true")
-        path.write_text(text)
+        path.write_text(re.sub(r"/opt/vedette/\w+/bin/\w+", shutil.which("true") or "/bin/true", path.read_text()))
     return folder
 
 
@@ -69,6 +67,25 @@ def test_verification_finds_a_fault_when_there_is_one(copies: Path) -> None:
 def test_jetson_addition_has_no_fault_when_systemd_verifies_it(copies: Path) -> None:
     shutil.copytree(FOLDER / "jetson", copies, dirs_exist_ok=True)
     assert [line for line in _verify(copies).stderr.splitlines() if "jetson" in line] == []
+
+
+@needs_systemd
+@pytest.mark.parametrize("service", ["central", "worker"])
+def test_addition_for_far_stores_has_no_fault_when_systemd_verifies_it(copies: Path, service: str) -> None:
+    place = copies / f"vedette-{service}.service.d" / "20-scale.conf"
+    place.parent.mkdir()
+    shutil.copy(FOLDER / "scale" / place.name, place)
+    done = _verify(copies)
+    assert ([line for line in done.stderr.splitlines() if "scale" in line], done.returncode) == ([], 0)
+
+
+def test_worker_elsewhere_writes_nothing_but_parts_and_its_status_when_it_runs() -> None:
+    """CS-16: its keys are read only."""
+    unit = _unit("worker")
+    place = "/var/lib/vedette-central/worker"
+    assert " ".join(unit["ReadWritePaths"]).split() == [f"{place}/incoming", f"{place}/run"]
+    assert unit["EnvironmentFile"] == [f"{place}/worker.env"]
+    assert unit["ExecStart"][0].endswith(f"-m sync.central.worker --config {place}/central.toml --name ${{WORKER}}")
 
 
 @pytest.mark.parametrize("service", ["recorder", "reader", "panel", "keeper"])

@@ -140,7 +140,7 @@ def bucket(
     cable: Cable, make_bucket: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Authority], str]]:
     """Makes an empty bucket of moto's S3 that both machines reach by HTTPS; what central.toml says of it."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     servers: list[Any] = []
