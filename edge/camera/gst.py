@@ -1,7 +1,7 @@
 """Cameras behind GStreamer: Jetson sensors, USB and network cameras, and a test picture.
 
-Decided here: one `gst-launch-1.0` child with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264 access
-units, which may queue for five seconds while the disk is slow, and I420 pictures, of which only the newest waits. A
+Decided here: one child (`pipeline_child`) with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264
+access units, which may queue for five seconds while the disk is slow, and I420 pictures: only the newest waits. A
 microphone is no part of it: an error of one element ends them all. Who records begins the child and looks at it again
 and again (`begin`, `opened`); nobody waits for it. When the recorder dies the pipes break and the child ends by itself.
 `[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of
@@ -21,6 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from edge.camera.annexb import ParameterSets
 from edge.camera.child import Child
 from edge.camera.gdp import GdpBuffer, GdpReader
+from edge.camera.pipeline_child import command
 from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, without_password
 from edge.camera.port import (
     CameraFault,
@@ -54,7 +55,7 @@ class GstCamera:
         self._units = self._pictures = -1
         self._sets = ParameterSets()
         self._first: list[Given] = []
-        self._base_us: int | None = None
+        self._base_us = 0
         self._index = 0
 
     def open(self) -> StreamInfo:
@@ -131,13 +132,15 @@ class GstCamera:
         self._ends, self._first = {}, []
 
     def _start(self) -> bool:
-        def command(pipes: Sequence[int]) -> list[str]:
-            units, pictures = pipes
-            return [LAUNCH, "-q", *self._pipeline.format(units=units, pictures=pictures).split()]
+        zero_us = self._clock.mono_us()
 
-        if not self._child.start(2, command):
+        def run(pipes: Sequence[int]) -> list[str]:
+            units, pictures = pipes
+            return command(zero_us, self._pipeline.format(units=units, pictures=pictures).split())
+
+        if not self._child.start(2, run):
             return False
-        self._base_us, self._first, self._sets = None, [], ParameterSets()
+        self._base_us, self._first, self._sets = zero_us, [], ParameterSets()
         self._units, self._pictures = self._child.ends
         self._ends = {end: GdpReader() for end in self._child.ends}
         return True
@@ -163,11 +166,11 @@ class GstCamera:
     def _times(self, buffer: GdpBuffer) -> tuple[int, int, int]:
         """(media, UTC, monotonic) of a buffer in microseconds.
 
-        The pipeline's clock is the monotonic clock from another zero; the least delayed buffer so far tells where.
+        The pipeline counts from when the child was started; a time that lies ahead is not believed.
         """
         now_us = self._clock.mono_us()
         media_us = buffer.pts_us or 0
-        self._base_us = min(now_us - media_us, self._base_us if self._base_us is not None else now_us)
+        self._base_us = min(now_us - media_us, self._base_us)
         mono_us = self._base_us + media_us
         return media_us, self._clock.utc_us() - (now_us - mono_us), mono_us
 

@@ -10,13 +10,11 @@ Implements SG-15, SG-16 and SG-18 of docs/spec/segment.md.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
 from edge.camera.child import Child
 from edge.camera.gdp import GdpBuffer, GdpReader
+from edge.camera.pipeline_child import command
 from edge.camera.pipelines import STAMPED_AT_END, microphone
 from edge.camera.port import SoundUnit
 from edge.camera.sound import HOLE_US, RATE, SoundEncoder
@@ -29,8 +27,6 @@ from vedette.errors import Integrity, Refused
 START_US, SILENCE_US, SILENT_READS = 5_000_000, 1_500_000, 3
 FIRST_WAIT_US, LONGEST_WAIT_US, STEADY_US = 250_000, 5_000_000, 10_000_000
 MAX_WORDS = 300
-GSTREAMER = "libgstreamer-1.0.so.0"
-_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("pipeline_child.py")))
 _SAMPLE_BYTES = 2
 
 
@@ -79,10 +75,7 @@ class Microphone:
     def _begin(self, now_us: int) -> None:
         if now_us < self._again_us:
             return
-        zero_ns = now_us * 1000
-        if self._child.start(
-            1, lambda pipes: [*_COMMAND, GSTREAMER, str(zero_ns), *self._words.format(sounds=pipes[0]).split()]
-        ):
+        if self._child.start(1, lambda pipes: command(now_us, self._words.format(sounds=pipes[0]).split())):
             self._reader, self._times, self._encoder = GdpReader(), SoundClock(RATE), SoundEncoder(self._sound)
             self._began_us, self._heard_us, self._silent_reads = now_us, None, 0
 

@@ -33,6 +33,8 @@ from vedette.config import CameraSection
 from vedette.errors import NotFound, Refused, Usage
 
 MAX_WAITING_UNITS = 600
+# From the light to us, on a machine that is busy starting.
+LONGEST_WAY_US = 1_000_000
 ALIGNMENT_PX = 64
 # Where picamera2 looks for the encoder of boards that have one.
 HARDWARE_ENCODER = Path("/dev/video11")
@@ -182,12 +184,16 @@ class PiCamera:
     def _since_first(self, sensor_us: int) -> int:
         if self._zero_us is None:
             self._zero_us = sensor_us
+            if 0 <= self._clock.mono_us() - sensor_us <= LONGEST_WAY_US:
+                with self._lock:
+                    self._base_us = sensor_us
         return sensor_us - self._zero_us
 
     def _times(self, media_us: int | None) -> tuple[int, int, int]:
         """(media, UTC, monotonic) of a picture in microseconds; without a time of its own it is of now.
 
-        The sensor's clock runs as the monotonic one does, from another zero; the least delayed picture tells where.
+        The sensor's time is that of the monotonic clock (on a Raspberry Pi) where the first picture's
+        lies just before it came; else it runs alike from another zero, and the least delayed picture tells where.
         """
         now_us = self._clock.mono_us()
         with self._lock:

@@ -78,6 +78,19 @@ def test_times_are_of_the_devices_clock_when_the_pipeline_runs(camera):
 
 
 @needs_gstreamer
+def test_times_are_the_pipelines_own_however_late_its_pictures_are_looked_at(camera):
+    """SG-18: a slow start moves nothing that follows against the sound."""
+    one = camera()
+    one.begin()
+    while one.opened() is None:
+        time.sleep(0.3)
+    (zero_us,) = {x.mono_us - (x.media_us if isinstance(x, SmallFrame) else x.pts_us) for x in one.read(1)}
+    assert zero_us == one._base_us
+    time.sleep(0.3)
+    assert {x.mono_us - x.pts_us for x in one.read(1) if isinstance(x, EncodedUnit)} == {zero_us}
+
+
+@needs_gstreamer
 def test_fault_with_a_reason_is_raised_when_gstreamer_dies_and_the_camera_opens_again(camera):
     one = camera()
     one.open()

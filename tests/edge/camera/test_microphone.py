@@ -133,7 +133,7 @@ def test_microphone_rests_while_nobody_listens_and_begins_again(made):
 
 
 def test_microphone_without_gstreamer_says_so(made, monkeypatch):
-    monkeypatch.setattr("edge.camera.microphone.GSTREAMER", "libnowhere.so")
+    monkeypatch.setattr("edge.camera.pipeline_child.LIBRARY", "libnowhere.so")
     one = made()
     look_until(one, lambda: bool(one.fault))
     assert one.fault == "ERROR: GStreamer (libnowhere.so) is not installed"
@@ -186,4 +186,4 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, times_us: list[int]) -
     path.write_bytes(b"".join(header.ljust(HEADER_BYTES, b"\0") + payload for header in headers))
     said = f"os.write(int(sys.argv[-1].removeprefix('fd=')), open({str(path)!r}, 'rb').read())"
     feed = f"import os, sys, time; {said}; time.sleep(60)"
-    monkeypatch.setattr("edge.camera.microphone._COMMAND", (sys.executable, "-c", feed))
+    monkeypatch.setattr("edge.camera.microphone.command", lambda _, words: [sys.executable, "-c", feed, *words])

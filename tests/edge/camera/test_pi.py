@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.camera.pi import MAX_WAITING_UNITS, PiCamera, open_pi_here, without_padding
+from edge.camera.pi import LONGEST_WAY_US, MAX_WAITING_UNITS, PiCamera, open_pi_here, without_padding
 from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import FakeClock
 from vedette.config import CameraSection
@@ -64,6 +64,31 @@ def test_time_is_of_the_least_delayed_picture_when_others_come_late():
     units = one.read(0)
     assert [unit.mono_us - start_us for unit in units] == [50_000, 43_333, 76_666]
     assert [unit.utc_us - utc_us for unit in units] == [50_000, 43_333, 76_666]
+
+
+@pytest.mark.parametrize("late_us", [0, 60_000, LONGEST_WAY_US])
+def test_time_is_the_sensors_however_late_its_pictures_come_when_it_is_of_our_clock(late_us: int):
+    """SG-18: a slow start moves nothing that follows against the sound."""
+    clock = FakeClock()
+    one = camera(clock)
+    taken_us = clock.mono_us()
+    clock.advance(late_us)
+    for n in range(3):
+        one.take_request(request(n, taken_us + n * 33_333))
+        one.take_unit(KEY, n * 33_333)
+        clock.advance(33_333)
+    units = [unit for unit in one.read(0) if isinstance(unit, EncodedUnit)]
+    assert [unit.mono_us - taken_us for unit in units] == [0, 33_333, 66_666]
+
+
+@pytest.mark.parametrize("off_us", [1, -LONGEST_WAY_US - 1, 3_600_000_000])
+def test_time_of_another_clock_is_not_taken_for_ours(off_us: int):
+    clock = FakeClock(mono_us=7_200_000_000)
+    one = camera(clock)
+    one.take_request(request(0, clock.mono_us() + off_us))
+    one.take_unit(KEY, 0)
+    (unit,) = [unit for unit in one.read(0) if isinstance(unit, EncodedUnit)]
+    assert unit.mono_us == clock.mono_us()
 
 
 def test_picture_without_a_sensors_time_is_of_now():

@@ -14,6 +14,8 @@ from edge.camera import open_camera, open_microphone
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
 
+BOUND_S = 0.04
+
 
 def is_there() -> bool:
     inspect = ["gst-inspect-1.0", "pipewiresrc"]
@@ -50,7 +52,7 @@ def claps(data: bytes) -> list[float]:
 
 
 def test_sound_from_pipewire_is_recorded_and_again_after_its_server_died(device, bench, server: PipeWire):
-    """SG-15, SG-16. How far a clap is off in time is measured by `python -m bench microphones`."""
+    """SG-15, SG-16, SG-18. How far all claps are off in time is measured by `python -m bench microphones`."""
     clock = SystemClock()
     camera = open_camera(CameraSection(adapter="gst", source="test", width=320, height=240, rate=25), clock)
     ear = open_microphone(SoundSection(adapter="pipewire", source=NAME), clock)
@@ -86,3 +88,8 @@ def test_sound_from_pipewire_is_recorded_and_again_after_its_server_died(device,
     before, after = [at for at in heard if at < lost_s], [at for at in heard if at > back_s]
     assert len(before) + len(after) == len(heard)
     assert min(len(before), len(after)) >= 2
+    # A busy machine may note one clap late, but not all on one side of the loss.
+    began_us = item.manifest.started_us - clock.utc_us() + clock.mono_us()
+    clapped = [(at - began_us) / 1e6 for at in server.claps_us]
+    for part in (before, after):
+        assert min(abs(at - clap) for at in part for clap in clapped) <= BOUND_S
