@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "crowd": crowd.crowd,
     "absence": absence.absence,
     "stores": stores.stores,
+    "growth": stores.growth,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
 LEGEND = "ratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"

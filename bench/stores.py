@@ -16,17 +16,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.harness import Row, pair
+from bench.harness import Fact, Row, pair
 from simulator.freight import make_manifest
 from sync.central import fleet
 from sync.central.receipts import Signer, accept_all
-from sync.central.store import Store
+from sync.central.schema import Sqlite
+from sync.central.store import DATABASE, Store
 from vedette.clock import SystemClock, uuid7
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, Manifest, sign_record
 
 ORIGIN = "bench.test/log"
 ITEMS = 50
+GROWTH_ITEMS = 4000
 
 
 def stores() -> list[Row]:
@@ -48,6 +50,17 @@ def stores() -> list[Row]:
             if url:
                 rows += _compared(small, _Centre(Path(folder) / "large", url))
         return rows
+
+
+def growth() -> list[Fact]:
+    """How much larger the database gets with an item: row, leaf, checkpoint, receipt, indexes."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [f"{_Centre(Path(folder) / 'small').grown_bytes() / 1000:.1f} kB in SQLite"]
+        with _postgres() as url:
+            if url:
+                found.append(f"{_Centre(Path(folder) / 'large', url).grown_bytes() / 1000:.1f} kB in PostgreSQL")
+    name = f"the database grows with an item, of {GROWTH_ITEMS:,}"
+    return [Fact(name=name, figure=", ".join(found), bound="")]
 
 
 def _compared(small: _Centre, large: _Centre) -> list[Row]:
@@ -88,6 +101,18 @@ class _Centre:
         """Take in `count` new hits, `batch` in a transaction."""
         for _ in range(count // batch):
             accept_all(self._store, self._signer, [self._hit() for _ in range(batch)])
+
+    def grown_bytes(self) -> float:
+        """What an item adds to the database's files, without its log of writes."""
+        before = self._size_bytes()
+        self.take(GROWTH_ITEMS, batch=ITEMS)
+        return (self._size_bytes() - before) / GROWTH_ITEMS
+
+    def _size_bytes(self) -> int:
+        if isinstance(self._store.db, Sqlite):
+            self._store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return (self._store.folder / DATABASE).stat().st_size
+        return int(self._store.db.execute("SELECT pg_database_size(current_database())").fetchone()[0])
 
     def _hit(self) -> tuple[Manifest, bytes]:
         manifest = make_manifest(os.urandom(32), item=uuid7(self._clock), kind="hit", device="car-1", at_us=1)
