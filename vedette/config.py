@@ -71,6 +71,8 @@ class RecorderSection:
     may_mute: bool = True
     may_stealth: bool = True
     may_sleep: bool = True
+    hot_c: int = _number(85, 0, 120)
+    hot_rests: bool = False
     retroactive_h: int = _number(0, 0, 72)
     retroactive_mib: int = _number(8192, 64, 1 << 20)
     min_free_mib: int = _number(512, 0, 1 << 20)

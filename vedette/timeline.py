@@ -53,7 +53,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlay:
-    """What was so beside, row `muted`, `sound`, `stealth`, `camera`, `clock` or `place`; a moment where times agree."""
+    """What was so beside, in the row that `timeline_words.ROWS` names; a moment where times agree."""
 
     row: str
     from_us: int

@@ -138,12 +138,14 @@ class _Reading:
             yield from self._idle(first, last)
 
     def overlays(self) -> Iterator[Overlay]:
-        """Muted, stealth, sound that was lost, camera faults, and what is to be known of the clock."""
+        """Muted, stealth, heat, sound that was lost, camera faults, and what is to be known of the clock."""
         for first, last in runs_of(self.entries):
             for word, row in _PAIRS.items():
                 if row != "sleep":
                     for start_us, end_us, label in self.pairs(first, last, f"{word}.began", f"{word}.ended"):
                         yield Overlay(row=row, from_us=start_us, to_us=end_us, label=label)
+            for start_us, end_us, _label in self.pairs(first, last, "heat.began", "heat.ended"):
+                yield Overlay(row="heat", from_us=start_us, to_us=end_us, label="hot_board")
             for start_us, end_us in self._losses(first, last):
                 yield Overlay(row="sound", from_us=start_us, to_us=end_us, label="sound_lost")
             for start_us, end_us, label in self._faults(first, last):
@@ -157,9 +159,11 @@ class _Reading:
         return next((state for word, state in _GAPS.items() if why.startswith(word)), State.OTHER), why
 
     def _troubles(self, first: int, last: int) -> Iterator[Layer]:
-        """Asleep; and a recording that stopped for a trouble, until the next one."""
+        """Asleep, at rest for heat; and a recording that stopped for a trouble, until the next one."""
         for start_us, end_us, _label in self.pairs(first, last, "sleep.began", "sleep.ended"):
             yield _layer(TROUBLE, start_us, end_us, State.ASLEEP, "asleep")
+        for start_us, end_us, _label in self.pairs(first, last, "rest.began", "rest.ended"):
+            yield _layer(TROUBLE, start_us, end_us, State.THERMAL, "rested")
         for start_us, end_us, label in self._faults(first, last):
             yield _layer(STARTING, start_us, end_us, State.CAMERA, label)
         for index in range(first, last + 1):

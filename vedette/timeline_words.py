@@ -6,7 +6,7 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
-ROWS = ("muted", "sound", "stealth", "camera", "clock", "place")
+ROWS = ("muted", "sound", "stealth", "camera", "heat", "clock", "place")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
@@ -29,6 +29,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "sound_row": ("no sound", "sans son"),
     "sound_lost": ("none came", "rien n’est venu"),
     "camera_row": ("camera", "caméra"),
+    "heat_row": ("hot", "chaud"),
+    "hot_board": ("the board was hot", "la carte était chaude"),
+    "rested": ("the camera rested for heat", "la caméra était à l’arrêt pour la chaleur"),
     "clock_row": ("clock", "horloge"),
     "place_row": ("no position", "sans position"),
     "no_fix": ("no fix from satellites", "pas de position par satellite"),

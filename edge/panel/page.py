@@ -3,7 +3,7 @@
 Decided here: what it says and how it looks. A browser on the device opens it as a file; it asks for nothing, loads
 itself anew every two seconds, says so when nobody writes it any more, and is black in stealth. It holds no plate, no
 position and no person. It lies in a folder of its own, so that who sees the screen need not see what the services tell
-each other. Implements RI-22 of docs/spec/ring.md and CF-11 of docs/spec/camera-fault.md.
+each other. Implements RI-22 of docs/spec/ring.md, CF-11 of docs/spec/camera-fault.md and SG-19 of docs/spec/segment.md.
 """
 
 from __future__ import annotations
@@ -29,11 +29,21 @@ STATES: dict[str, Words] = {
     "recording": ("Enregistrement en cours", "Recording", "التسجيل جارٍ"),
     "standby": ("En attente d’une activation", "Waiting for an activation", "في انتظار التفعيل"),
     "asleep": ("Caméra en sommeil", "Camera asleep", "الكاميرا في وضع السكون"),
+    "thermal": (
+        "Trop chaud : la caméra est à l’arrêt jusqu’à une activation",
+        "Too hot: the camera rests until an activation",
+        "حرارة مرتفعة: الكاميرا متوقفة حتى التفعيل",
+    ),
     "starting": ("Démarrage de la caméra", "The camera starts", "الكاميرا قيد التشغيل"),
     "ended": ("La caméra s’est arrêtée", "The camera has ended", "توقّفت الكاميرا"),
     "silent": SILENT,
 }
 MUTED: Words = ("Son coupé", "Sound muted", "الصوت مكتوم")
+NO_SOUND: Words = (
+    "Pas de son : vérifier le micro",
+    "No sound: check the microphone",
+    "لا يوجد صوت: تحقّق من الميكروفون",
+)
 FAULTS: dict[str, Words] = {
     "unplugged": ("La caméra ne donne pas d’image", "The camera gives no picture", "الكاميرا لا تعطي أي صورة"),
     "frozen": ("L’image ne bouge plus", "The picture has stopped moving", "الصورة متجمّدة"),
@@ -55,17 +65,17 @@ KEPT: Words = (
 
 _STYLE = """
 * { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; align-content: center; padding: 2vh 4vw; background: #0d151c;
+body { margin: 0; min-height: 100vh; display: grid; align-content: center; padding: 1.2vh 4vw; background: #0d151c;
   color: #e8eef3; font: max(3.2vmin, 17px)/1.35 "Noto Sans", system-ui, "Noto Sans Arabic", sans-serif; }
-#fresh, #stale { display: flex; flex-wrap: wrap; gap: 2vh; }
-section { flex: 1 1 100%; border-radius: 2vmin; padding: 1.6vh 3vw; background: #17222c;
+#fresh, #stale { display: flex; flex-wrap: wrap; gap: 1.6vh; }
+section { flex: 1 1 100%; border-radius: 2vmin; padding: 1.2vh 3vw; background: #17222c;
   border-inline-start: 1.6vmin solid #5d7385; }
 section.recording { background: #3a1214; border-color: #ff5a5f; }
 section.trouble, section.kept { background: #33280f; border-color: #f3c677; }
 section.kept { color: #f8e3b8; }
-p { margin: .2em 0; unicode-bidi: isolate; } p[dir=rtl] { text-align: right; }
+p { margin: .12em 0; unicode-bidi: isolate; } p[dir=rtl] { text-align: right; }
 section.state p { font-weight: 650; font-size: 1.45em; }
-@media (min-aspect-ratio: 1/1) { section.half { flex-basis: 40%; } }
+@media (min-aspect-ratio: 1/1) { section.half { flex-basis: 28%; padding-inline: 2vw; } }
 [hidden] { display: none !important; }
 """
 _STALE = """
@@ -81,13 +91,15 @@ _BLACK = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What the page says: a recorder's state ("silent" where it does not answer), modes, for how many hours video
-    without an activation is being kept (0: it is not), and what is wrong with the camera (empty: nothing).
+    """What the page says: a recorder's state ("silent" where it does not answer), modes, whether sound is missing that
+    is expected, for how many hours video without an activation is being kept (0: it is not), and what is wrong with the
+    camera (empty: nothing).
     """
 
     state: str
     stealth: bool = False
     muted: bool = False
+    no_sound: bool = False
     kept_h: int = 0
     fault: str = ""
 
@@ -102,6 +114,8 @@ def page(shown: Shown, *, written_ms: int) -> str:
     parts = [_section(f"state {kind}", words)]
     if shown.fault in FAULTS:
         parts.append(_section("trouble half", FAULTS[shown.fault]))
+    if shown.no_sound:
+        parts.append(_section("trouble half", NO_SOUND))
     if shown.muted:
         parts.append(_section("muted half", MUTED))
     if shown.kept_h:

@@ -5,7 +5,7 @@ nothing, and when video is kept that nobody activated (`sign`, and `page` for a 
 lights up, vibrates or sounds, from the moment custody has it and not before: the recorder's status says so. A recorder
 that does not run is said to be not recording, and stealth holds until it runs again. What a press means is decided in
 `press`, what motion means in `motion`, what is recorded in the recorder. Implements docs/spec/activation.md, AC-7 to
-AC-19, CF-11 of docs/spec/camera-fault.md, and RI-21 and RI-22 of docs/spec/ring.md.
+AC-19, CF-11 of docs/spec/camera-fault.md, HE-1 of docs/spec/heat.md, and RI-21 and RI-22 of docs/spec/ring.md.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from edge.board import open_board
+from edge.board import heat, open_board
 from edge.board.alerts import BLIND, REMINDER, STARTED, STOPPED
 from edge.board.port import RECORD, AlertPattern, Board, ButtonEvent
 from edge.board.position import read_fix
@@ -34,6 +35,7 @@ from vedette.hitfile import Position
 STEP_S = 0.05
 LOOK_US = 100_000
 STATUS_US = 1_000_000
+HEAT_US = 5_000_000
 RECORDER_FRESH_US = 5_000_000
 # What was asked for a moment ago and the recorder's status does not show yet.
 TRUST_US = 1_500_000
@@ -54,6 +56,7 @@ class View:
     held: bool = False
     stealth: bool = False
     muted: bool = False
+    no_sound: bool = False
     keeping: bool = False
     fault: str = ""
 
@@ -63,8 +66,10 @@ class PanelService:
 
     name = PANEL
 
-    def __init__(self, config: DeviceConfig, clock: Clock, board: Board) -> None:
+    def __init__(self, config: DeviceConfig, clock: Clock, board: Board, *, zones: Path = heat.ZONES) -> None:
+        """`zones` is where the kernel shows its thermal zones."""
         panel = config.panel
+        self._zones = zones
         self._run_dir, self._clock, self._board = config.run, clock, board
         self._hold_us, self._reminder_us = panel.stop_hold_ms * 1000, panel.reminder_s * 1_000_000
         self._limits = Limits(
@@ -79,7 +84,7 @@ class PanelService:
         self._signalled_us: int | None = None
         self._fix: Position | None = None
         self._asked_us: int | None = None
-        self._look_us = self._status_us = 0
+        self._look_us = self._status_us = self._heat_us = 0
         self._reminded_us = clock.mono_us()
         self._presses = self._signals = self._hidden = self._errors = 0
 
@@ -96,6 +101,7 @@ class PanelService:
         self._relay()
         self._remind(now_us)
         self._show_keeping(now_us)
+        self._feel(now_us)
         if now_us >= self._status_us:
             self._status_us = now_us + STATUS_US
             self._report()
@@ -120,6 +126,7 @@ class PanelService:
             held=status.get("held") is True,
             stealth=status.get("stealth") is True,
             muted=status.get("muted") is True,
+            no_sound=status.get("sound_missing") is True,
             keeping=status.get("retaining") is True,
             fault=fault if isinstance(fault, str) and fault != "ok" and status.get("asleep") is not True else "",
         )
@@ -193,6 +200,14 @@ class PanelService:
         if pattern is not None:
             self._signal(pattern)
 
+    def _feel(self, now_us: int) -> None:
+        """Leave for the recorder how hot the board is, every five seconds."""
+        if now_us >= self._heat_us:
+            self._heat_us = now_us + HEAT_US
+            milli_c = heat.measure(self._zones)
+            if milli_c is not None:
+                heat.write_heat(self._run_dir, milli_c, now_us=self._clock.utc_us())
+
     def _signal(self, pattern: AlertPattern) -> None:
         self._signalled_us = self._clock.mono_us()
         if self._view.stealth:
@@ -210,7 +225,14 @@ class PanelService:
     def _report(self) -> None:
         view, utc_us = self._view, self._clock.utc_us()
         kept_h = self._retroactive_h if view.keeping else 0
-        shown = Shown(state=view.state, stealth=view.stealth, muted=view.muted, kept_h=kept_h, fault=view.fault)
+        shown = Shown(
+            state=view.state,
+            stealth=view.stealth,
+            muted=view.muted,
+            no_sound=view.no_sound,
+            kept_h=kept_h,
+            fault=view.fault,
+        )
         page.write(self._run_dir, shown, written_ms=utc_us // 1000)
         daemon.write_status(
             self._run_dir,

@@ -1,8 +1,8 @@
 """The recorder: camera in, sealed segments and small frames out, whatever else on the device fails.
 
-Decided here: what happens in one step, in which order, what sleep is for the camera, and what the status says. What was
-asked for is decided in `duty`, how video is kept in `keeping`. It talks to camera, disk and shared memory only, and
-waits for nobody (law 1).
+Decided here: what happens in one step, in which order, what sleep is for the camera, that it rests for heat where
+policy says so (docs/spec/heat.md), and what the status says. What was asked for is decided in `duty`, how video is kept
+in `keeping`. It talks to camera, disk and shared memory only, and waits for nobody (law 1).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from edge.board.heat import read_heat
 from edge.board.position import read_position
 from edge.camera import open_camera, open_microphone
 from edge.camera.condition import Moment
@@ -26,6 +27,7 @@ from edge.recorder.duty import Duty, Voices
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.framebus import FrameBusWriter, require_memory
+from edge.recorder.heat import Heat
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
@@ -50,7 +52,7 @@ COMMANDS_US = 200_000
 SECOND_US = 1_000_000
 MARKS_KEPT_US = 3_600_000_000
 ALIVE_US = 60_000_000
-ASLEEP, STARTING = "asleep", "starting"
+ASLEEP, THERMAL, STARTING = "asleep", "thermal", "starting"
 
 
 def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderService:
@@ -100,7 +102,8 @@ class RecorderService:
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
         self._published = 0
-        self._ended = self._resting = False
+        self._ended, self._resting = False, ""
+        self._heat, self._hot_rests = Heat(config.recorder.hot_c), config.recorder.hot_rests
         require_memory(config.run)
         self._source = Source(camera, microphone)
         self._watch, self._sound_watch, self._forecast = CameraWatch(), SoundWatch(), Forecast()
@@ -117,8 +120,8 @@ class RecorderService:
             self._commands_us = now_us
             if self._duty.take(self._picture_us):
                 self._mark_open_segment()
-        if self._duty.modes.sleep:
-            self._rest()
+        if why := self._why_rest:
+            self._rest(why)
         else:
             self._wake()
             self._film(now_us)
@@ -131,6 +134,7 @@ class RecorderService:
             self._on_end()
         if now_us - self._second_us >= SECOND_US:
             self._second_us = now_us
+            self._feel(now_us)
             self._show_life(now_us)
             self._report()
         return IDLE_S if self._ended or self._source.info is None else 0.0
@@ -195,20 +199,45 @@ class RecorderService:
     def _claim(self, claim: Claim) -> None:
         self._keeping.claim(claim)
 
-    def _rest(self) -> None:
-        """Asleep: end what is recorded, forget what is buffered, let go of the camera; once."""
-        if not self._resting:
-            self._resting = True
-            self._keeping.end(ASLEEP)
+    @property
+    def _why_rest(self) -> str:
+        """Why the camera is to rest, empty where it is not: put to sleep, or hot while nothing is activated."""
+        if self._duty.modes.sleep:
+            return ASLEEP
+        return THERMAL if self._hot_rests and self._heat.is_hot and not self._duty.is_held else ""
+
+    def _feel(self, now_us: int) -> None:
+        """Say into custody that the board got hot or is no more."""
+        utc_us = self._clock.utc_us()
+        for event, detail in self._heat.look(read_heat(self._run, now_us=utc_us), Moment(utc_us, now_us)):
+            self._keeping.note(event, detail)
+
+    def _rest(self, why: str) -> None:
+        """End what is recorded, forget what is buffered, let go of the camera; once."""
+        before, self._resting = self._resting, why
+        if why == THERMAL:
+            # Without pictures time goes on by itself: an activation counts from when it comes.
+            self._picture_us = max(self._picture_us, self._clock.utc_us())
+        if why != before:
+            self._say_rest(before, "sleep")
+            if why == THERMAL:
+                self._keeping.note("rest.began", {"why": THERMAL})
+        if not before:
+            self._keeping.end(why)
             self._keeping.forget()
             self._source.rest()
             self._watch.rest()
             self._sound_watch.rest()
 
+    def _say_rest(self, before: str, by: str) -> None:
+        if before == THERMAL:
+            self._keeping.note("rest.ended", {"by": by})
+
     def _wake(self) -> None:
         """Awake again: time goes on, and what is wanted from now on and not there yet is a gap."""
         if self._resting:
-            self._resting = False
+            self._say_rest(self._resting, self._duty.state.held_by or self._duty.state.kept_by or "cooler")
+            self._resting = ""
             now_us = self._clock.utc_us()
             self._picture_us = max(self._picture_us, now_us)
             self._watch.expect(Moment(now_us, self._clock.mono_us()))
@@ -325,6 +354,7 @@ class RecorderService:
                     "camera": self._watch.condition,
                     "camera_faults": self._watch.faults,
                     "sound": self._sound_watch.state,
+                    "sound_missing": self._sound_watch.state == LOST and not duty.modes.sleep,
                     "sound_losses": self._sound_watch.losses,
                     "free_mib": self._keeping.free_mib(),
                     "recorded_ms": (counts.media_us + open_us) // 1000,
@@ -354,7 +384,7 @@ class RecorderService:
         if self._ended:
             return "ended"
         if self._resting:
-            return ASLEEP
+            return self._resting
         if self._source.info is None:
             return CAMERA_FAULT if self._source.is_broken else STARTING
         return "recording" if self._keeping.recording else "standby"

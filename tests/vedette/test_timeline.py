@@ -281,6 +281,22 @@ def test_sleep_lasts_to_the_end_of_the_run_when_it_is_not_ended(shift: Any) -> N
     ]
 
 
+def test_rest_for_heat_is_a_state_and_heat_a_row_beside_it(shift: Any) -> None:
+    """HE-6, TI-17, TI-19."""
+    shift.start()
+    shift.wait(10)
+    shift.say("heat.began", celsius=88, limit_c=85, since_us=shift.clock.utc_us())
+    shift.say("rest.began", why="thermal")
+    shift.wait(40)
+    shift.say("rest.ended", by="cooler")
+    shift.say("heat.ended", most_c=91, since_us=shift.clock.utc_us(), lasted_us=1)
+    shift.wait(5)
+    shift.say("keeper.ready")
+    timeline = read(shift)
+    assert states(timeline) == [("standby", 10), ("thermal", 40), ("standby", 5)]
+    assert [(one.row, (one.to_us - one.from_us) // SECOND) for one in timeline.overlays] == [("heat", 40)]
+
+
 def test_a_camera_fault_is_beside_what_was_recorded(shift: Any) -> None:
     """TI-19: a frozen picture is recorded, and said to be frozen."""
     shift.start()

@@ -9,6 +9,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.board import open_alerts, open_board
 from edge.board.alerts import BLIND, REMINDER, STARTED, STOPPED, hit_pattern
+from edge.board.heat import read_heat
 from edge.board.port import AlertPattern
 from edge.board.position import Fix, write_fix
 from edge.board.relay import MAX_AGE_US, RelayBoard, parse_signal
@@ -169,6 +170,23 @@ def test_camera_that_sees_nothing_is_not_felt_in_stealth(bench: Bench) -> None:
     bench.says("standby", camera="blocked", stealth=True)
     bench.steps(9)
     assert bench.signals == []
+
+
+def test_panel_leaves_for_the_recorder_how_hot_the_board_is(tmp_path: Path, pins: MockFactory) -> None:
+    """HE-1: every five seconds; where no zone says anything no file is left."""
+    run, zone = tmp_path / "run", tmp_path / "zones" / "thermal_zone0"
+    run.mkdir()
+    zone.mkdir(parents=True)
+    bench = Bench(run, pins)
+    bench.service.close()
+    bench.service = PanelService(bench.config, bench.clock, open_board(bench.config, bench.clock), zones=zone.parent)
+    bench.steps(3)
+    assert read_heat(run, now_us=bench.clock.utc_us()) is None
+    (zone / "type").write_text("cpu-thermal")
+    (zone / "temp").write_text("61234\n")
+    bench.steps(6, each_us=1_000_000)
+    assert read_heat(run, now_us=bench.clock.utc_us()) == 61_234
+    bench.service.close()
 
 
 def test_nothing_lights_up_in_stealth_and_it_does_again_after_it(bench: Bench) -> None:
