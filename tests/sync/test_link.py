@@ -63,6 +63,16 @@ def test_link_delivers_in_order_when_connected(broker, open_link: Opener) -> Non
     assert [event.payload[0] for event in heard if isinstance(event, Message)] == list(range(10))
 
 
+def test_link_waits_for_no_full_packet_when_it_sends(broker, open_link: Opener) -> None:
+    """WI-10: TCP_NODELAY, asked of the kernel; without it a window of one part was a hundred times slower."""
+    link = open_link(broker.config("car-1", subscriptions=("cmd/car-1/#",)))
+    wait_for(link, Connected)
+
+    connection = link._session.client.socket()
+
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_link_takes_nothing_when_not_connected(broker, open_link: Opener) -> None:
     """WI-12."""
     device = open_link(broker.config("car-1", subscriptions=()))
