@@ -151,6 +151,29 @@ def test_devices_tell_nothing_of_plates_when_their_reader_told_nothing(investiga
         assert "Plaques lues" in page and "non retenue" not in page
 
 
+@pytest.mark.parametrize(
+    ("language", "missing", "muted"),
+    [
+        ("fr", "Vidéo sans son : rien ne vient de son micro.", "Son coupé sur l’appareil."),
+        ("en", "Recording without sound: nothing comes from its microphone.", "Its sound is muted."),
+    ],
+)
+def test_devices_tell_that_sound_is_missing_or_muted(
+    investigator: TestClient, centre: Any, language: str, missing: str, muted: str
+) -> None:
+    """SG-19: as the device's last status has it."""
+    investigator.get(f"/language/{language}")
+    for counters, expected in (
+        ({"recorder.sound_missing": 1, "recorder.muted": 0}, (True, False)),
+        ({"recorder.sound_missing": 0, "recorder.muted": 1}, (False, True)),
+        ({"recorder.sound_missing": 0}, (False, False)),
+        ({"recorder.segments": 3}, (False, False)),
+    ):
+        tell(centre, counters)
+        page = investigator.get("/devices").text
+        assert (missing in page, muted in page) == expected
+
+
 @pytest.mark.parametrize("name", ["sealed", "manifest", "receipt", "proof"])
 def test_download_is_exactly_what_is_stored_when_asked_for(investigator: TestClient, centre: Any, name: str) -> None:
     item, store = centre.segments[0], centre.store

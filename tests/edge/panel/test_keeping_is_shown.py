@@ -137,9 +137,9 @@ def test_page_says_so_when_the_recorder_falls_silent(desk: Desk) -> None:
 @pytest.mark.parametrize("state", [*page.STATES, "disk_full", "camera_fault"])
 def test_page_has_its_words_in_three_languages_whatever_the_state(state: str) -> None:
     """RI-22."""
-    text = page.page(Shown(state=state, muted=True, kept_h=1), written_ms=0).partition('id="stale"')[0]
+    text = page.page(Shown(state=state, muted=True, no_sound=True, kept_h=1), written_ms=0).partition('id="stale"')[0]
     for language in ("fr", "en", "ar"):
-        assert text.count(f'<p lang="{language}"') == 3
+        assert text.count(f'<p lang="{language}"') == 4
     assert all(page.STATES.get(state, page.OTHER))
 
 
@@ -150,6 +150,13 @@ def test_page_says_what_is_wrong_with_the_camera_as_long_as_it_is(desk: Desk, fa
     faulty = desk.runs(3, "recording", camera=fault)
     assert [one in html.unescape(faulty) for one in words] == [True] * 3
     assert not any(one in html.unescape(desk.runs(3, "recording", camera="ok")) for one in words)
+
+
+def test_page_says_that_sound_is_missing_as_long_as_it_is(desk: Desk) -> None:
+    """SG-19."""
+    missing = desk.runs(3, "recording", sound_missing=True)
+    assert [one in html.unescape(missing) for one in page.NO_SOUND] == [True] * 3
+    assert not any(one in html.unescape(desk.runs(3, "recording", sound_missing=False)) for one in page.NO_SOUND)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +173,7 @@ def chromium() -> Iterator[Any]:
 @pytest.mark.parametrize("size", [(1280, 720), (800, 480), (480, 800)])
 def test_page_fits_a_vehicles_screen_and_loads_nothing(chromium: Any, tmp_path: Path, size: tuple[int, int]) -> None:
     """RI-22: from the file, all of it seen without scrolling."""
-    shown = Shown(state="standby", muted=True, kept_h=72, fault="blocked")
+    shown = Shown(state="standby", muted=True, no_sound=True, kept_h=72, fault="blocked")
     tab = chromium.new_page(viewport={"width": size[0], "height": size[1]})
     errors: list[str] = []
     asked: list[str] = []

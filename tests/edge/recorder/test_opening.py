@@ -214,7 +214,8 @@ def test_real_recorder_feeds_its_watchdog_and_ends_in_order_while_its_camera_han
             fed = 0
             while not (entries(device, "activation.received") and entries(device, "camera.fault")) or fed < 20:
                 fed += notices.recv(64) == b"WATCHDOG=1"
-            assert read_status(run_dir, "recorder")["state"] == "camera_fault"
+            # Custody is written at once, the status once a second.
+            wait_for(lambda: read_status(run_dir, "recorder")["state"] == "camera_fault")
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:

@@ -52,9 +52,10 @@ def test_sound_that_stops_is_said_within_two_seconds_and_again_when_it_is_back(d
     """SG-15, for sound that the camera brings."""
     one = bench(camera=hearing(), segment_s=60)
     one.steps(30)
-    assert one.status()["sound"] == "ok"
+    assert (one.status()["sound"], one.status()["sound_missing"]) == ("ok", False)
     one.camera.late_us = NEVER_US
     one.steps(20)
+    assert one.status()["sound_missing"] is True
     assert (one.status()["state"], one.status()["sound"], one.status()["sound_losses"]) == ("recording", "lost", 1)
     one.steps(20)
     # What was not heard meanwhile does not come any more.

@@ -1,5 +1,6 @@
-"""The enrolled devices: last seen, list version, what waits on them, what their readers read and what they refused, and
-the times they did not record."""
+"""The enrolled devices: last seen, list version, what waits on them, what their readers read and what they refused,
+whether sound is missing or muted (SG-19 of docs/spec/segment.md), and the times they did not record.
+"""
 
 from __future__ import annotations
 
