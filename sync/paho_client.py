@@ -38,17 +38,19 @@ class LeanClient(Client):
         self._owed = bytearray()
 
     @property
+    def is_choked(self) -> bool:
+        """MOST_UNSENT packets wait for a broker that takes none; nothing is taken from it until it does."""
+        return len(self._out_packet) > MOST_UNSENT
+
+    @property
     def has_pending(self) -> bool:
-        """Bytes that are decrypted already wait: the kernel would not tell of them."""
-        return self._sock is not None and self._sock.pending() > 0  # type: ignore[attr-defined]
+        """Bytes that are decrypted already wait to be taken: the kernel would not tell of them."""
+        return self._sock is not None and self._sock.pending() > 0 and not self.is_choked  # type: ignore[attr-defined]
 
     def read_packets(self, most: int) -> MQTTErrorCode:
-        """Take in up to `most` packets of what has come and answer them together; nothing is waited for.
-
-        Nothing is taken from a broker that does not take our answers: MOST_UNSENT packets wait for it and no more.
-        """
+        """Take in up to `most` packets of what has come and answer them together; nothing is waited for."""
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if len(self._out_packet) > MOST_UNSENT:
+        if self.is_choked:
             return code
         for _ in range(most):
             if self._sock is None:

@@ -216,7 +216,8 @@ class Session:
         if not self._tried.is_set():
             return None, 0
         connection = self.client.socket()
-        wanted = (select.POLLIN if reading or self.full else 0) | (select.POLLOUT if self.client.want_write() else 0)
+        reading = (reading or self.full) and not self.client.is_choked
+        wanted = (select.POLLIN if reading else 0) | (select.POLLOUT if self.client.want_write() else 0)
         return connection, wanted if connection is not None else 0  # type: ignore[return-value]
 
     @property

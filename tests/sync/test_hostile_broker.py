@@ -6,6 +6,7 @@ Whatever it says, the link's thread raises nothing, holds no more than a bound, 
 from __future__ import annotations
 
 import dataclasses
+import select
 import socket
 import ssl
 import threading
@@ -98,7 +99,7 @@ class Pipe:
         return taken
 
     def pending(self) -> int:
-        return 0
+        return len(self.there)
 
     def close(self) -> None:
         pass
@@ -146,14 +147,15 @@ def test_no_more_is_taken_from_a_broker_that_talks_and_never_listens(version: in
         pipe.there += one * 64
         made.read_packets(64)
         made.loop_write()
-    held, taken = len(made._out_packet), len(heard)
+    held, taken, was_choked, had_pending = len(made._out_packet), len(heard), made.is_choked, made.has_pending
     pipe.room = 1 << 20
     made.loop_write()
     made.read_packets(64)
 
     assert held <= MOST_UNSENT + 1
     assert taken <= 64 * (MOST_UNSENT + 1)
-    assert (len(made._out_packet), len(heard)) == (0, taken + 64)
+    assert (was_choked, had_pending) == (True, False)
+    assert (len(made._out_packet), len(heard), made.is_choked) == (0, taken + 64, False)
 
 
 class Liar:
@@ -235,3 +237,22 @@ def test_link_survives_a_lying_broker_and_comes_back(broker: Any, liar: Any, sai
     assert there.sessions >= sessions
     assert all(isinstance(one, Connected) or (isinstance(one, Disconnected) and one.reason) for one in events)
     assert any(isinstance(one, Disconnected) for one in events) == (sessions > 1)
+
+
+def test_link_does_not_spin_when_a_broker_talks_and_never_listens(broker: Any, liar: Any) -> None:
+    """WI-12: nothing is waited for but that it listens; the socket's next message wakes nobody."""
+    there = liar(LISTENED)
+    config = broker.config("car-1", subscriptions=("cmd/car-1/#",))
+    link = PahoLink(dataclasses.replace(config, port=there.port), SystemClock())
+    end = time.monotonic() + WAIT_S
+    while not link.connected and time.monotonic() < end:
+        link.poll(0.05)
+    session = link._session
+    assert session is not None
+
+    session.client._out_packet.extend([{}] * (MOST_UNSENT + 1))  # type: ignore[typeddict-item]
+
+    assert session.interest(reading=True)[1] == select.POLLOUT
+    session.client._out_packet.clear()
+    assert session.interest(reading=True)[1] == select.POLLIN
+    link.close()
