@@ -65,14 +65,20 @@ def machine(tmp_path: Path) -> Path:
     for name in ("opt", "run", "lib", "bin"):
         (tmp_path / name).mkdir()
     shutil.copytree("/etc", tmp_path / "etc", symlinks=True)
-    rehearsed = subprocess.run([str(INSTALL), *ASKED, "--dry-run"], capture_output=True, text=True, check=True)
-    named = re.search(r"release (device-\w+)", rehearsed.stderr)
+    _release(tmp_path, ASKED)
+    return tmp_path
+
+
+def _release(machine: Path, asked: tuple[str, ...]) -> Path:
+    """Put down the release that the installer would make for these words, which is this environment."""
+    rehearsed = subprocess.run([str(INSTALL), *asked, "--dry-run"], capture_output=True, text=True, check=True)
+    named = re.search(r"release (\w+-\w+)", rehearsed.stderr)
     assert named is not None
-    release = tmp_path / "opt" / "vedette" / "releases" / named[1]
+    release = machine / "opt" / "vedette" / "releases" / named[1]
     (release / "bin").mkdir(parents=True)
     (release / "bin" / "vedette").symlink_to(Path(sys.executable).parent / "vedette")
     (release / ".whole").touch()
-    return tmp_path
+    return release
 
 
 def _on(machine: Path, *commands: list[str]) -> subprocess.CompletedProcess[str]:
@@ -124,6 +130,28 @@ def test_release_is_changed_to_when_it_takes_the_configuration(machine: Path) ->
     assert done.returncode == 0, done.stderr
     assert os.path.lexists(machine / "opt" / "vedette" / "device")
     assert (machine / "etc" / "systemd" / "system" / "vedette-panel.service").is_file()
+
+
+def test_worker_is_installed_with_its_user_folder_and_unit_and_taken_away_again(machine: Path) -> None:
+    asked = ("--role", "worker", "--no-packages")
+    release = _release(machine, asked)
+    look = ["stat", "-c", "%U %G %a", "/var/lib/vedette-central"]
+    done = _on(machine, [str(INSTALL), *asked], look, ["readlink", "-f", "/opt/vedette/worker"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == [
+        "vedette-central vedette-central 750",
+        f"/opt/vedette/releases/{release.name}",
+    ]
+    assert "vedette central worker CENTRAL NAME FOLDER" in done.stderr
+    units = machine / "etc" / "systemd" / "system"
+    assert (units / "multi-user.target.wants" / "vedette-worker.service").is_symlink()
+    assert (units / "vedette-worker.service.d" / "20-scale.conf").is_file()
+    assert not (units / "vedette-central.service").exists()
+
+    done = _on(machine, [str(INSTALL), *asked, "--uninstall"])
+    assert done.returncode == 0, done.stderr
+    assert list(units.glob("**/vedette-*")) == []
+    assert list((machine / "opt" / "vedette").glob("*")) == []
 
 
 def test_centre_that_keeps_rows_or_blobs_elsewhere_gets_what_reaches_them_unasked(machine: Path) -> None:
