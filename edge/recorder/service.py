@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge.board.heat import read_heat
-from edge.board.position import read_position
+from edge.board.position import read_fix
 from edge.camera import open_camera, open_microphone
 from edge.camera.condition import Moment
 from edge.camera.microphone import Microphone
@@ -69,7 +69,7 @@ def open_recorder(config: DeviceConfig, clock: Clock | None = None) -> RecorderS
         segment_us=recorder.segment_s * SECOND_US,
         min_free_bytes=recorder.min_free_mib << 20,
         marked_min_free_bytes=recorder.marked_min_free_mib << 20,
-        position=lambda at_us: read_position(config.run, now_us=at_us),
+        position=lambda at_us: read_fix(config.run, now_us=at_us),
         zone=find_zone(config.device.zone),
     )
     on_end = (lambda: signal.raise_signal(signal.SIGTERM)) if exits else (lambda: None)

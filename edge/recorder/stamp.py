@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
+from edge.board.position import Fix
 from edge.recorder.surroundings import Moment
 from vedette.clock import TimeQuality
-from vedette.hitfile import Position
 
 STALE_US = 2_000_000
 _DEGREE = 10_000_000
@@ -30,7 +30,7 @@ class Place:
 
 def stamp(place: Place, moment: Moment, *, at_us: int) -> str:
     """The two lines for a picture taken at `at_us` (UTC microseconds) in `moment`."""
-    where = "position unknown" if moment.position is None else position_text(moment.position, at_us=at_us)
+    where = "position unknown" if moment.fix is None else position_text(moment.fix, at_us=at_us)
     sound = f"  {moment.sound}" if moment.sound else ""
     return (
         f"{time_text(at_us, place.zone)}  {place.device}  {where}\n"
@@ -51,12 +51,15 @@ def quality_text(quality: TimeQuality) -> str:
     return f"time from {quality.source}, {error}"
 
 
-def position_text(position: Position, *, at_us: int) -> str:
-    """`33.57310 N 7.58980 W ±5 m`, and how far the fix is from `at_us` where that is more than two seconds."""
+def position_text(fix: Fix, *, at_us: int) -> str:
+    """`33.57310 N 7.58980 W ±5 m 3D 9 sat`, and how far the fix is from `at_us` where that is over two seconds."""
+    position = fix.position
+    mode = "" if fix.mode is None else f" {fix.mode.upper()}"
+    satellites = "" if fix.satellites is None else f" {fix.satellites} sat"
     accuracy = "" if position.accuracy_cm is None else f" ±{-(-position.accuracy_cm // 100)} m"
     apart_us = at_us - position.fixed_us
     age = "" if abs(apart_us) <= STALE_US else f" ({abs(apart_us) // 1_000_000} s {'old' if apart_us > 0 else 'later'})"
-    return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{age}"
+    return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{mode}{satellites}{age}"
 
 
 def _degrees(value_e7: int, letters: str) -> str:

@@ -10,17 +10,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.board.position import Fix
 from vedette.clock import Clock, TimeQuality
-from vedette.hitfile import Position
 
 MAX_SECONDS = 330
 SECOND_US = 1_000_000
 MUTED, MISSING = "sound muted", "sound missing"
 
-FindPosition = Callable[[int], Position | None]
+FindFix = Callable[[int], Fix | None]
 
 
-def nowhere(_at_us: int) -> Position | None:
+def nowhere(_at_us: int) -> Fix | None:
     """The position of a device that knows none."""
     return None
 
@@ -30,15 +30,15 @@ class Moment:
     """The wall clock's quality, the position, and why there was no sound (empty where there was), in one second."""
 
     quality: TimeQuality
-    position: Position | None
+    fix: Fix | None
     sound: str = ""
 
 
 class Surroundings:
-    """The moments of the last `MAX_SECONDS`; `find_position` is asked once a second with the time (UTC)."""
+    """The moments of the last `MAX_SECONDS`; `find_fix` is asked once a second with the time (UTC)."""
 
-    def __init__(self, clock: Clock, find_position: FindPosition) -> None:
-        self._clock, self._find_position = clock, find_position
+    def __init__(self, clock: Clock, find_fix: FindFix) -> None:
+        self._clock, self._find_fix = clock, find_fix
         self._moments: OrderedDict[int, Moment] = OrderedDict()
 
     def note(self, at_us: int, *, sound: str = "") -> Moment:
@@ -46,7 +46,7 @@ class Surroundings:
         second = at_us // SECOND_US
         moment = self._moments.get(second)
         if moment is None:
-            moment = Moment(quality=self._clock.quality(), position=self._find_position(at_us), sound=sound)
+            moment = Moment(quality=self._clock.quality(), fix=self._find_fix(at_us), sound=sound)
             self._moments[second] = moment
             if len(self._moments) > MAX_SECONDS:
                 self._moments.popitem(last=False)

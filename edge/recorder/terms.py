@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.recorder.retaining import RingPolicy
 from edge.recorder.segments import OpenFile, PartFile
-from edge.recorder.surroundings import FindPosition, nowhere
+from edge.recorder.surroundings import FindFix, nowhere
 from edge.room import free_bytes
 from vedette.sealed import Recipient
 
@@ -26,7 +26,7 @@ class Terms:
     segment_us: int
     min_free_bytes: int
     marked_min_free_bytes: int | None = None
-    position: FindPosition = nowhere
+    position: FindFix = nowhere
     zone: datetime.tzinfo = datetime.timezone.utc
     ring: RingPolicy | None = None
     open_file: OpenFile = PartFile

@@ -10,7 +10,8 @@ import re
 
 REMOVED = "position removed"
 _PLACE = re.compile(
-    r"[-+]?\d{1,3}\.\d{3,}°?\s*[NS]?[\s,]+[-+]?\d{1,3}\.\d{3,}°?\s*[EW]?(\s*±\d+ m)?(\s*\(\d+ s (old|later)\))?"
+    r"[-+]?\d{1,3}\.\d{3,}°?\s*[NS]?[\s,]+[-+]?\d{1,3}\.\d{3,}°?\s*[EW]?"
+    r"(\s*±\d+ m)?(\s*[23]D)?(\s*\d+ sat)?(\s*\(\d+ s (old|later)\))?"
 )
 
 

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from edge.board.position import Fix
 from edge.recorder import mp4, stamp
 from edge.recorder.surroundings import Moment
 from vedette import mp4_boxes, onvif_boxes, onvif_place
@@ -278,7 +279,7 @@ def test_place_is_found_in_what_the_recorder_writes() -> None:
     video = mp4.video_track(1, width=64, height=48, sps=b"\x67\x42\0\x1e", pps=b"\x68\xce")
     written = mp4.beginning([video, track], utc_us=STARTED_US)
     for number, known in enumerate([None, position], start=1):
-        moment = Moment(quality=quality, position=known)
+        moment = Moment(quality=quality, fix=known and Fix(position=known, mode="3d", satellites=9))
         line = stamp.stamp(place, moment, at_us=STARTED_US)
         shown = mp4.Sample(data=mp4.text_sample(line), at=90_000 * number, duration=90_000)
         picture = mp4.Sample(data=mp4.picture_sample([b"\x65\x88"]), at=90_000 * number, duration=90_000)

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import remote_browser
 
+from edge.board.position import Fix
 from vedette import onvif_boxes
 from vedette.hitfile import Position
 from vedette.onvif_place import place_of
@@ -84,7 +85,11 @@ def test_vlc_shows_the_pictures_that_were_recorded_when_it_plays_a_segment(devic
 def exported(device, bench, hearing) -> bytes:
     """A recording with pictures, sound and the line, as a centre exports it: with the boxes of the ONVIF format."""
     here = Position(lat_e7=335_731_000, lon_e7=-75_898_000, accuracy_cm=500, fixed_us=0)
-    one = bench(camera=hearing(), segment_s=60, terms={"position": lambda at_us: replace(here, fixed_us=at_us)})
+
+    def find(at_us: int) -> Fix:
+        return Fix(position=replace(here, fixed_us=at_us), mode="3d", satellites=9)
+
+    one = bench(camera=hearing(), segment_s=60, terms={"position": find})
     one.steps(SECONDS * 10 + 2)
     one.close()
     opened = device.opened(device.items()[0])

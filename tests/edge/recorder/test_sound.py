@@ -7,7 +7,7 @@ import random
 import av
 import pytest
 
-from edge.board.position import read_position
+from edge.board.position import read_fix
 from edge.camera.sound import SoundEncoder
 from vedette import canonical
 from vedette.config import SoundSection
@@ -173,7 +173,7 @@ def test_what_custody_promised_is_there_in_all_tracks_when_the_power_goes(device
 
 def test_line_has_the_position_of_its_own_second_and_custody_has_none(device, bench, post):
     """SG-10. SG-11: a pre-event picture gets what was known when it was taken."""
-    terms = {"position": lambda at_us: read_position(device.run, now_us=at_us)}
+    terms = {"position": lambda at_us: read_fix(device.run, now_us=at_us)}
     one = bench(mode="standby", pre_event_s=5, segment_s=60, terms=terms)
     for second in range(6):
         fix = {"lat_e7": 335_700_000 + second * 100_000, "lon_e7": -75_900_000, "accuracy_cm": 500,

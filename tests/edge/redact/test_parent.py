@@ -146,7 +146,14 @@ def test_a_stamp_that_was_put_back_is_found(
 
 
 @pytest.mark.parametrize(
-    "text", ["33.57310 N 7.58980 W ±5 m", "at 33.5731, -7.5898", "1.00000 S 120.12345 E (12 s later)"]
+    "text",
+    [
+        "33.57310 N 7.58980 W ±5 m",
+        "33.57310 N 7.58980 W ±5 m 3D 11 sat (3 s old)",
+        "33.57310 N 7.58980 W 2D",
+        "at 33.5731, -7.5898",
+        "1.00000 S 120.12345 E (12 s later)",
+    ],
 )
 def test_what_looks_like_a_place_is_one(text: str) -> None:
     """RD-14"""
