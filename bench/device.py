@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.encode import X264Encoder
+from edge.camera.microphone import Microphone
 from edge.camera.port import Camera, EncodedUnit, SmallFrame, StreamInfo
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
@@ -127,7 +128,9 @@ def device_folder() -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(run)
 
 
-def recorder_of(folder: Path, camera: Camera, clock: Clock, **recorder: object) -> RecorderService:
+def recorder_of(
+    folder: Path, camera: Camera, clock: Clock, *, microphone: Microphone | None = None, **recorder: object
+) -> RecorderService:
     """The service `recorder` of the device at `folder`, with keys of its section."""
     path = folder / "device.toml"
     keys = {"min_free_mib": 0, **recorder}
@@ -139,7 +142,9 @@ def recorder_of(folder: Path, camera: Camera, clock: Clock, **recorder: object) 
         segment_us=config.recorder.segment_s * SECOND_US,
         min_free_bytes=0,
     )
-    return RecorderService(config, clock, camera=camera, terms=terms, on_end=lambda: None, read_timeout_s=0.0)
+    return RecorderService(
+        config, clock, camera=camera, microphone=microphone, terms=terms, on_end=lambda: None, read_timeout_s=0.0
+    )
 
 
 def _toml(value: object) -> str:
