@@ -24,6 +24,7 @@ from sync.central.greeting import level
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
+from sync.central.store_trouble import lost_when_not_written
 from sync.link import Link
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics
@@ -148,7 +149,8 @@ class Central:
         for broker in self._brokers:
             broker.tend(now_us)
         self._cutting.heard(self._ingest.turned_away(), now_us)
-        self._cutting.step(now_us)
+        with lost_when_not_written():  # a database that is away is asked again; the sessions and the broker stay
+            self._cutting.step(now_us)
         self._web.tend(now_us)
         self._witnesses.tend(now_us)
         self._depot.tend(now_us)

@@ -1,0 +1,110 @@
+"""The whole centre as a process on PostgreSQL and S3 while the database is away: it stays, and so do all sessions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.central import mosquitto
+from sync.uplink_commands import make_uplink
+from vedette import cli, config, spool
+from vedette.clock import SystemClock
+
+pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
+
+WAIT_S = 60.0
+AWAY_FOR_S = 3.0
+
+
+class Whole:
+    """`vedette central run` and one device's uplink, driven by this thread."""
+
+    def __init__(self, centre: Any) -> None:
+        centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # Mosquitto lives by the real clock
+        self.centre, self.device = centre, centre.stranger("car-1")
+        self.log = centre.folder / "run" / "test.log"
+        command = [
+            sys.executable,
+            "-m",
+            "vedette.cli",
+            "central",
+            "run",
+            "--config",
+            str(centre.folder / "central.toml"),
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.uplink: Any = None
+
+    def begin(self) -> None:
+        """Enrol the device where the centre listens, and start its uplink."""
+        ports = self.centre.folder / "run" / "ports.json"
+        end = time.monotonic() + WAIT_S
+        while not ports.is_file():
+            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
+            time.sleep(0.05)
+        toml = self.device.folder / "device.toml"
+        toml.write_text(f'{toml.read_text()}run = "{self.device.folder / "run"}"\n')
+        (self.device.folder / "run").mkdir()
+        folder = str(self.centre.folder)
+        assert cli.main(["central", "enrol", folder, "car-1", "--device", str(self.device.folder)]) == 0
+        self.place = config.load_device(toml)
+        spool.make_folders(self.place.spool)
+        self.uplink = make_uplink(self.place, SystemClock())
+
+    def send(self) -> Path:
+        """Put a hit into the spool; where its receipt will be."""
+        item = self.device.hit()
+        spool.part_path(self.place.spool, "hit", item.id).write_bytes(item.sealed_bytes)
+        spool.commit(self.place.spool, "hit", item.id, item.manifest_bytes)
+        return Path(self.place.receipts / f"{item.id}.receipt")
+
+    def drive(self, fact: Callable[[], object], within_s: float = WAIT_S) -> bool:
+        end = time.monotonic() + within_s
+        while not fact() and time.monotonic() < end:
+            self.uplink.step(SystemClock().mono_us())
+        return bool(fact())
+
+    def broker(self) -> int:
+        return int(json.loads((self.centre.folder / "run" / "broker.pid.json").read_bytes())["pid"])
+
+    def close(self) -> None:
+        if self.uplink is not None:
+            self.uplink.close()
+        self.process.terminate()
+        self.process.wait(WAIT_S)
+
+
+@pytest.fixture
+def whole(far: Any) -> Iterator[Whole]:
+    made = Whole(far)
+    yield made
+    made.close()
+
+
+def test_centre_and_its_sessions_stay_when_the_database_is_away(whole: Whole, postgres: Any) -> None:
+    """CS-5. Nothing is receipted meanwhile, nobody is cut, and all goes on by itself."""
+    whole.begin()
+    first = whole.send()
+    assert whole.drive(first.is_file), whole.log.read_text()
+    broker = whole.broker()
+
+    postgres.stop()
+    try:
+        late = whole.send()
+        whole.drive(lambda: False, AWAY_FOR_S)
+        stayed = whole.process.poll() is None
+        kept = whole.uplink._parts.link.connected
+    finally:
+        postgres.start()
+
+    assert (stayed, kept, late.is_file()) == (True, True, False), whole.log.read_text()
+    assert whole.drive(late.is_file), whole.log.read_text()
+    assert whole.broker() == broker
