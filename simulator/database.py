@@ -85,11 +85,16 @@ class Database:
         """`kill -9` of all its processes."""
         if self._child is None:
             return
+        with suppress(ProcessLookupError):
+            os.kill(self._child.pid, signal.SIGSTOP)  # so that it starts no other while they are counted
         family = [self._child.pid, *_children(self._child.pid)]
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._child.wait()
+        end = time.monotonic() + STOPS_WITHIN_S
+        while any(Path(f"/proc/{pid}").exists() for pid in family[1:]) and time.monotonic() < end:
+            time.sleep(_LOOK_S)  # it does not start beside what is left of it
 
     def stop(self) -> None:
         """End it in order; what does not end in time is killed."""
