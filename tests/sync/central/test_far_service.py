@@ -16,6 +16,7 @@ from sync.central import mosquitto
 from sync.uplink_commands import make_uplink
 from vedette import cli, config, spool
 from vedette.clock import SystemClock
+from vedette.daemon import read_status
 
 pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
 
@@ -44,10 +45,10 @@ class Whole:
         self.uplink: Any = None
 
     def begin(self) -> None:
-        """Enrol the device where the centre listens, and start its uplink."""
-        ports = self.centre.folder / "run" / "ports.json"
+        """Wait until all children work, enrol the device where the centre listens, and start its uplink."""
+        run = self.centre.folder / "run"
         end = time.monotonic() + WAIT_S
-        while not ports.is_file():
+        while not ((run / "ports.json").is_file() and (run / "depot.json").is_file() and read_status(run, "w2")):
             assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
             time.sleep(0.05)
         toml = self.device.folder / "device.toml"
@@ -72,8 +73,11 @@ class Whole:
             self.uplink.step(SystemClock().mono_us())
         return bool(fact())
 
-    def broker(self) -> int:
-        return int(json.loads((self.centre.folder / "run" / "broker.pid.json").read_bytes())["pid"])
+    @property
+    def children(self) -> dict[str, int]:
+        """The process ids of the centre's children."""
+        paths = (self.centre.folder / "run").glob("*.pid.json")
+        return {path.name: int(json.loads(path.read_bytes())["pid"]) for path in paths}
 
     def close(self) -> None:
         if self.uplink is not None:
@@ -84,6 +88,8 @@ class Whole:
 
 @pytest.fixture
 def whole(far: Any) -> Iterator[Whole]:
+    with (far.folder / "central.toml").open("a") as toml:
+        toml.write("\n[ingest]\nworkers = 2\n\n[depot]\nenabled = true\nport = 0\n")
     made = Whole(far)
     yield made
     made.close()
@@ -94,7 +100,7 @@ def test_centre_and_its_sessions_stay_when_the_database_is_away(whole: Whole, po
     whole.begin()
     first = whole.send()
     assert whole.drive(first.is_file), whole.log.read_text()
-    broker = whole.broker()
+    children = whole.children
 
     postgres.stop()
     try:
@@ -107,4 +113,4 @@ def test_centre_and_its_sessions_stay_when_the_database_is_away(whole: Whole, po
 
     assert (stayed, kept, late.is_file()) == (True, True, False), whole.log.read_text()
     assert whole.drive(late.is_file), whole.log.read_text()
-    assert whole.broker() == broker
+    assert whole.children == children and {"broker.pid.json", "web.pid.json", "w2.pid.json"} <= set(children)
