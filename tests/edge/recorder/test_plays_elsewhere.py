@@ -135,6 +135,15 @@ class Vlc:
             time.sleep(0.1)
         raise AssertionError(f"VLC never said {until!r}, last {said!r}\n{self.told()[-2000:]}")
 
+    def play_to_its_end(self) -> None:
+        """Until it says so. Its one command for it turns pause on or off, and it may have been busy at the first."""
+        deadline = time.monotonic() + PLAYER_S
+        while "End" not in (said := self.say("status\nis_playing")):
+            assert time.monotonic() < deadline, f"VLC never ended, last {said!r}\n{self.told()[-2000:]}"
+            if "Type 'pause' to continue" in said:
+                self.say("pause\nis_playing")
+            time.sleep(1)
+
     def say(self, words: str) -> str:
         """Give these commands, whose last answers with 0 or 1; what was said up to that."""
         assert self._process.stdin
@@ -188,8 +197,7 @@ def test_vlc_plays_an_export_to_its_end_and_reports_what_is_in_it(device, bench,
     assert media.duration_us // 1_000_000 == SECONDS
     player.ask("get_length", until=f"{SECONDS}\n")
 
-    player.say("pause\nis_playing")
-    player.ask("status", until="End")
+    player.play_to_its_end()
     told = player.told()
     assert "EOF reached" in told
     assert [one for one in told.splitlines() if " error: " in one and "interface" not in one] == []
