@@ -67,7 +67,7 @@ class GstCamera:
         self._child.has_left(STOP_S)
         while (found := self._opened(LOOK_S)) is None:
             if not self._child.is_running and not self._child.has_left(STOP_S):
-                raise Refused(f"process {self._child.leaving_pid} ({LAUNCH}) does not end and may hold the camera")
+                raise Refused(f"process {self._child.leaving_pid} (GStreamer) does not end and may hold the camera")
         return found
 
     def begin(self) -> None:

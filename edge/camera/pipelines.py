@@ -1,4 +1,4 @@
-"""The pipelines of the GStreamer cameras, one per kind of camera, as text for `gst-launch-1.0`.
+"""The pipelines of the GStreamer cameras, one per kind of camera, as text in the form of `gst-launch-1.0`.
 
 Decided here: which elements read, encode and scale on which board, and what may stand in `[camera] source` and `[sound]
 source`, which become part of that text. A network camera's pictures come coded and are recorded as they come; they are
