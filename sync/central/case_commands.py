@@ -1,22 +1,25 @@
-"""The centre's verbs about its case: `watchlist import|publish|show`, `evidence list|export`, `hits list`."""
+"""The centre's verbs about its case: `watchlist import|publish|show`, `evidence list|missing|export`, `hits list`."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import getpass
 from pathlib import Path
 from typing import Any
 
-from sync.central import export, watchlists
+from sync.central import export, missing, watchlists
 from sync.central.rows import HIT_STATES, HitRow, ItemRow, ListRow
 from sync.central.store import MAX_ROWS, Store
 from vedette import cli
 from vedette.clock import iso
-from vedette.errors import Usage
+from vedette.errors import Integrity, Usage
 from vedette.sealed import load_identities
 
 DEFAULT_LIST_DAYS = 7
 MAX_LIST_DAYS = 366
+DEFAULT_WAITS_H, MAX_WAITS_H = 72, 24 * 366
+HOUR_US = 3_600_000_000
 
 
 def register(nouns: cli.Nouns) -> None:
@@ -59,6 +62,13 @@ def _register_evidence(verbs: Any) -> None:
     listing.add_argument("--limit", type=int, default=100, help=f"rows, from 1 to {MAX_ROWS} (100)")
     cli.add_json(listing)
     listing.set_defaults(run=_list)
+    absent = verbs.add_parser("missing", help="items that custody names and that are not here; 10 where one is overdue")
+    absent.add_argument("central", type=Path, metavar="CENTRAL")
+    absent.add_argument("--device")
+    absent.add_argument("--waits-h", type=int, default=DEFAULT_WAITS_H, help="overdue so many hours after it (72)")
+    absent.add_argument("--limit", type=int, default=100, help=f"rows, from 1 to {MAX_ROWS} (100)")
+    cli.add_json(absent)
+    absent.set_defaults(run=_missing)
     exported = verbs.add_parser("export", help="make a bundle that anybody can check")
     exported.add_argument("central", type=Path, metavar="CENTRAL")
     exported.add_argument("subject", metavar="ITEM|RECORDING")
@@ -123,6 +133,29 @@ def _list(args: argparse.Namespace) -> int:
         cli.table(table, heads=("item", "kind", "device", "started", "bytes", "content")),
     )
     return 0
+
+
+def _missing(args: argparse.Namespace) -> int:
+    if not 0 <= args.waits_h <= MAX_WAITS_H:
+        raise Usage(f"--waits-h is {args.waits_h}; it must be from 0 to {MAX_WAITS_H}")
+    store = Store(args.central)
+    rows = missing.missing_items(store, device=args.device, waits_us=args.waits_h * HOUR_US, limit=_limit(args))
+    overdue = sum(one.overdue for one in rows)
+    table = [
+        (
+            one.item,
+            one.device,
+            one.said,
+            iso(one.said_us),
+            "" if one.media_us is None else f"{one.media_us / 1e6:.1f} s",
+            "overdue" if one.overdue else "may be on its way",
+        )
+        for one in rows
+    ]
+    text = cli.table(table, heads=("item", "device", "custody says last", "when", "proven", ""))
+    text += f"\n\n{len(rows)} named by custody and not here, {overdue} of them for more than {args.waits_h} h"
+    cli.show(args, [dataclasses.asdict(one) for one in rows], text)
+    return Integrity.exit_code if overdue else 0
 
 
 def _export(args: argparse.Namespace) -> int:

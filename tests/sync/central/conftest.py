@@ -39,6 +39,7 @@ BOTH_STORES = (
     "test_users",
     "test_watchlists",
     "test_export",
+    "test_missing",
     "test_log_tiles",
     "test_witnesses",
     "test_fleet",
