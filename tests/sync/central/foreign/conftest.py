@@ -73,8 +73,7 @@ class RabbitMQ:
             advanced = advanced.replace(f'"{name}"', f'"{HOME}/{name}"')
         (folder / "advanced.config").write_text(advanced.replace('"crl"', f'"{HOME}/crl"'))
         (folder / "rabbitmq.conf").write_text(
-            f"{plain.replace('0.0.0.0:8883', f'127.0.0.1:{self.port}')}"
-            f"listeners.tcp = none\nload_definitions = {HOME}/definitions.json\n"
+            f"{plain.replace('0.0.0.0:8883', f'127.0.0.1:{self.port}')}load_definitions = {HOME}/definitions.json\n"
         )
         (folder / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
         (folder / "definitions.json").write_text(json.dumps(self._definitions(devices)))
