@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sync.central import check_access, fleet
-from sync.central.check import Broker, Verdict, audit, passed
+from sync.central.check import Broker, Verdict, passed
 from sync.central.check_access import ACCESS, CENTRE
 from sync.central.check_authority import AUTHORITY
 from sync.central.check_session import session_trials
@@ -23,16 +23,18 @@ OLD = 'mqtt = "3.1.1"\n'
 PAIRS = [("both connections", ""), ("one connection", "bulk_connection = false\n")]
 
 
-def test_aedes_is_fit_when_3_1_1_is_asked_of_it(centre: Any, aedes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aedes_is_fit_when_3_1_1_is_asked_of_it(
+    centre: Any, aedes: Any, findings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """WI-2, WI-10, WI-19. Every trial that 3.1.1 has an answer to."""
     monkeypatch.setattr(check_access, "PLAIN_PORT", 1)
     broker = Broker.of("127.0.0.1", aedes.port, centre.folder / "keys", SystemClock(), MQTT_311)
 
-    found = list(audit(broker, (*ACCESS, CENTRE, *session_trials(broker.version), *AUTHORITY)))
+    found = findings(broker, (*ACCESS, CENTRE, *session_trials(broker.version), *AUTHORITY))
 
-    assert {one.name: one.seen for one in found if one.verdict in (Verdict.WRONG, Verdict.UNKNOWN)} == {}
-    assert {one.name for one in found if one.verdict is Verdict.NOTE} <= {"shared"}
-    assert passed(found)
+    assert {one.name: one.seen for one in found.values() if one.verdict in (Verdict.WRONG, Verdict.UNKNOWN)} == {}
+    assert {one.name for one in found.values() if one.verdict is Verdict.NOTE} <= {"shared"}
+    assert passed(list(found.values()))
 
 
 @pytest.mark.parametrize("uplink_toml", [one for _, one in PAIRS], ids=[name for name, _ in PAIRS])

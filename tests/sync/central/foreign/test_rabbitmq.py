@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sync.central import check_access, fleet
-from sync.central.check import Broker, Verdict, audit, passed
+from sync.central.check import Broker, Verdict, passed
 from sync.central.check_access import ACCESS, CENTRE
 from sync.central.check_authority import AUTHORITY
 from sync.central.check_session import SESSION
@@ -20,17 +20,17 @@ NOTED = {"shared", "retained-for-all"}
 
 
 def test_rabbitmq_is_fit_when_it_is_set_up_as_the_guide_says(
-    centre: Any, rabbitmq: Any, monkeypatch: pytest.MonkeyPatch
+    centre: Any, rabbitmq: Any, findings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """WI-2, WI-19. Every trial of the audit; nothing is wrong, nothing could not be tried."""
     monkeypatch.setattr(check_access, "PLAIN_PORT", 1)
     broker = Broker.of("127.0.0.1", rabbitmq.port, centre.folder / "keys", SystemClock())
 
-    found = list(audit(broker, (*ACCESS, CENTRE, *SESSION, *AUTHORITY)))
+    found = findings(broker, (*ACCESS, CENTRE, *SESSION, *AUTHORITY))
 
-    assert {one.name: one.seen for one in found if one.verdict in (Verdict.WRONG, Verdict.UNKNOWN)} == {}
-    assert {one.name for one in found if one.verdict is Verdict.NOTE} == NOTED
-    assert passed(found)
+    assert {one.name: one.seen for one in found.values() if one.verdict in (Verdict.WRONG, Verdict.UNKNOWN)} == {}
+    assert {one.name for one in found.values() if one.verdict is Verdict.NOTE} == NOTED
+    assert passed(list(found.values()))
 
 
 def test_evidence_arrives_when_rabbitmq_is_killed_in_the_midst(
