@@ -40,8 +40,9 @@ STARTS_WITHIN_S = 20.0
 MIN_BYTES = 1 << 20
 MAX_UNPACKED_BYTES = 1 << 22
 EVERY, WINDOW = 16 * 1024, 16
+LEAST_MARK_BYTES = 6  # fewer stand by chance in a drive's ciphertext, once in some hundred drives
 JPEG, MP4 = (
-    (b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xdb"),
+    (b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xdb\x00\x43", b"\xff\xd8\xff\xdb\x00\x84"),
     (b"ftypiso5", b"\x00\x00\x00\x10mfhd", b"VideoHandler"),
 )
 # What only a hit, a journal or a picture has; a broker needs none of it.
@@ -195,7 +196,7 @@ def plates(seen: Seen) -> set[bytes]:
     texts |= {row["plate"] for row in csv.DictReader(io.StringIO(seen.stage.scene.watchlist_csv))}
     for hit in seen.hits:
         texts |= {hit["text"], hit["text_ascii"], hit["entry"]["text"], *(one["text"] for one in hit["alternatives"])}
-    return {one for text in texts for one in spelled(text)}
+    return {one for text in texts for one in spelled(text) if len(one) >= LEAST_MARK_BYTES}
 
 
 def places(seen: Seen) -> set[bytes]:
