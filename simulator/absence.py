@@ -131,11 +131,13 @@ class Resident:
         return all((self.loader.config.receipts / f"{item}.receipt").is_file() for _kind, item, _path in items)
 
     def order(self) -> list[int]:
-        """The priorities of its items in the order in which their receipts came, once it is `through`."""
-        items = [spool.load(path) for _kind, _item, path in spool.item_ids(self.loader.config.spool)]
-        return [
-            priority for _, priority in sorted((self._received_ns(one.item_id), one.manifest.priority) for one in items)
-        ]
+        """The priorities of its hits and recordings in the order in which their receipts came, once it is `through`.
+
+        Custody is left out: it is sealed when there is something to tell, which may be in the middle of this.
+        """
+        made = [(item, path) for kind, item, path in spool.item_ids(self.loader.config.spool) if kind != "custody"]
+        received = ((self._received_ns(item), spool.load(path).manifest.priority) for item, path in made)
+        return [priority for _, priority in sorted(received)]
 
     def close(self) -> None:
         """Say goodbye."""
