@@ -17,7 +17,7 @@ from vedette import hitfile, sealed, spool
 from vedette.clock import Clock, SystemClock, uuid7
 from vedette.config import DeviceConfig, load_device
 from vedette.keys import SigningKey
-from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_HIT, Manifest, sign_record
+from vedette.records import MANIFEST, PRIORITY_BULK, PRIORITY_HIT, Manifest, peek_manifest, sign_record
 from vedette.trust import load_trust
 
 JPEG = b"\xff\xd8\xff\xd9"
@@ -57,6 +57,17 @@ class Loader:
         """Seal a segment with `size` bytes of content and leave it uncommitted."""
         data = sealed.seal(bytes(size), self._segment_recipients)
         return self._write("segment", data, size, priority)
+
+    def pack_again(self, packed: Packed) -> Packed:
+        """Another item of the same sealed bytes, uncommitted, without sealing: the load of a measurement costs little.
+
+        `packed` must lie uncommitted.
+        """
+        item, now_us = uuid7(self._clock), self._clock.utc_us()
+        part = spool.part_path(self.config.spool, packed.kind, packed.item)
+        os.link(part, spool.part_path(self.config.spool, packed.kind, item))
+        again = replace(peek_manifest(packed.record), item=item, created_us=now_us, started_us=now_us, ended_us=now_us)
+        return replace(packed, item=item, record=sign_record(MANIFEST, again.to_body(), self._key))
 
     def pack_hit(self, text: str = "AB123CD") -> Packed:
         """Seal a hit and leave it uncommitted."""

@@ -43,7 +43,7 @@ class Credit:
     """The accounts of one ingest worker."""
 
     def __init__(self, *, budget_bytes: int, window: int) -> None:
-        self._budget = budget_bytes
+        self._most = self._budget = budget_bytes
         self._window = window
         self._devices: dict[str, _Device] = {}
         self._total = self._bulk = 0
@@ -64,6 +64,18 @@ class Credit:
     def share(self) -> int:
         """Bytes that one device may have on their way."""
         return self._budget // max(1, len(self._devices))
+
+    @property
+    def fair_part(self) -> int:
+        """The largest part that a share of the whole budget holds, also while less of it is granted."""
+        return self._most // max(1, len(self._devices))
+
+    def lend(self, budget_bytes: int) -> None:
+        """Grant within this budget from now on; what was granted stays so. More than it began with is not lent."""
+        budget = min(budget_bytes, self._most)
+        if budget > self._budget:
+            self._changed.update(self._devices)
+        self._budget = budget
 
     def uploads_of(self, device: str) -> int:
         """How many uploads of `device` are under way."""

@@ -6,9 +6,12 @@ again. Nothing a broker says is a receipt. The real adapter is `sync.paho_link`,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+MAX_MESSAGES_AT_ONCE = 256
+MAX_BYTES_AT_ONCE = 4 << 20
 BACKOFF_FIRST_US = 500_000
 BACKOFF_MOST_US = 60_000_000
 
@@ -45,6 +48,13 @@ class Undelivered:
 Event = Connected | Disconnected | Message | Undelivered
 
 
+def is_all(events: Sequence[Event]) -> bool:
+    """Whether these events of one `poll` are all there were: it ended because nothing more had come."""
+    messages = [event for event in events if isinstance(event, Message)]
+    size = sum(len(message.payload) for message in messages)
+    return len(messages) < MAX_MESSAGES_AT_ONCE and size < MAX_BYTES_AT_ONCE
+
+
 class Link(Protocol):
     """One connection of one identity. All methods are called by one thread."""
 
@@ -59,7 +69,10 @@ class Link(Protocol):
         """
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """What happened since the last call, after waiting up to `timeout_s` for the first; reconnects when due."""
+        """What happened since the last call, after waiting up to `timeout_s` for the first; reconnects when due.
+
+        At most MAX_MESSAGES_AT_ONCE messages, and none begun after MAX_BYTES_AT_ONCE bytes.
+        """
 
     def close(self) -> None:
         """Leave politely (no will); later calls do nothing."""

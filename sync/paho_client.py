@@ -36,6 +36,7 @@ class LeanClient(Client):
         self._body: bytearray | None = None
         self._filled = 0
         self._owed = bytearray()
+        self._read_bytes = 0
 
     @property
     def is_choked(self) -> bool:
@@ -45,18 +46,19 @@ class LeanClient(Client):
     @property
     def has_pending(self) -> bool:
         """Bytes that are decrypted already wait to be taken: the kernel would not tell of them."""
-        return self._sock is not None and self._sock.pending() > 0 and not self.is_choked  # type: ignore[attr-defined]
+        pending = getattr(self._sock, "pending", None)  # only TLS keeps some
+        return pending is not None and pending() > 0 and not self.is_choked
 
-    def read_packets(self, most: int) -> MQTTErrorCode:
-        """Take in up to `most` packets of what has come and answer them together; nothing is waited for."""
-        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+    def read_packets(self, most: int, most_bytes: int) -> MQTTErrorCode:
+        """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`."""
+        code, self._read_bytes = MQTTErrorCode.MQTT_ERR_SUCCESS, 0
         if self.is_choked:
             return code
         for _ in range(most):
             if self._sock is None:
                 return MQTTErrorCode.MQTT_ERR_NO_CONN
             code = self._packet_read()
-            if code is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._read_bytes >= most_bytes:
                 break
         if self._owed and self._sock is not None:
             owed, self._owed = self._owed, bytearray()
@@ -77,6 +79,7 @@ class LeanClient(Client):
         except OSError:
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         self._last_bytes_received = time.monotonic()
+        self._read_bytes += len(body)
         self._in_packet.update({"command": self._head[0], "remaining_length": len(body), "packet": body, "pos": 0})
         self._head, self._body, self._filled = bytearray(), None, 0
         try:

@@ -83,7 +83,7 @@ class PahoLink:
         self._beside = tuple(others)
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """As in `Link`; at most MAX_MESSAGES_AT_ONCE messages at once, and the broker's complaints."""
+        """As in `Link`, and the broker's complaints."""
         if self._closed:
             return []
         events = self._connect_when_due()

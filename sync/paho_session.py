@@ -26,11 +26,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.link import Connected, Disconnected, Event, Message, Will
+from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Connected, Disconnected, Event, Message, Will
 from sync.paho_client import LeanClient
 from vedette.wire import MAX_PACKET_BYTES
 
-MAX_MESSAGES_AT_ONCE = 64
 MAX_WAITING_ACKS = 4096
 CONNECT_TIMEOUT_S = 5.0
 CONNECTING_LOOK_S = 0.02
@@ -42,6 +41,7 @@ ACK_TIMEOUT_US = 120_000_000
 class LinkConfig:
     """Where to connect, as whom (the certificate's common name is user name and client id), and what to hear.
 
+    Where `socket` is named, a broker of this machine listens on it for its own user alone: no TLS is needed.
     `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
     messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
     MQTT 3.1.1 tells neither the broker's limits nor that nobody listens; silence does, a little later.
@@ -59,6 +59,7 @@ class LinkConfig:
     window: int = 20
     backlog: int = 1024
     dscp: int = 0
+    socket: Path | None = None
     version: Literal["5", "3.1.1"] = "5"
 
 
@@ -104,7 +105,7 @@ class Session:
         return True
 
     def pump(self) -> None:
-        """Read what has come, MAX_MESSAGES_AT_ONCE at most, write what the socket takes, keep the session alive."""
+        """Read what has come, as much as `poll` may tell at once, write what the socket takes, keep it alive."""
         if self.over or not self._tried.is_set():
             return
         if self._failure:
@@ -112,7 +113,7 @@ class Session:
             self._failure = ""
             return
         client = self.client
-        client.read_packets(MAX_MESSAGES_AT_ONCE)
+        client.read_packets(MAX_MESSAGES_AT_ONCE, MAX_BYTES_AT_ONCE)
         if client.want_write():
             client.loop_write()
         client.loop_misc()
@@ -146,7 +147,8 @@ class Session:
             limits.MaximumPacketSize = MAX_PACKET_BYTES
             more = {"clean_start": True, "properties": limits}
         try:
-            self.client.connect(config.host, config.port, config.keepalive_s, **more)
+            host = config.host if config.socket is None else str(config.socket)
+            self.client.connect(host, config.port, config.keepalive_s, **more)
         except (OSError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
         with self._ending:
@@ -163,8 +165,12 @@ class Session:
             protocol=MQTTv311 if self._is_old else MQTTv5,
             reconnect_on_failure=False,
             deliver=self._on_message,
+            transport="tcp" if config.socket is None else "unix",
         )
-        client.tls_set_context(tls)
+        if config.socket is None:
+            client.tls_set_context(tls)
+        else:
+            client.username_pw_set(config.client_id)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(config.window)
         client.max_queued_messages_set(config.window)
@@ -208,6 +214,8 @@ class Session:
 
     def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
         """On the connecting thread."""
+        if connection.family == socket.AF_UNIX:
+            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         mark(connection, self._config.dscp)
 

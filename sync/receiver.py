@@ -14,6 +14,7 @@ docs/spec/wire.md, "Centre". A worker's restart loses this object and nothing el
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -206,16 +207,28 @@ class Receiver:
         self._drop(device, item)
         return [Send(device=device, message=Refuse(item=item, code=code, text=text))]
 
+    def lend(self, budget_bytes: int) -> None:
+        """Grant within this budget from now on, which is not more than the one it was made with."""
+        self._credit.lend(budget_bytes)
+
+    def flush_urgent(self) -> list[Action]:
+        """As `flush`, for what is urgent alone: it waits for nobody else's bytes to become durable."""
+        urgent = [one for one in self._uploads.items() if one[1].init.priority <= URGENT_PRIORITY]
+        return self._flush(urgent)
+
     def flush(self) -> list[Action]:
         """What to make durable and acknowledge now; call it when the messages at hand are worked off."""
+        return self._flush(self._uploads.items()) + self._resume()
+
+    def _flush(self, uploads: Iterable[tuple[tuple[str, str], _Upload]]) -> list[Action]:
         actions: list[Action] = []
-        for (device, item), upload in self._uploads.items():
+        for (device, item), upload in uploads:
             if upload.written.count:
                 actions.append(Sync(device=device, item=item, parts=upload.written.ranges))
             elif upload.ack_due:
                 upload.ack_due = False
                 actions.append(self._ack(device, upload))
-        return actions + self._resume()
+        return actions
 
     def expire(self, now_us: int) -> list[Action]:
         """Let go of receiving uploads that were silent for a lease; their bytes stay and are granted again."""
@@ -268,7 +281,7 @@ class Receiver:
         if crowded or self._counts[device] >= MAX_UPLOADS_PER_DEVICE:
             return self.refuse(device, init.item, RefuseCode.BUSY, "the centre takes no more uploads now; try later")
         part_size = min(self._part_size, init.part_size)
-        while part_size > max(self._credit.share, LEAST_GRANTED_PART_BYTES):
+        while part_size > max(self._credit.fair_part, LEAST_GRANTED_PART_BYTES):
             part_size //= 2
         while parts_of(init.size, part_size) > MAX_PARTS:
             part_size *= 2

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from sync.budget import Budget
 from sync.central import receipts
 from sync.central.adopting import Adopting
 from sync.central.blobs import BlobStore
@@ -35,7 +36,10 @@ SEAL_BATCH = 50
 
 
 class Uploads:
-    """Every upload of one ingest worker; `send` publishes one message to one device and may fail silently."""
+    """Every upload of one ingest worker.
+
+    `send` publishes one message to one device and may fail silently; `send_off` hurries what was sent so far.
+    """
 
     def __init__(
         self,
@@ -45,13 +49,16 @@ class Uploads:
         send: Callable[[str, FromCentre], object],
         *,
         worker: str = CENTRE_ID,
+        send_off: Callable[[], object] = lambda: None,
     ) -> None:
         self._store = store
         self._signer = signer
         self._send = send
+        self._send_off = send_off
         self._max_item_bytes = limits.max_item_mib << 20
         self._incoming = Incoming(store, worker)
         self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
+        self._budget = Budget(limits.credit_mib << 20)
         self._seals: list[Seal] = []
         self._adopting = Adopting(store.blobs)
         self.items_stored = 0
@@ -72,9 +79,25 @@ class Uploads:
         self._do(self._receiver.receive(device, message, now_us))
 
     def settle(self, now_us: int) -> None:
-        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent."""
+        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent.
+
+        What is urgent first and by itself: its receipt waits for the bytes of no recording.
+        """
+        urgent = self._receiver.flush_urgent()
+        if urgent or self._seals:
+            self._do(urgent)
+            self._store_whole()
+            self._send_off()
         self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
+        self._store_whole()
+
+    def looked(self, now_us: int, *, emptied: bool) -> None:
+        """Take note whether the last look at the line has read all there was; less is granted while none does."""
+        used_bytes = self._receiver.exposed_bytes
+        self._receiver.lend(self._budget.looked(now_us, emptied=emptied, used_bytes=used_bytes))
+
+    def _store_whole(self) -> None:
         self._seals.sort(key=lambda seal: seal.init.priority)
         more = True
         while more:

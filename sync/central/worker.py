@@ -25,7 +25,7 @@ from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
 from sync.central.uploads import Uploads
-from sync.link import Link, Message
+from sync.link import Link, Message, is_all
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics, wire
 from vedette.clock import Clock, SystemClock
@@ -67,10 +67,11 @@ def link(config: CentralConfig, name: str, clock: Clock) -> Link:
                 key=config.keys / f"{name}.key",
                 subscriptions=tuple(wanted),
                 window=LINK_WINDOW,
+                socket=shards.socket_of(config, number),
             ),
             clock,
         )
-        for host, port in shards.addresses(config)
+        for number, (host, port) in enumerate(shards.addresses(config))
     ]
     return links[0] if len(links) == 1 else shards.ShardedLink(links)
 
@@ -84,7 +85,7 @@ class Worker:
         self._link = link
         self._answers = Answers(link)
         self._admission = Admission(store)
-        self._uploads = Uploads(store, signer, limits, self._answers.send, worker=name)
+        self._uploads = Uploads(store, signer, limits, self._answers.send, worker=name, send_off=self._answers.flush)
         self._status_at_us = 0
 
     def step(self, now_us: int) -> float:
@@ -92,7 +93,9 @@ class Worker:
         with lost_when_not_written():
             for device in self._admission.lost(now_us):
                 self._uploads.drop(device)
-        for event in self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S):
+        events = self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S)
+        self._uploads.looked(now_us, emptied=is_all(events))
+        for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
                     self._hear(event, now_us)

@@ -127,7 +127,7 @@ def test_nothing_is_raised_whatever_bytes_a_broker_sends(there: bytes, version: 
     made = client(Pipe(there, step), version, heard)
 
     for _ in range(LOOKS):
-        made.read_packets(64)
+        made.read_packets(64, MAX_PACKET_BYTES)
         if made.want_write():
             made.loop_write()
         made.loop_misc()
@@ -145,12 +145,12 @@ def test_no_more_is_taken_from_a_broker_that_talks_and_never_listens(version: in
 
     for _ in range(MOST_UNSENT + 100):
         pipe.there += one * 64
-        made.read_packets(64)
+        made.read_packets(64, MAX_PACKET_BYTES)
         made.loop_write()
     held, taken, was_choked, had_pending = len(made._out_packet), len(heard), made.is_choked, made.has_pending
     pipe.room = 1 << 20
     made.loop_write()
-    made.read_packets(64)
+    made.read_packets(64, MAX_PACKET_BYTES)
 
     assert held <= MOST_UNSENT + 1
     assert taken <= 64 * (MOST_UNSENT + 1)

@@ -111,7 +111,7 @@ def test_message_is_heard_and_answered_whatever_its_size(size: int, version: int
     """WI-1."""
     connection = Socket(publish(b"x" * size, properties=properties))
     made, heard = client(connection, version)
-    made.read_packets(64)
+    made.read_packets(64, MAX_PACKET_BYTES)
     assert heard == [("a/b", b"x" * size, False)]
     assert bytes(connection.taken) == b"\x40\2\0\7"
 
@@ -123,7 +123,7 @@ def test_message_is_heard_when_it_comes_byte_by_byte() -> None:
     for place in range(len(whole)):
         assert heard == []
         connection.there += whole[place : place + 1]
-        made.read_packets(64)
+        made.read_packets(64, MAX_PACKET_BYTES)
     assert heard == [("a/b", b"y" * 300, False)]
 
 
@@ -131,10 +131,10 @@ def test_messages_of_one_look_are_answered_together_and_no_more_are_taken_than_a
     """WI-12: what is read at once is bounded."""
     connection = Socket(publish(b"1") + publish(b"2", quality=0) + publish(b"3") + publish(b"4"))
     made, heard = client(connection)
-    made.read_packets(3)
+    made.read_packets(3, 1000)
     assert [payload for _, payload, _ in heard] == [b"1", b"2", b"3"]
     assert bytes(connection.taken) == b"\x40\2\0\7" * 2
-    made.read_packets(3)
+    made.read_packets(3, 1)
     assert [payload for _, payload, _ in heard][3:] == [b"4"]
 
 
@@ -157,15 +157,25 @@ def test_messages_of_one_look_are_answered_together_and_no_more_are_taken_than_a
 def test_session_is_ended_when_a_packet_is_none_of_mqtt(there: bytes) -> None:
     """WI-12: whatever a broker sends."""
     made, heard = client(Socket(there))
-    assert made.read_packets(64) is not MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert made.read_packets(64, MAX_PACKET_BYTES) is not MQTTErrorCode.MQTT_ERR_SUCCESS
     assert heard == []
     assert made.socket() is None
+
+
+def test_no_further_message_is_begun_when_enough_bytes_came() -> None:
+    """WI-12."""
+    connection = Socket(publish(b"1" * 100) * 4)
+    made, heard = client(connection)
+    made.read_packets(64, 150)
+    assert len(heard) == 2
+    made.read_packets(64, 150)
+    assert len(heard) == 4
 
 
 def test_session_is_ended_when_the_other_side_has_left() -> None:
     """WI-12."""
     made, _ = client(Socket(publish(b"z" * 99)[:50], is_over=True))
-    made.read_packets(64)
+    made.read_packets(64, MAX_PACKET_BYTES)
     assert made.socket() is None
 
 

@@ -166,3 +166,22 @@ def test_credit_takes_turns_when_a_share_is_smaller_than_a_part(devices: int) ->
         done = [centre.taken[f"d{number}"] for number in range(devices)]
         assert max(done) - min(done) <= 2 * PART
     assert turns <= 4 * -(-devices // 56) + 4
+
+
+def test_credit_grants_within_what_is_lent_and_wakes_who_waits_when_more_is() -> None:
+    """WI-68. What was granted stays; a part is not made smaller."""
+    credit = Credit(budget_bytes=64 * PART, window=64)
+    centre = Centre(credit)
+    credit.lend(8 * PART)
+    for number in range(4):
+        centre.join(f"car-{number}", "item", parts=100)
+    assert credit.exposed_bytes <= 8 * PART
+    assert credit.fair_part == 16 * PART
+    before = credit.exposed_bytes
+    credit.lend(1000 * PART)
+    woken = credit.relieved()
+    for key in woken:
+        credit.allot(*key, its_turn=True)
+    for number in range(4):
+        credit.allot(f"car-{number}", "item")
+    assert before < credit.exposed_bytes <= 64 * PART

@@ -277,3 +277,19 @@ def test_receiver_takes_no_more_from_a_device_that_floods_it_than_from_the_other
     share = budget // PART // 4
     assert taken["liar"] <= turns * (share + 1)
     assert all(taken[device] >= turns * (share - share // 8 - 1) for device in huge if device != "liar")
+
+
+def test_receiver_flushes_what_is_urgent_without_the_rest(init_of: Factory) -> None:
+    """WI-31: a hit's bytes become durable without waiting for a recording's."""
+    receiver, hit = Receiver(worker="w1", budget_bytes=1 << 20, part_size=PART), ""
+    for priority in (0, 4):
+        init = init_of(bytes([priority]) * PART, priority)
+        receiver.receive("car-1", init, 1)
+        receiver.opened("car-1", init.item, part_size=PART, have=())
+        receiver.receive("car-1", Part(item=init.item, index=0, payload=bytes([priority]) * PART), 1)
+        hit = init.item if priority == 0 else hit
+    (first,) = receiver.flush_urgent()
+    assert isinstance(first, centre_side.Sync) and first.item == hit
+    receiver.synced("car-1", hit)
+    (second,) = [action for action in receiver.flush() if isinstance(action, centre_side.Sync)]
+    assert second.item != hit
