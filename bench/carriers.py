@@ -28,33 +28,20 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
-from sync.central.fleet import CENTRE_ID
-from sync.central.mosquitto import worker_socket
-
-REFERENCE = "reference"
 PART_BYTES = 256 * 1024
 WINDOW = 32
 TOPIC_END = "check"  # the only topic of a device that no ingest worker hears
 
 
-def _mqtt(host: str, port: str, keys: str, name: str, socket_path: Path | None = None) -> Client:
-    """Over TLS, or as the centre's ingest by a broker's socket where it has one."""
-    if socket_path is not None:
-        client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTv5, transport="unix")
-        client.username_pw_set(name)
-        return _connected(client, str(socket_path), port)
+def _mqtt(host: str, port: str, keys: str, name: str) -> Client:
     context = ssl.create_default_context(cafile=f"{keys}/ca.crt")
     context.check_hostname = False
     certificate = "ingest" if (Path(keys) / "ingest.crt").exists() else "tls"
     context.load_cert_chain(f"{keys}/{certificate}.crt", f"{keys}/{certificate}.key")
     client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTv5)
     client.tls_set_context(context)
-    client.on_socket_open = _no_delay
-    return _connected(client, host, port)
-
-
-def _connected(client: Client, host: str, port: str) -> Client:
     client.max_inflight_messages_set(WINDOW)
+    client.on_socket_open = _no_delay
     client.connect(host, int(port))
     client.loop_start()
     while not client.is_connected():
@@ -68,8 +55,7 @@ def _no_delay(_client: Client, _data: Any, connection: Any) -> None:
 
 def sink(host: str, port: str, keys: str) -> Callable[..., object]:
     """Count what arrives."""
-    door = worker_socket(Path(keys).parent, REFERENCE)
-    client, got = _mqtt(host, port, keys, CENTRE_ID, door), queue.Queue[int]()
+    client, got = _mqtt(host, port, keys, "central"), queue.Queue[int]()
 
     def on_message(_client: Client, _data: Any, message: MQTTMessage) -> None:
         got.put(len(message.payload))

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.carriers import REFERENCE
 from bench.depot import Devices, Site, devices, end, hear, site, start, together
 from bench.harness import Row
 from sync.central.broker import Broker
@@ -84,7 +83,7 @@ def _timed(work: Callable[[], object]) -> float:
 def _flood(where: Site, paths: Sequence[Path]) -> tuple[Callable[[], object], Callable[[], None]]:
     """Four publishers, a second broker of the same configuration, and one subscriber that counts."""
     central, log = where.stage.central, where.stage.logs / "carriers.log"
-    broker = Broker(central, HOST, _free_port(), queue_bytes=1 << 30, name=REFERENCE)
+    broker = Broker(central, HOST, _free_port(), queue_bytes=1 << 30, name="reference")
     broker.start(0)
     address = HOST, str(broker.port)
     sink = start("bench.carriers", ["sink", *address, str(central / "keys")], log)

@@ -46,8 +46,7 @@ class LeanClient(Client):
     @property
     def has_pending(self) -> bool:
         """Bytes that are decrypted already wait to be taken: the kernel would not tell of them."""
-        pending = getattr(self._sock, "pending", None)  # only TLS keeps some
-        return pending is not None and pending() > 0 and not self.is_choked
+        return self._sock is not None and self._sock.pending() > 0 and not self.is_choked  # type: ignore[attr-defined]
 
     def read_packets(self, most: int, most_bytes: int) -> MQTTErrorCode:
         """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`."""

@@ -41,7 +41,6 @@ ACK_TIMEOUT_US = 120_000_000
 class LinkConfig:
     """Where to connect, as whom (the certificate's common name is user name and client id), and what to hear.
 
-    Where `socket` is named, a broker of this machine listens on it for its own user alone: no TLS is needed.
     `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
     messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
     MQTT 3.1.1 tells neither the broker's limits nor that nobody listens; silence does, a little later.
@@ -59,7 +58,6 @@ class LinkConfig:
     window: int = 20
     backlog: int = 1024
     dscp: int = 0
-    socket: Path | None = None
     version: Literal["5", "3.1.1"] = "5"
 
 
@@ -147,8 +145,7 @@ class Session:
             limits.MaximumPacketSize = MAX_PACKET_BYTES
             more = {"clean_start": True, "properties": limits}
         try:
-            host = config.host if config.socket is None else str(config.socket)
-            self.client.connect(host, config.port, config.keepalive_s, **more)
+            self.client.connect(config.host, config.port, config.keepalive_s, **more)
         except (OSError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
         with self._ending:
@@ -165,12 +162,8 @@ class Session:
             protocol=MQTTv311 if self._is_old else MQTTv5,
             reconnect_on_failure=False,
             deliver=self._on_message,
-            transport="tcp" if config.socket is None else "unix",
         )
-        if config.socket is None:
-            client.tls_set_context(tls)
-        else:
-            client.username_pw_set(config.client_id)
+        client.tls_set_context(tls)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(config.window)
         client.max_queued_messages_set(config.window)
@@ -214,8 +207,6 @@ class Session:
 
     def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
         """On the connecting thread."""
-        if connection.family == socket.AF_UNIX:
-            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         mark(connection, self._config.dscp)
 

@@ -4,7 +4,6 @@ Decided here: TLS 1.3 with client certificates only, the certificate's common na
 (so nobody can take over the centre's session), a device writes below `devices/<its id>/` and reads below
 `cmd/<its id>/` and nothing else, nothing is kept on disk (receipts are the only promise). From 2.1 on the access list
 is read by a plugin, where Debian's package or the one who built it installed that; the option of 2.0 does the same.
-The ingest workers of this machine come by a Unix socket that only the centre's own user can reach (ADR 31).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import getpass
 import os
 import re
 import shutil
-import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +30,6 @@ MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
 VERSION_TIMEOUT_S = 10.0
 PLUGIN_SINCE = (2, 1)
-SOCKETS = "sockets"
-MAX_SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its ending zero
 _PLUGIN = "mosquitto_acl_file.so"
 _VERSION = re.compile(r"mosquitto version (\d+)\.(\d+)")
 
@@ -81,39 +77,14 @@ def write_configuration(folder: Path, path: Path, program: Mosquitto, host: str,
     text = configuration(folder, program, host, port, queue_bytes)
     if "\n" in str(path) or "\r" in text:
         raise Refused(f"{path!s}: a line break in a path cannot be written into mosquitto.conf")
-    door = socket_path(folder, path.stem)
-    door.parent.mkdir(exist_ok=True, mode=0o700)
-    door.parent.chmod(0o700)
-    door.unlink(missing_ok=True)  # one that is there was left by a broker that is dead, or of another dialect
-    if _has_door(program, door):
-        text += "\n".join(_door(door, path.with_name("acl.workers"))) + "\n"
-        files.replace(path.with_name("acl.workers"), workers_access_list().encode(), mode=0o600)
     files.replace(path.with_name("acl"), access_list().encode(), mode=0o600)
     files.replace(path, text.encode(), mode=0o600)
 
 
-def socket_path(folder: Path, name: str) -> Path:
-    """Where the broker `name` of the centre in `folder` listens for the ingest workers of this machine."""
-    return folder.resolve() / "broker" / SOCKETS / name
-
-
-def worker_socket(folder: Path, name: str) -> Path | None:
-    """The socket of a broker that listens on one only its own user, who must be ours, can reach; else None."""
-    path = socket_path(folder, name)
-    try:
-        around, there = path.parent.lstat(), path.lstat()
-    except OSError:
-        return None
-    ours = around.st_uid == there.st_uid == os.geteuid()
-    closed = stat.S_ISDIR(around.st_mode) and not around.st_mode & 0o077
-    return path if ours and closed and stat.S_ISSOCK(there.st_mode) else None
-
-
 def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_bytes: int) -> str:
-    """The text of mosquitto.conf in the dialect of `program`, without the workers' socket."""
+    """The text of mosquitto.conf in the dialect of `program`."""
     keys, access = folder / "keys", folder / "broker" / "acl"
     lines = [
-        *(["per_listener_settings true"] if program.version < PLUGIN_SINCE else []),
         f"listener {port} {host}",
         f"cafile {succession.trusted(keys)}",
         f"certfile {keys / 'server.crt'}",
@@ -155,22 +126,6 @@ def access_list() -> str:
     workers = "".join(f"user {name}\ntopic read devices/#\ntopic write cmd/#\n\n" for name in WORKER_IDS)
     checks = "".join(f"user {name}\ntopic read devices/+/check\ntopic write cmd/+/check\n" for name in CHECK_IDS)
     return f"{centre}\n{workers}{checks}\n{devices}pattern read cmd/%u/#\n"
-
-
-def workers_access_list() -> str:
-    """The text of the access list of the workers' socket: what `access_list` lets them do, and nobody else anything."""
-    names = (CENTRE_ID, *WORKER_IDS)
-    return "\n".join(f"user {name}\ntopic read devices/#\ntopic write cmd/#\n" for name in names)
-
-
-def _has_door(program: Mosquitto, door: Path) -> bool:
-    """Whether there is a socket: the dialect of 2.1 has no settings by listener that we could lean on."""
-    return program.version < PLUGIN_SINCE and len(os.fsencode(door)) <= MAX_SOCKET_PATH_BYTES
-
-
-def _door(door: Path, access: Path) -> list[str]:
-    """A listener of its own: who can open the socket can also read the key with which ingest shows who it is."""
-    return [f"listener 0 {door}", "allow_anonymous true", f"acl_file {access}"]
 
 
 def _plugin(program: Path, version: tuple[int, int]) -> Path | None:

@@ -126,7 +126,7 @@ class Central:
         queue_bytes = 2 * self._config.ingest.credit_mib << 20
         try:
             for number, (host, port) in enumerate(self._addresses):
-                name = shards.broker_name(number)
+                name = f"broker-{number}" if number else "broker"
                 brokers.append(Broker(self._config.data, host, port, queue_bytes=queue_bytes, name=name))
                 brokers[-1].start(self._clock.mono_us())
         except VedetteError:
@@ -167,10 +167,10 @@ class Central:
                 _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
 
     def _link(self) -> Link:
-        links = [self._link_to(number, reachable(host), port) for number, (host, port) in enumerate(self._addresses)]
+        links = [self._link_to(reachable(host), port) for host, port in self._addresses]
         return links[0] if len(links) == 1 else shards.ShardedLink(links)
 
-    def _link_to(self, number: int, host: str, port: int) -> PahoLink:
+    def _link_to(self, host: str, port: int) -> PahoLink:
         keys = self._config.keys
         config = LinkConfig(
             host=host,
@@ -181,7 +181,6 @@ class Central:
             key=keys / "ingest.key",
             subscriptions=topics.worker_subscriptions(fleet.CENTRE_ID),
             window=LINK_WINDOW,
-            socket=shards.socket_of(self._config, number),
             version="3.1.1" if self._config.broker.mqtt == "3.1.1" else "5",
         )
         return PahoLink(config, self._clock)

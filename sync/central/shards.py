@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from sync.central import mosquitto
 from sync.central.broker import broker_port
 from sync.link import Connected, Disconnected, Event, Link, Message
 from vedette.config import CentralConfig
@@ -38,16 +36,6 @@ def addresses(config: CentralConfig) -> list[Address]:
     if len(set(found)) < len(found) or len(found) > MAX_SHARDS:
         raise Usage(f"[broker] shards names one broker twice, or more than {MAX_SHARDS}")
     return found
-
-
-def broker_name(number: int) -> str:
-    """What the embedded broker of that shard is called, counted from 0."""
-    return f"broker-{number}" if number else "broker"
-
-
-def socket_of(config: CentralConfig, number: int) -> Path | None:
-    """By which socket a worker of this machine reaches the embedded broker of that shard; None: over TLS, as all do."""
-    return mosquitto.worker_socket(config.data, broker_name(number)) if config.broker.embedded else None
 
 
 def shard_of(device: str, shards: int) -> int:

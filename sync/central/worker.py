@@ -67,11 +67,10 @@ def link(config: CentralConfig, name: str, clock: Clock) -> Link:
                 key=config.keys / f"{name}.key",
                 subscriptions=tuple(wanted),
                 window=LINK_WINDOW,
-                socket=shards.socket_of(config, number),
             ),
             clock,
         )
-        for number, (host, port) in enumerate(shards.addresses(config))
+        for host, port in shards.addresses(config)
     ]
     return links[0] if len(links) == 1 else shards.ShardedLink(links)
 
