@@ -1,9 +1,9 @@
 """`python -m bench.vehicles DEVICE.TOML…`: uplinks of many devices in one process, driven line by line over its pipe.
 
 Decided here: each device is the real uplink on its own thread, with its own spool, connections and receipts; only the
-process around it is shared. Its threads hand Python's lock on soon, as processes of their own would need none, and the
-bulk of a crowd is sealed before the time is taken, as recorders elsewhere would have done. Words on standard input, one
-JSON line answers each:
+process around it is shared. Its threads hand Python's lock on soon, as processes of their own would need none, and what
+a crowd sends is sealed before the time is taken, as recorders and readers elsewhere would have done. Words on standard
+input, one JSON line answers each:
 
     pack COUNT BYTES   seal so many segments for each device and leave them uncommitted
     go                 commit them and wait until each has its receipt
@@ -47,6 +47,7 @@ class Vehicle:
     next_hit_s: float = 0.0
     receipts: str = ""
     cargo: Packed | None = None
+    leads: list[Packed] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> Vehicle:
@@ -135,6 +136,7 @@ class Yard:
         over = threading.Event()
         for one in self._vehicles:
             one.cargo = one.loader.pack(SEGMENT_BYTES)
+            one.leads = [one.loader.pack_hit() for _ in range(int(seconds / HIT_EVERY_S) + 1)]
         self._top_up()
         began = time.monotonic()
         filling = threading.Thread(target=self._keep_full, args=(over,))
@@ -149,10 +151,9 @@ class Yard:
         put: list[tuple[Vehicle, Packed, int]] = []
         while (now := time.monotonic()) < until:
             for number, one in enumerate(self._vehicles):
-                if now >= one.next_hit_s:
+                if now >= one.next_hit_s and one.leads:
                     one.next_hit_s = now + HIT_EVERY_S * (1 + (number / len(self._vehicles) if not put else 0))
-                    packed = one.loader.pack_hit()
-                    put.append((one, one.loader.commit(packed), time.time_ns()))
+                    put.append((one, one.loader.commit(one.leads.pop()), time.time_ns()))
             time.sleep(LOOK_S)
         for one, packed, _ in put:
             while not one.is_through(packed):
