@@ -48,7 +48,7 @@ class Whole:
         """Wait until all children work, enrol the device where the centre listens, and start its uplink."""
         run = self.centre.folder / "run"
         end = time.monotonic() + WAIT_S
-        while not ((run / "ports.json").is_file() and (run / "depot.json").is_file() and read_status(run, "w2")):
+        while not (self.has_pages and (run / "depot.json").is_file() and read_status(run, "w2")):
             assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
             time.sleep(0.05)
         toml = self.device.folder / "device.toml"
@@ -72,6 +72,12 @@ class Whole:
         while not fact() and time.monotonic() < end:
             self.uplink.step(SystemClock().mono_us())
         return bool(fact())
+
+    @property
+    def has_pages(self) -> bool:
+        """Broker and pages listen; the centre writes the ports of what does."""
+        path = self.centre.folder / "run" / "ports.json"
+        return path.is_file() and "web" in json.loads(path.read_bytes())
 
     @property
     def children(self) -> dict[str, int]:
