@@ -130,7 +130,7 @@ check_swap() {
 
 packages() {
     [ -n "$with_packages" ] || return 0
-    wanted="python3 python3-venv"
+    wanted="python3 python3-venv tzdata"
     if [ "$role" = central ]; then
         wanted="$wanted mosquitto fonts-noto-core"
     fi

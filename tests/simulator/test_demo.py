@@ -73,7 +73,7 @@ def test_demo_records_each_second_of_its_drive_or_custody_says_why_not(driven: t
     begins_us = min(meant_us, first)  # a camera that opens before the time that is meant begins at once
     drive = shift.between(max(begins_us, shift.from_us), begins_us + SECONDS * 1_000_000)
 
-    assert drive.unexplained_us == 0
+    assert drive.unexplained_us == 0, (begins_us, meant_us, first, shift.stretches)
     assert {one.state for one in drive.stretches} <= {State.RECORDED, State.STARTING, State.CAMERA}
     assert {one.why for one in drive.stretches if one.state is State.CAMERA} <= {
         "ended",
