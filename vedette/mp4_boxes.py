@@ -135,7 +135,7 @@ def _pointers(content: bytes, one: Box) -> list[tuple[int, str]]:
             return _within(one, [(start + 16 + step * at + width, form) for at in range(min(count, one.size))], width)
         if one.kind == b"tfhd" and flags & 1:
             return _within(one, [(start + 8, ">Q")], 8)
-    except struct.error:
+    except (struct.error, IndexError):
         raise Integrity(f"the MP4's box {_name(one.kind)} is cut off") from None
     return []
 

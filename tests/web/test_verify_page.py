@@ -123,7 +123,7 @@ def test_page_asks_for_the_witnesses_of_a_policy(chromium: Any, file: Path, mode
         wrong += [] if good else [(case["name"], found["exit_code"], failed(found))]
     assert wrong == []
     tab.page.set_input_files("#policyfile", {"name": "p", "mimeType": "text/plain", "buffer": b"quorum w9\n"})
-    tab.page.wait_for_function("document.getElementById('witnessed').textContent.includes('not a witness policy')")
+    tab.page.locator("#witnessed", has_text="not a witness policy").wait_for()
     assert "line 1" in tab.page.inner_text("#witnessed")
     assert tab.errors == []
     tab.context.close()

@@ -123,15 +123,16 @@ def test_upload_to_the_depot_loses_nothing_when_the_certificate_is_renewed_in_it
         _drive(uplink, lambda: bool(taken))
         _drive(uplink, lambda: not depot.connected)
         in_the_midst = _receipted(place, items)
-        _drive(uplink, lambda: _receipted(place, items) == len(items))
+        _drive(uplink, lambda: _receipted(place, items) == len(items), within_s=200.0)
         _drive(uplink, lambda: depot.connected)
     finally:
         uplink.close()
 
     assert in_the_midst == 0
     assert depot._link._config.certificate == depot._link._config.key == renewed
-    said = (centre.folder / "run" / "depot.log").read_text()
-    assert [item for item in items if item not in said] == []
+    # Where the door still held the broken request and said busy, the item waits (WI-28) and the broker may take it.
+    logs = [path.read_text() for path in (centre.folder / "run").glob("*.log")]
+    assert [item for item in items if not any(item in said for said in logs)] == []
     _check_nothing_is_lost(centre, place, items)
 
 

@@ -21,7 +21,7 @@ PART = 16 * 1024
 
 def test_uplink_sends_a_hit_before_the_bulk_that_is_under_way(world: Any) -> None:
     """WI-30. WI-31."""
-    bulk = [world.put("segment", 4, 600 * PART) for _ in range(3)]
+    bulk = [world.put("segment", 4, 1500 * PART) for _ in range(3)]
     world.start()
     world.drive(lambda: len(world.centre.parts) > 20)
     hit = world.put("hit", 0, 3 * PART)

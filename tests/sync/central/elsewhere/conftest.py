@@ -32,7 +32,7 @@ from vedette.clock import SystemClock
 from vedette.daemon import read_status
 
 TOOLS = ("unshare", "nsenter", "ip", "runuser")
-WAIT_S = 120.0
+WAIT_S = 240.0
 NAME = "w9"
 AWAY = """
 ip link set lo up
