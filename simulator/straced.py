@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator.disk import Names, Operation, Sync, Truncate, Write
+from simulator.disk import Disk, Names, Operation, Sync, Truncate, Write
 from vedette.errors import NotFound, Refused
 
 MARK = "/vedette-mark"
@@ -201,6 +201,16 @@ def mark(text: str) -> None:
     except OSError:
         return
     raise Refused(f"{MARK} exists on this machine")
+
+
+def watched(folder: Path, work: Callable[[], None], trace: Path) -> tuple[Disk, Traced]:
+    """Do `work` in a child: the disk as it is known afterwards, and the reader with its marks. Raises as `traced`."""
+    disk = Disk(folder, lambda: 0)
+    with disk.watched():
+        found = Traced(root=str(folder), numbers=disk.before)
+    found.take(traced(work, trace))
+    disk.operations += [(0, operation) for operation in found.operations]
+    return disk, found
 
 
 def traced(work: Callable[[], None], trace: Path) -> list[str]:

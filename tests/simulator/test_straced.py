@@ -12,22 +12,15 @@ from random import Random
 import pytest
 
 from simulator.disk import Disk, Names, Sync, Write
-from simulator.straced import Traced, mark, traced
+from simulator.straced import Traced, mark, watched
 from vedette.errors import NotFound, Refused
 
 
 def watch(folder: Path, work: Callable[[], None], trace: Path) -> tuple[Disk, Traced]:
-    """Do `work` in a child; the disk as it is known afterwards, and the reader with its marks."""
-    disk = Disk(folder, lambda: 0)
-    with disk.watched():
-        found = Traced(root=str(folder), numbers=disk.before)
     try:
-        lines = traced(work, trace)
+        return watched(folder, work, trace)
     except NotFound as error:
         pytest.skip(str(error))
-    found.take(lines)
-    disk.operations += [(0, operation) for operation in found.operations]
-    return disk, found
 
 
 @pytest.fixture

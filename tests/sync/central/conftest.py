@@ -325,3 +325,26 @@ def own_broker(centre: Centre) -> Iterator[Broker]:
     child.start(0)
     yield child
     child.stop()
+
+
+@pytest.fixture
+def goes_on(centre: Any, worker: Any) -> Callable[[Path, list[Any]], None]:
+    """Checks that the store in a folder takes what is missing without a person's help, once."""
+
+    def check(folder: Path, made: list[Any]) -> None:
+        store = Store(folder, centre.clock)
+        before, centre.store = centre.store, store
+        try:
+            again = worker.__class__(centre)
+            for one in made:
+                answers = again.say(one.manifest.device, one.init())
+                if not isinstance(answers[0], wire.Sealed):
+                    answers = again.upload(one)
+                assert isinstance(answers[-1], wire.Sealed)
+            assert store.log_size() == len(made)
+            assert store.quarantine() == []
+        finally:
+            centre.store = before
+            store.close()
+
+    return check

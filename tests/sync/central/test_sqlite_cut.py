@@ -24,7 +24,7 @@ import pytest
 
 from simulator.disk import Disk, Names, Sync
 from simulator.freight import Loader
-from simulator.straced import Traced, mark, traced
+from simulator.straced import mark, watched
 from sync.central.store import DATABASE, Store
 from sync.outbox import Outbox
 from vedette.errors import NotFound, VedetteError
@@ -80,15 +80,10 @@ def fingerprint(files: dict[str, bytes]) -> bytes:
 
 def record(folder: Path, work: Callable[[], None], trace: Path) -> Recorded:
     """Do `work` in a child and tell all it did below `folder`."""
-    disk = Disk(folder, lambda: 0)
-    with disk.watched():
-        found = Traced(root=str(folder), numbers=disk.before)
     try:
-        lines = traced(work, trace)
+        disk, found = watched(folder, work, trace)
     except NotFound as error:
         pytest.skip(str(error))
-    found.take(lines)
-    disk.operations += [(0, operation) for operation in found.operations]
     return Recorded(disk, found.marks)
 
 
@@ -148,14 +143,14 @@ def recorded(centre: Any, made: list[Any], worker: Any, tmp_path: Path) -> Recor
 
 @pytest.mark.timeout(3600)
 def test_receipt_that_left_is_kept_whatever_of_sqlites_writes_a_power_cut_leaves(
-    recorded: Recorded, centre: Any, made: list[Any], worker: Any, memory: Path
+    recorded: Recorded, centre: Any, made: list[Any], goes_on: Callable[[Path, list[Any]], None], memory: Path
 ) -> None:
     """RC-1 to RC-3, RC-8, with SQLite not taken at its word: 200 different states, 10,000 by `make chaos`."""
     for number, files, promised in recorded.states(STATES):
         lay_out(recorded.disk, files, memory / "state")
         check_centre(memory / "state", made, promised, number)
         if number % GOES_ON_EVERY == 0:
-            check_goes_on(centre, worker, memory / "state", made)
+            goes_on(memory / "state", made)
 
 
 def test_states_are_bad_enough_to_find_a_store_that_does_not_wait_for_its_disk(
@@ -207,24 +202,6 @@ def check_centre(folder: Path, made: list[Any], promised: set[str], number: int)
                 assert store.receipt(one.id), f"state {number}"
         assert store.log_size() == len(rows), f"state {number}"
     finally:
-        store.close()
-
-
-def check_goes_on(centre: Any, worker: Any, folder: Path, made: list[Any]) -> None:
-    """Without a person's help the centre takes what is missing, once."""
-    store = Store(folder, centre.clock)
-    before, centre.store = centre.store, store
-    try:
-        again = worker.__class__(centre)
-        for one in made:
-            answers = again.say(one.manifest.device, one.init())
-            if not isinstance(answers[0], Sealed):
-                answers = again.upload(one)
-            assert isinstance(answers[-1], Sealed)
-        assert store.log_size() == len(made)
-        assert store.quarantine() == []
-    finally:
-        centre.store = before
         store.close()
 
 
