@@ -66,6 +66,7 @@ class _Reading:
         self.entries, self.axis = entries, axis
         self.notes: list[Note] = []
         self._recorded = recorded(entries, axis)
+        self._edges = {at: shown for one in self._recorded for at, shown in one.edges.items()}
         self._down: dict[str, tuple[State, str]] = {}
         self._claimed = {one.item for one in entries if one.event == "segment.opened" and "claim" in one.detail}
 
@@ -126,7 +127,7 @@ class _Reading:
             from_us, to_us, why = (entry.detail.get(name) for name in ("from_us", "to_us", "why"))
             if not isinstance(from_us, int) or not isinstance(to_us, int):
                 continue
-            start_us, end_us = self.axis.moment(index, from_us), self.axis.moment(index, to_us)
+            start_us, end_us = (self._edges.get(one, self.axis.moment(index, one)) for one in (from_us, to_us))
             rank = STALLED if why == "camera_stalled" else GAP
             state, said = self._reason(str(why), entry)
             yield _layer(rank, start_us, end_us, state, said)

@@ -15,7 +15,7 @@ from vedette.timeline_axis import Axis
 
 @dataclass(slots=True)
 class Segment:
-    """A segment: its beginning in shown time, how much its last mark proves, and whether its recorder closed it."""
+    """A segment: its beginning in shown and in its recorder's time, how much its last mark proves, whether it was closed."""
 
     item: str
     from_us: int
@@ -23,6 +23,14 @@ class Segment:
     recording: str | None
     marked: bool
     is_closed: bool = False
+    started_us: int | None = None
+
+    @property
+    def edges(self) -> dict[int, int]:
+        """The wall-clock times that its own recorder gave its two ends, each with the shown time of that end."""
+        if self.started_us is None:
+            return {}
+        return {self.started_us: self.from_us, self.started_us + self.media_us: self.to_us}
 
     @property
     def to_us(self) -> int:
@@ -59,7 +67,7 @@ def _segments(marks: Iterable[tuple[int, Entry, object, str]], axis: Axis, prefi
         media_us = entry.detail.get("media_us", 0)
         if what == "opened" and isinstance(started_us := entry.detail.get("started_us"), int):
             at_us, marked = axis.moment(index, started_us), entry.detail.get("marked") is True
-            found[item] = Segment(item, at_us, 0, str(recording), marked)
+            found[item] = Segment(item, at_us, 0, str(recording), marked, started_us=started_us)
         elif what in ("checkpoint", "closed", "recovered") and isinstance(media_us, int):
             if known is None and what != "recovered":
                 known = found[item] = Segment(item, axis.at(index) - media_us, 0, None, False)

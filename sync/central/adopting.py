@@ -30,6 +30,11 @@ class Adopting:
     def __len__(self) -> int:
         return len(self._under_way)
 
+    @property
+    def items(self) -> frozenset[str]:
+        """The items whose bytes are on their way."""
+        return frozenset(seal.init.item for seal, _future in self._under_way)
+
     def begin(self, seal: Seal, keep: Callable[[], None]) -> None:
         """Have `keep` called; `done` tells what came of it."""
         if seal.init.size <= self._most_at_once:

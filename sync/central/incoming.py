@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class Incoming:
         self._folder.mkdir(exist_ok=True, mode=0o750)
         self._open: dict[str, _Open] = {}
         self._flushing = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming")
-        self._sweep()
+        self.sweep()
 
     def owner(self, item: str) -> str | None:
         """The device whose upload of `item` is unfinished; None when there is none."""
@@ -129,11 +129,6 @@ class Incoming:
             if not upload.durable.count:
                 self.path(item).unlink(missing_ok=True)
 
-    def drop_unknown(self, item: str) -> None:
-        """Delete the bytes of an upload that is not open and has no row: another worker stored the item meanwhile."""
-        if item not in self._open and self._row("device", item) is None:
-            self.path(item).unlink(missing_ok=True)
-
     def discard(self, item: str) -> None:
         """Forget an upload that is not open and delete its bytes."""
         self._forget(item)
@@ -157,13 +152,19 @@ class Incoming:
     def _forget(self, item: str) -> None:
         self._store.db.execute("DELETE FROM transfers WHERE worker = ? AND item = ?", [self._worker, item])
 
-    def _sweep(self) -> None:
-        """Delete files of which nothing is known to be durable; only this worker writes the folder."""
-        sql = "SELECT item FROM transfers WHERE worker = ?"
-        known = {row[0] for row in self._store.db.execute(sql, [self._worker]).fetchall()}
+    def sweep(self, leaving: Collection[str] = ()) -> None:
+        """Delete what nobody will go on with: the bytes of items that came by another worker meanwhile, and files of
+        which nothing is known to be durable. What is open, and what is `leaving` for the store of blobs, stays.
+        """
+        sql = "SELECT item, item IN (SELECT item FROM items) FROM transfers WHERE worker = ?"
+        rows = self._store.db.execute(sql, [self._worker]).fetchall()
+        used = {*self._open, *leaving}
+        for item in [item for item, is_stored in rows if is_stored and item not in used]:
+            self.discard(item)
+        kept = {*used, *(item for item, is_stored in rows if not is_stored)}
         for path in self._folder.iterdir():
-            if path.stem not in known:
-                path.unlink()
+            if path.stem not in kept:
+                path.unlink(missing_ok=True)
 
     def _make_room(self, device: str, size: int) -> None:
         rows = self._store.db.execute(

@@ -25,8 +25,9 @@ from vedette.errors import Refused
 LOG_LOCK = 0x7665_6465_7474_65  # "vedette"; one for each database
 BUSY_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
-LOST_WORKER_S = 60
-"""After so long in silence a transaction is undone, so that a worker whose machine vanished gives the lock back."""
+LOST_WORKER_S = 5
+"""After so long in silence a transaction is undone, so that a worker whose machine vanished gives the lock back before
+the others give up waiting for it (BUSY_TIMEOUT_S)."""
 
 _SAFE_TLS = ("verify-full", "verify-ca")
 _LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})

@@ -33,6 +33,7 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 _log = logging.getLogger("vedette.ingest")
 
 SEAL_BATCH = 50
+SWEEP_EVERY_US = 30_000_000
 
 
 class Uploads:
@@ -60,6 +61,7 @@ class Uploads:
         self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
         self._budget = Budget(limits.credit_mib << 20)
         self._seals: list[Seal] = []
+        self._sweep_us = 0
         self._adopting = Adopting(store.blobs)
         self.items_stored = 0
         self.bytes_stored = 0
@@ -79,7 +81,8 @@ class Uploads:
         self._do(self._receiver.receive(device, message, now_us))
 
     def settle(self, now_us: int) -> None:
-        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent.
+        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; twice
+        a minute delete the rests of those that came by another worker.
 
         What is urgent first and by itself: its receipt waits for the bytes of no recording.
         """
@@ -91,6 +94,10 @@ class Uploads:
         self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
         self._store_whole()
+        if now_us >= self._sweep_us:
+            self._sweep_us = now_us + SWEEP_EVERY_US
+            with suppress(*DISK_TROUBLE):  # then it goes the next time
+                self._incoming.sweep(self._adopting.items)
 
     def looked(self, now_us: int, *, emptied: bool) -> None:
         """Take note whether the last look at the line has read all there was; less is granted while none does."""
@@ -133,8 +140,6 @@ class Uploads:
             return self._write(action)
         if isinstance(action, Forget):
             self._incoming.close(action.device, action.item)
-            with suppress(*DISK_TROUBLE):  # then it goes at the next start
-                self._incoming.drop_unknown(action.item)
             return []
         self._send(action.device, action.message)
         return []

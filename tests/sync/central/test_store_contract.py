@@ -262,25 +262,37 @@ def test_receipt_is_the_same_when_the_worker_died_between_row_and_receipt(
     assert centre.store.log_size() == 1
 
 
-def test_bytes_left_at_one_worker_go_when_another_stored_the_item(centre: Any, device: Any, worker: Any) -> None:
-    """CS-14. The device turned to another worker in the middle of an upload."""
+@pytest.mark.parametrize("when", ["in_the_lease", "after_the_lease", "before_more_parts"])
+def test_bytes_left_at_one_worker_go_when_another_stored_the_item(
+    centre: Any, device: Any, worker: Any, when: str
+) -> None:
+    """CS-14, RC-10. The device turned to another worker in the middle of an upload."""
     item, said = device.item(b"video" * 9_000), []
     (centre.folder / "incoming").mkdir(exist_ok=True)
     worker.say(device.id, item.init())
     worker.say(device.id, *item.parts()[:2])
     left = centre.folder / "incoming" / "centre" / f"{item.id}.part"
     assert left.exists()
+    if when == "after_the_lease":
+        centre.clock.advance(120_000_000)
+        worker.step()
+        assert left.exists()
     other = Uploads(centre.store, centre.signer, worker.limits, lambda _, message: said.append(message), worker="w2")
     for message in (item.init(), *item.parts(), item.fin()):
         other.receive(device.id, message, centre.clock.mono_us())
     while not any(isinstance(one, Sealed) for one in said):
         other.settle(centre.clock.mono_us())
+    if when == "before_more_parts":  # what was in the broker's line
+        worker.say(device.id, *item.parts()[2:4])
+        assert centre.store.db.execute("SELECT count(*) FROM transfers").fetchone() == (1,)
 
-    centre.clock.advance(120_000_000)
-    worker.step()
+    for _ in range(2):  # the lease is over; then the rests go
+        centre.clock.advance(120_000_000)
+        worker.step()
 
     assert not left.exists()
     assert [row.item for row in centre.store.items()] == [item.id]
+    assert centre.store.db.execute("SELECT count(*) FROM transfers").fetchone() == (0,)
 
 
 def _base64(data: bytes) -> str:
