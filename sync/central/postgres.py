@@ -25,9 +25,10 @@ from vedette.errors import Refused
 LOG_LOCK = 0x7665_6465_7474_65  # "vedette"; one for each database
 BUSY_TIMEOUT_S = 20
 CONNECT_TIMEOUT_S = 10
-LOST_WORKER_S = 5
+LOST_WORKER_S = 8
 """After so long in silence a transaction is undone, so that a worker whose machine vanished gives the lock back before
-the others give up waiting for it (BUSY_TIMEOUT_S)."""
+the others give up waiting for it (BUSY_TIMEOUT_S). The server's own clock only runs between two statements; where it
+waits for the rest of one, or for its answer to be heard, TCP has to notice."""
 
 _SAFE_TLS = ("verify-full", "verify-ca")
 _LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -153,7 +154,9 @@ class Postgres:
     def _connect(self) -> psycopg.Connection[Any]:
         options = (
             f"-c synchronous_commit=on -c lock_timeout={BUSY_TIMEOUT_S}s -c client_min_messages=warning"
-            f" -c idle_in_transaction_session_timeout={LOST_WORKER_S}s"
+            f" -c idle_in_transaction_session_timeout={LOST_WORKER_S}s -c tcp_user_timeout={LOST_WORKER_S}s"
+            f" -c tcp_keepalives_idle={LOST_WORKER_S // 2} -c tcp_keepalives_interval={LOST_WORKER_S // 4}"
+            " -c tcp_keepalives_count=2"
             " -c default_transaction_isolation=read\\ committed"
         )
         try:
@@ -218,7 +221,9 @@ def settings_of(url: str, passfile: Path | None = None) -> dict[str, Any]:
     if passfile is not None and passfile.exists():
         settings.setdefault("passfile", str(passfile))
     settings.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
-    settings.setdefault("tcp_user_timeout", 30_000)
+    silences = {"tcp_user_timeout": 30_000, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+    for name, value in silences.items():  # or a server that vanished would be waited for until the kernel's two hours
+        settings.setdefault(name, value)
     settings.setdefault("application_name", "vedette")
     settings.setdefault("target_session_attrs", "read-write")  # of several hosts the one that is no standby
     return dict(settings)

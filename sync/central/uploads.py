@@ -81,8 +81,8 @@ class Uploads:
         self._do(self._receiver.receive(device, message, now_us))
 
     def settle(self, now_us: int) -> None:
-        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; twice
-        a minute delete the rests of those that came by another worker.
+        """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; and
+        of the rests of those that came by another worker, twice a minute.
 
         What is urgent first and by itself: its receipt waits for the bytes of no recording.
         """

@@ -114,7 +114,9 @@ def test_database_is_refused_when_it_is_not_utf_8(postgres: Any) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_lock_is_given_back_when_a_worker_vanishes_in_a_transaction(far: Any, postgres: Any, how: signal.Signals) -> None:
+def test_lock_is_given_back_when_a_worker_vanishes_in_a_transaction(
+    far: Any, postgres: Any, how: signal.Signals
+) -> None:
     """CS-4. The process that holds the log's lock dies, or is heard of no more as if its cable had been cut; whoever
     waits for the lock gets it before it would give up."""
     url = far.store.db._settings["dbname"]

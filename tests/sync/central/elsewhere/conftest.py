@@ -156,7 +156,7 @@ def bucket(
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authorities))
         app = DomainDispatcherApplication(create_backend_app)
         server = make_server(cable.here, 0, app, threaded=True)
-        # Each connection's own thread shakes hands: one whose cable was cut in its midst would stop the accepting thread.
+        # Hands are shaken in each connection's thread: one whose cable was cut meanwhile would stop the accepting one.
         server.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.ssl_context.load_cert_chain(*names)
         server.socket = server.ssl_context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

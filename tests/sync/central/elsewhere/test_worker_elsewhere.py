@@ -4,6 +4,8 @@ with its centre and nothing else."""
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from typing import Any
 import pytest
 
 from sync.central import elsewhere
+from sync.central.authority import Authority
+from sync.central.database import ALONE
+from sync.central.postgres import Postgres
 from sync.central.store import Store
 from vedette import cli
 from vedette.clock import SystemClock
@@ -97,6 +102,44 @@ def test_broker_without_shared_subscriptions_has_no_worker_elsewhere(centre: Any
 
     with pytest.raises(Refused, match="shares no subscriptions"):
         elsewhere.make(centre.folder, "w9", tmp_path / "away", SystemClock())
+
+
+HOLD = """
+import sys, time
+from sync.central.postgres import Postgres, LOG_LOCK
+db = Postgres(sys.argv[1])
+db.execute("BEGIN")
+if sys.argv[2] == "between two statements":
+    db.execute("SELECT pg_advisory_xact_lock(?)", [LOG_LOCK])
+else:
+    raw = db._connection.pgconn
+    raw.enter_pipeline_mode()
+    raw.send_query_params(b"SELECT pg_advisory_xact_lock($1)", [str(LOG_LOCK).encode()])
+    raw.send_flush_request()
+    raw.flush()
+    while raw.is_busy():
+        raw.consume_input()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("where", ["between two statements", "within a row of them"])
+def test_lock_is_given_back_when_the_cable_of_who_holds_it_is_pulled(
+    cable: Any, database: Any, tmp_path: Path, where: str
+) -> None:
+    """CS-4. Whoever waits for the lock gets it before it would give up."""
+    (tmp_path / "authority").mkdir()
+    url = database(Authority.create(tmp_path / "authority", "police.test", SystemClock().utc_us()))
+    words = cable.inside(sys.executable, "-c", HOLD, url, where)
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+            cable.cut()
+            with closing(Postgres(url)) as db:
+                db.execute(ALONE)
+        finally:
+            holder.kill()
 
 
 @pytest.mark.timeout(600)
