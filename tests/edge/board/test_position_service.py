@@ -37,7 +37,8 @@ UNSET = KernelTime(is_synchronised=False, max_error_us=16_000_000)
 
 
 class Paced:
-    """Stands between the client and the service: one report a second of the service's clock, however fast they came.
+    """Stands between the client and the service: one second of the satellites is one of the service's clock, however
+    fast reports came; newer ones of gpsd say each second several times, once for every sentence.
 
     gpsfake speaks faster than a receiver, and a test must not depend on how fast this machine is.
     """
@@ -45,6 +46,7 @@ class Paced:
     def __init__(self, client: Any, clock: FakeClock) -> None:
         self.client, self.clock = client, clock
         self.waiting: list[Report] = []
+        self.second: int | None = None
         self.faults = 0
         self.is_connected = True
 
@@ -52,7 +54,8 @@ class Paced:
         self.waiting += [one for one in self.client.poll() if one.satellite_us is not None] if self.client else []
         if not self.waiting:
             return []
-        self.clock.advance(SECOND)
+        before, self.second = self.second, self.waiting[0].satellite_us
+        self.clock.advance(1000 if before is not None and before == self.second else SECOND)
         return [replace(self.waiting.pop(0), mono_us=self.clock.mono_us(), utc_us=self.clock.utc_us())]
 
     def close(self) -> None:
