@@ -15,7 +15,7 @@ from vedette.timeline_axis import Axis
 
 @dataclass(slots=True)
 class Segment:
-    """A segment: its beginning in shown and in its recorder's time, how much its last mark proves, whether it was closed."""
+    """A segment: its beginning in shown and in its recorder's time, what its last mark proves, whether it is closed."""
 
     item: str
     from_us: int
