@@ -185,9 +185,9 @@ def placed(lat_e7: int, lon_e7: int) -> set[bytes]:
 
 
 def windows(plain: bytes) -> set[bytes]:
-    """Pieces of a picture or video, every 16 KiB, that are no padding."""
+    """Pieces of a picture or video, every 16 KiB, that are no padding and no id, which the broker may know."""
     pieces = {plain[at : at + WINDOW] for at in range(1024, len(plain) - WINDOW, EVERY)}
-    return {one for one in pieces if len(set(one)) > WINDOW // 2}
+    return {one for one in pieces if len(set(one)) > WINDOW // 2 and not re.fullmatch(rb"[0-9a-f-]+", one)}
 
 
 def plates(seen: Seen) -> set[bytes]:

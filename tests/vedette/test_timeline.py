@@ -142,30 +142,6 @@ def test_a_cut_segment_is_recorded_to_its_last_checkpoint_and_no_further(shift: 
     ]
 
 
-@pytest.mark.parametrize("jitter_us", [-40_000, -1, 1, 40_000])
-def test_gap_that_begins_where_a_segment_ended_leaves_nothing_between(shift: Any, jitter_us: int) -> None:
-    """TI-14: the second run reads its two clocks at moments a little further apart than the first did."""
-    shift.start()
-    shift.begin()
-    shift.film(7)
-    shift.wait(0.5)
-    shift.mark(7)
-    shift.kill()
-    shift.clock = shift.clock.__class__(
-        utc_us=shift.clock.utc_us() + SECOND // 2, mono_us=shift.clock.mono_us() + SECOND // 2 + jitter_us
-    )
-    shift.start()
-    shift.recover()
-    ended_us = shift.picture_us
-    shift.say("recording.started", activation="button", held=True, recording="r")
-    shift.gap(ended_us, "killed")
-    shift.open_segment()
-    shift.film(5)
-    timeline = read(shift)
-    assert [one.state for one in timeline.stretches] == [State.RECORDED, State.RESTARTED, State.RECORDED]
-    assert [one.to_us for one in timeline.stretches][:1] == [EIGHT + 7 * SECOND]
-
-
 def test_video_from_before_the_activation_is_recorded(shift: Any) -> None:
     """TI-12: the pre-event buffer."""
     shift.start()

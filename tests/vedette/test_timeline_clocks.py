@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vedette.clock import FakeClock
-from vedette.timeline import Timeline
+from vedette.timeline import State, Timeline
 from vedette.timeline_layers import read_timeline
 
 SECOND = 1_000_000
@@ -129,3 +129,27 @@ def test_the_named_boot_of_the_machine_counts_when_the_clocks_would_say_otherwis
     shift.clock.boot = second
     shift.start()
     assert states(read(shift)) == [(state, 5)]
+
+
+@pytest.mark.parametrize("jitter_us", [-40_000, -1, 1, 40_000])
+def test_gap_that_begins_where_a_segment_ended_leaves_nothing_between(shift: Any, jitter_us: int) -> None:
+    """TI-14: the second run reads its two clocks at moments a little further apart than the first did."""
+    shift.start()
+    shift.begin()
+    shift.film(7)
+    shift.wait(0.5)
+    shift.mark(7)
+    shift.kill()
+    shift.clock = shift.clock.__class__(
+        utc_us=shift.clock.utc_us() + SECOND // 2, mono_us=shift.clock.mono_us() + SECOND // 2 + jitter_us
+    )
+    shift.start()
+    shift.recover()
+    ended_us = shift.picture_us
+    shift.say("recording.started", activation="button", held=True, recording="r")
+    shift.gap(ended_us, "killed")
+    shift.open_segment()
+    shift.film(5)
+    timeline = read(shift)
+    assert [one.state for one in timeline.stretches] == [State.RECORDED, State.RESTARTED, State.RECORDED]
+    assert [one.to_us for one in timeline.stretches][:1] == [EIGHT + 7 * SECOND]
