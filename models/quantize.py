@@ -101,7 +101,7 @@ def registered(home: Path, name: str, version: str) -> None:
 
 
 def _load(net: nn.Module, weights: Path) -> nn.Module:
-    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     return net.eval()
 
 

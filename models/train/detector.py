@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 from models.synth.scenes import SIZE_PX, Scene, SceneSource, Street, bounds
 from models.train import data
 from models.train.data import Photo
-from models.train.loop import DEVICE, Course, Plan, train
+from models.train.loop import DEVICE, Course, Plan, relit, train
 from models.train.nets import CORNER_SCALE_PX, HEAT_STRIDE_PX, Detector
 
 CELLS = SIZE_PX // HEAT_STRIDE_PX
@@ -87,6 +87,11 @@ def loss_of(net: nn.Module, batch: Targets) -> torch.Tensor:
     plates = centre.sum().clamp(min=1)
     misplaced = nn.functional.smooth_l1_loss(corners, batch.corners, reduction="none", beta=0.1) * batch.weight
     return -(found + quiet).sum() / plates + CORNER_WEIGHT * misplaced.sum() / batch.weight.sum().clamp(min=1)
+
+
+def varied(batch: Targets) -> Targets:
+    """The same scenes in another light."""
+    return replace(batch, pictures=relit(batch.pictures))
 
 
 def streets(photos: Sequence[Photo], labels: Path | None) -> list[Street]:
@@ -163,5 +168,7 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> N
     for layer in net.stem[: plan.frozen]:
         layer.requires_grad_(False)
     print(f"detector of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
-    course = Course(source=source, collate=collate, pictures=lambda batch: batch.pictures, loss=loss_of, report=report)
+    course = Course(
+        source=source, collate=collate, pictures=lambda batch: batch.pictures, loss=loss_of, vary=varied, report=report
+    )
     train(net, course, plan, out)

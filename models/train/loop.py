@@ -27,6 +27,7 @@ from models.train.places import BUILD as BUILD
 
 Source = Callable[[Generator], Callable[[], Any]]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DRAWING = 1 if DEVICE == "cpu" else max(1, (os.cpu_count() or 1) - 1)
 SAVE_EVERY_S = 90
 SETTING_UP_BATCHES = 3
 
@@ -34,8 +35,8 @@ SETTING_UP_BATCHES = 3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """How long and how hard to train: `minutes` on the clock, or until so many `pictures` (0: by the clock) were seen,
-    which makes the same network on a busy machine as on a quiet one. The first `frozen` layers keep their kernels,
-    which saves a third of the time.
+    which makes the same network on a busy machine as on a quiet one. Each batch is learned from `again` times, the
+    later ones varied; it counts once. The first `frozen` layers keep their kernels, which saves a third of the time.
     """
 
     minutes: float
@@ -44,7 +45,8 @@ class Plan:
     peak_rate: float
     seed: int
     threads: int
-    workers: int = 1
+    workers: int = 0
+    again: int = 1
     start_from: Path | None = None
     resume: bool = False
     frozen: int = 0
@@ -90,6 +92,14 @@ class Average:
                     mine.copy_(theirs)
 
 
+def relit(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (n, 1, height, width) with more or less contrast and a little noise, each its own."""
+    each = (len(pictures), 1, 1, 1)
+    gain, sigma = 1 + 0.12 * torch.randn(each), 0.04 * torch.rand(each)
+    noise = torch.randn(pictures.shape, device=pictures.device)
+    return (pictures * gain.to(pictures.device) + noise * sigma.to(pictures.device)).clamp(-1, 1)
+
+
 def rate_at(done: float, peak: float) -> float:
     """Learning rate when the fraction `done` of the time has passed: a short rise, then a cosine to almost nothing."""
     if done < 0.04:
@@ -133,12 +143,16 @@ def _checkpoint(out: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """What is trained on, how a batch is made and judged, and what is said of the averaged network now and then."""
+    """What is trained on, how a batch is made and judged, and what is said of the averaged network now and then.
+
+    `vary` makes another of the same batch, as a second look at the same plates would be.
+    """
 
     source: Source
     collate: Callable[[list[Any]], Any]
     pictures: Callable[[Any], torch.Tensor]
     loss: Callable[[nn.Module, Any], torch.Tensor]
+    vary: Callable[[Any], Any]
     report: Callable[[nn.Module], str]
 
 
@@ -154,7 +168,10 @@ def train(net: nn.Module, course: Course, plan: Plan, out: Path) -> nn.Module:
         done = _done(state, plan)
         if done >= 1:
             break
-        losses.append(_step(state, course, batch, rate_at(done, plan.peak_rate)))
+        for turn in range(plan.again):
+            seen = course.vary(batch) if turn else batch
+            losses.append(_step(state, course, seen, rate_at(done, plan.peak_rate)))
+        state.step += 1
         if state.spent_s - said > SAVE_EVERY_S:
             said = state.spent_s
             speed = state.step * plan.batch / said
@@ -176,7 +193,7 @@ def _begin(net: nn.Module, course: Course, plan: Plan, out: Path) -> _State:
         seen = torch.cat([course.pictures(next(batches)) for _ in range(SETTING_UP_BATCHES)])
         shipped.resume(net, plan.start_from, seen)
     elif plan.start_from is not None:
-        net.load_state_dict(torch.load(plan.start_from, weights_only=True))
+        net.load_state_dict(torch.load(plan.start_from, weights_only=True, map_location="cpu"))
     net = net.to(DEVICE, memory_format=torch.channels_last)
     learned = [weights for weights in net.parameters() if weights.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=plan.peak_rate, weight_decay=0.02)
@@ -191,8 +208,9 @@ def _begin(net: nn.Module, course: Course, plan: Plan, out: Path) -> _State:
 def _loader(course: Course, plan: Plan, steps_before: int) -> DataLoader[Any]:
     """Batches; a training that goes on draws from another seed than it began with."""
     return DataLoader(
-        Endless(course.source, plan.seed + steps_before), batch_size=plan.batch, num_workers=plan.workers,
+        Endless(course.source, plan.seed + steps_before), batch_size=plan.batch, num_workers=plan.workers or DRAWING,
         collate_fn=course.collate, prefetch_factor=6,
+        pin_memory=DEVICE != "cpu",
     )  # fmt: skip
 
 
@@ -206,7 +224,6 @@ def _step(state: _State, course: Course, batch: Any, rate: float) -> float:
     torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
     state.optimiser.step()
     state.average.update(state.net)
-    state.step += 1
     return float(loss.detach())
 
 
