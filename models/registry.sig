@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"7c94a8a5e8bae1de151027b9434ba2fcac51931823d2f53390f7344fd76f0816","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"rQIWH3mkRcP1PvQbS2UhqHKyZmlGJiOqxwx/neWcuwYyqAKEntbJKrFnGtn3ymtVjoMy71ODL1I1KsgnZEz3CA=="}
+{"body":{"registry_sha256":"bf1d6a4aa016a4c5ffff4f5dc41cd9cbab40fe97eeb825cf85000957fe5f1f72","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"11Ni6j3KbyQn1J4nNHgjfVG/g9HuWzCb2u9k1kfjOZ7uJ27G97ogdMYcD9fs4sTrwXSo8UBYjCACx5DM/rKdDQ=="}
