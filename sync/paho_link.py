@@ -19,7 +19,7 @@ from sync.link import Connected, Disconnected, Event, Undelivered, backoff_us
 from sync.paho_session import ACK_TIMEOUT_US as ACK_TIMEOUT_US
 from sync.paho_session import SESSION_TIMEOUT_US as SESSION_TIMEOUT_US
 from sync.paho_session import LinkConfig as LinkConfig
-from sync.paho_session import Session, wait
+from sync.paho_session import Readable, Session, wait
 from sync.paho_session import mark as mark
 from vedette.clock import Clock
 from vedette.errors import Refused
@@ -46,6 +46,7 @@ class PahoLink:
         self._jitter_permille = jitter_permille
         self._tls = client_tls(config.ca, config.certificate, config.key)
         self._beside: tuple[PahoLink, ...] = ()
+        self._also: tuple[Readable, ...] = ()
         self._session: Session | None = None
         self._attempt = 0
         self._next_try_us = 0
@@ -78,9 +79,12 @@ class PahoLink:
         session.backlog.append((topic, payload, retain))
         return True
 
-    def wake_for(self, others: Sequence[PahoLink]) -> None:
-        """Let `poll` also end its wait when one of `others` can go on writing, so that whoever polls it next may."""
-        self._beside = tuple(others)
+    def wake_for(self, others: Sequence[PahoLink], also: Sequence[Readable] = ()) -> None:
+        """Let `poll` also end its wait when one of `others` can go on writing, so that whoever polls it next may.
+
+        It ends as well when one of `also` has something to read.
+        """
+        self._beside, self._also = tuple(others), tuple(also)
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`, and the broker's complaints."""
@@ -90,7 +94,7 @@ class PahoLink:
         session = self._session
         if timeout_s > 0 and not events:
             beside = [one._session for one in self._beside if one._session is not None]
-            wait(session, beside, timeout_s)
+            wait(session, beside, timeout_s, self._also)
         if session is not None:
             session.pump()
             while session.events:

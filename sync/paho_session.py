@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -230,8 +230,18 @@ class Session:
         return bool(self.events) or bool(self._failure) or (self._tried.is_set() and self.client.has_pending)
 
 
-def wait(session: Session | None, beside: Sequence[Session], timeout_s: float) -> None:
-    """Wait until `session` has something to read, or it or one `beside` can go on writing; `timeout_s` at most."""
+class Readable(Protocol):
+    """Something whose descriptor is readable when there is something to do."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+def wait(session: Session | None, beside: Sequence[Session], timeout_s: float, also: Sequence[Readable] = ()) -> None:
+    """Wait until `session` or one of `also` has something to read, or it or one `beside` can go on writing.
+
+    `timeout_s` at most.
+    """
     waiting = select.poll()
     if session is None:
         interests = []
@@ -243,6 +253,8 @@ def wait(session: Session | None, beside: Sequence[Session], timeout_s: float) -
     for connection, wanted in interests:
         if connection is not None and wanted:
             waiting.register(connection, wanted)
+    for one in also:
+        waiting.register(one.fileno(), select.POLLIN)
     if any(one.is_connecting for one in (session, *beside) if one is not None):
         timeout_s = min(timeout_s, CONNECTING_LOOK_S)
     waiting.poll(timeout_s * 1000)

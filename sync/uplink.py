@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from sync.arrivals import Arrivals
 from sync.depot_post import DepotPost
 from sync.holdings import Holdings
 from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, Undelivered
@@ -51,6 +52,7 @@ class UplinkParts:
     journal: WaitingJournal
     report: UplinkReport
     network: NetworkWatch
+    arrivals: Arrivals | None = None
     bulk: BulkLink | None = None
     depot: DepotPost | None = None
     escalate_h: int = 0
@@ -88,6 +90,8 @@ class Uplink:
             self._parts.peers.step(now_us)
         self._note(self._parts.sender.tick(now_us), now_us)
         self._step_depot(now_us)
+        if self._parts.arrivals is not None and self._parts.arrivals.any():
+            self._look_us = 0
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_EVERY_US
             self._look_at_network(now_us)
@@ -109,6 +113,8 @@ class Uplink:
             parts.depot.close()
         if parts.peers is not None:
             parts.peers.close()
+        if parts.arrivals is not None:
+            parts.arrivals.close()
         parts.holdings.release_all()
         parts.report.write_file(connected=False, outbox=parts.outbox, list_version=parts.intake.version)
         parts.outbox.close()

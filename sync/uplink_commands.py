@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from sync.arrivals import arrivals
 from sync.authorities import Authorities, trusted_file
 from sync.depot_post import DepotPost
 from sync.holdings import Holdings
@@ -103,7 +104,8 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
     bulk = None if bulk_config is None else connect(bulk_config, clock)
     door = _door(config, clock)
     device, uplink = config.device.id, config.uplink
-    link.wake_for([] if bulk is None else [bulk])
+    watch = arrivals(config.spool)
+    link.wake_for([] if bulk is None else [bulk], [] if watch is None else [watch])
     journal = _journal(config, clock)
     note = _note(journal, report)
     peer_list = PeerIntake(config.data / "peers", keyring(trust.centre), device=device)
@@ -124,6 +126,7 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
                 source_of(config.network),
                 clock,
             ),
+            arrivals=watch,
             bulk=bulk,
             depot=None if door is None else _depot(config, door, outbox),
             renewal=_renewal(config, clock, [link] if door is None else [link, door], bulk),
