@@ -10,7 +10,7 @@ it ever empties). Implements WI-68 of docs/spec/wire.md.
 from __future__ import annotations
 
 TARGET_US = 100_000
-LEAST_BYTES, FIRST_BYTES = 2 << 20, 16 << 20
+LEAST_BYTES, FIRST_BYTES = 2 << 20, 4 << 20
 SHRINK, GROW = 4, 8  # a quarter at once, an eighth at once
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sync.central.blobs import BlobStore
+from sync.credit import URGENT_PRIORITY
 from sync.receiver import Seal
 
 THREADS = 4
 AT_ONCE_BYTES = 1 << 20
-URGENT_PRIORITY = 2  # hits, custody and manifests (docs/spec/wire.md)
 
 
 class Adopting:

@@ -28,8 +28,6 @@ from vedette.errors import Integrity, VedetteError
 from vedette.renewal import open_certificate_request
 from vedette.wire import Birth, Fin, Init, ListWant, Part, Refuse, RefuseCode, Status
 
-POLL_S = 0.05
-KEEPING_POLL_S = 0.005
 COMMANDS_EVERY_US = 200_000
 LISTS_EVERY_US = 1_000_000
 TRIAGE_BATCH = 16
@@ -66,6 +64,7 @@ class Ingest:
         return {
             "connected": self._link.connected,
             "uploads": uploads.under_way,
+            "asked": uploads.asked,
             "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,
@@ -92,7 +91,7 @@ class Ingest:
             self._commands_at_us = now_us + COMMANDS_EVERY_US
             with lost_when_not_written():
                 self._commanding.step()
-        events = self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S)
+        events = self._link.poll(self._uploads.patience_s)
         self._uploads.looked(now_us, emptied=is_all(events))
         for event in events:
             with lost_when_not_written():

@@ -24,6 +24,7 @@ from sync.central.quarantine import quarantine
 from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
 from sync.central.store_trouble import DISK_TROUBLE
+from sync.credit import URGENT_PRIORITY
 from sync.receiver import Action, Forget, Open, Receiver, Seal, Sync, Write
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
@@ -32,7 +33,10 @@ from vedette.wire import Fin, FromCentre, Init, Part, RefuseCode
 
 _log = logging.getLogger("vedette.ingest")
 
+POLL_S = 0.05
+KEEPING_POLL_S = 0.005
 SEAL_BATCH = 50
+OPEN_BATCH = 4  # of 2 to 5 ms each, in which nobody else is heard
 SWEEP_EVERY_US = 30_000_000
 
 
@@ -61,6 +65,7 @@ class Uploads:
         self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
         self._budget = Budget(limits.credit_mib << 20)
         self._seals: list[Seal] = []
+        self._opens: deque[Open] = deque()
         self._sweep_us = 0
         self._adopting = Adopting(store.blobs)
         self.items_stored = 0
@@ -72,9 +77,21 @@ class Uploads:
         return self._receiver.under_way
 
     @property
+    def asked(self) -> int:
+        """How many less urgent uploads have not been opened yet; a few are whenever `settle` is called."""
+        return len(self._opens)
+
+    @property
     def keeping(self) -> int:
         """How many whole uploads are on their way into the store of blobs."""
         return len(self._adopting)
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for the next message: nothing else may be to be done meanwhile."""
+        if self._opens:
+            return 0.0
+        return KEEPING_POLL_S if self.keeping else POLL_S
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
         """Take one message of an enrolled device."""
@@ -84,7 +101,8 @@ class Uploads:
         """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; and
         of the rests of those that came by another worker, twice a minute.
 
-        What is urgent first and by itself: its receipt waits for the bytes of no recording.
+        What is urgent first and by itself: its receipt waits for the bytes of no recording. Of the less urgent uploads
+        that were asked for a few are opened, last of all: a fleet that comes back at once asks for hundreds.
         """
         urgent = self._receiver.flush_urgent()
         if urgent or self._seals:
@@ -98,6 +116,10 @@ class Uploads:
             self._sweep_us = now_us + SWEEP_EVERY_US
             with suppress(*DISK_TROUBLE):  # then it goes the next time
                 self._incoming.sweep(self._adopting.items)
+        if self._opens:
+            self._send_off()
+        for _ in range(min(OPEN_BATCH, len(self._opens))):
+            self._do(self._begin(self._opens.popleft()))
 
     def looked(self, now_us: int, *, emptied: bool) -> None:
         """Take note whether the last look at the line has read all there was; less is granted while none does."""
@@ -117,6 +139,7 @@ class Uploads:
 
     def drop(self, device: str) -> None:
         """Let go of everything of a revoked device."""
+        self._opens = deque(one for one in self._opens if one.device != device)
         self._do(self._receiver.drop_device(device))
 
     def _do(self, actions: Iterable[Action]) -> None:
@@ -131,8 +154,11 @@ class Uploads:
         action = run[0]
         if isinstance(action, Sync):
             return self._sync([one for one in run if isinstance(one, Sync)])
+        if isinstance(action, Open) and action.init.priority > URGENT_PRIORITY:
+            self._opens.append(action)  # until `settle`, behind what is urgent
+            return []
         if isinstance(action, Open):
-            return self._guarded(action.device, action.init, lambda: self._open(action))
+            return self._begin(action)
         if isinstance(action, Seal):
             self._seals.append(action)  # until `settle`, where those of many devices share one commit
             return []
@@ -158,6 +184,9 @@ class Uploads:
         if code is not RefuseCode.BUSY:
             quarantine(self._store, device, init.item, code, text, init.manifest)
         return self._receiver.refuse(device, init.item, code, text[:400])
+
+    def _begin(self, action: Open) -> list[Action]:
+        return self._guarded(action.device, action.init, partial(self._open, action))
 
     def _open(self, action: Open) -> list[Action]:
         device, init = action.device, action.init

@@ -36,8 +36,6 @@ from vedette.wire import Fin, Init, Part, Refuse, RefuseCode
 
 MAX_WORKERS = 9  # `w10` could be a device
 LINK_WINDOW = 500
-POLL_S = 0.05
-KEEPING_POLL_S = 0.005
 STATUS_US = 1_000_000
 
 
@@ -92,7 +90,7 @@ class Worker:
         with lost_when_not_written():
             for device in self._admission.lost(now_us):
                 self._uploads.drop(device)
-        events = self._link.poll(KEEPING_POLL_S if self._uploads.keeping else POLL_S)
+        events = self._link.poll(self._uploads.patience_s)
         self._uploads.looked(now_us, emptied=is_all(events))
         for event in events:
             with lost_when_not_written():
@@ -116,6 +114,7 @@ class Worker:
         return {
             "connected": self._link.connected,
             "uploads": uploads.under_way,
+            "asked": uploads.asked,
             "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,

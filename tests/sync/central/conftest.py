@@ -235,8 +235,8 @@ class Worker:
     def step(self) -> None:
         self.centre.clock.advance(50_000)
         self.ingest.step(self.centre.clock.mono_us())
-        while self.ingest.counters["keeping"]:  # threads of their own bring blobs into a store that is far
-            time.sleep(0.005)
+        while self.ingest.counters["keeping"] or self.ingest.counters["asked"]:
+            time.sleep(0.005)  # threads of their own bring blobs into a store that is far
             self.ingest.step(self.centre.clock.mono_us())
 
     def upload(self, item: Item) -> list[wire.Message]:
@@ -248,7 +248,7 @@ class Worker:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    why = "reaches into SQLite or the folder, or into what was taken out of the store: it runs on these only"
+    why = "reaches into SQLite or the folder, what was taken out of the store, or one step's order: it runs there only"
     config.addinivalue_line("markers", f"embedded: {why}")
 
 

@@ -132,6 +132,43 @@ def test_duplicates_change_nothing_when_parts_and_fin_come_twice(centre: Any, de
     assert centre.store.log_size() == 1
 
 
+@pytest.mark.embedded
+def test_hit_waits_behind_no_crowd_of_uploads_that_begin(centre: Any, worker: Any) -> None:
+    """WI-68: of those only a few are opened at a time, after what is urgent was receipted; all are in the end."""
+    crowd = [centre.device(f"car-{number:02d}") for number in range(20)]
+    segments = [(one, one.item(b"video" * 9_000)) for one in crowd]
+    hit = crowd[0].hit()
+    for one, segment in segments:
+        worker.link.hear(one.id, segment.init())
+    worker.link.hear(crowd[0].id, hit.init(), *hit.parts(), hit.fin())
+
+    worker.ingest.step(centre.clock.mono_us())
+
+    said = worker.link.take()
+    kinds = [type(one).__name__ for one in said if not (isinstance(one, Grant) and one.item == hit.id)]
+    assert kinds.index("Sealed") == 0
+    assert 0 < kinds.count("Grant") < 10
+    worker.step()
+    granted = {one.item for one in [*said, *worker.link.take()] if isinstance(one, Grant)}
+    assert granted >= {segment.id for _, segment in segments}
+
+
+def test_upload_that_was_not_begun_is_forgotten_with_its_revoked_device(centre: Any, worker: Any) -> None:
+    """RC-9, WI-68."""
+    crowd = [centre.device(f"car-{number:02d}") for number in range(8)]
+    for one in crowd:
+        worker.link.hear(one.id, one.item(b"video" * 9_000).init())
+    worker.ingest.step(centre.clock.mono_us())
+    waiting = worker.ingest.counters["asked"]
+    worker.link.take()
+    fleet.revoke(centre.store, crowd[-1].id)
+
+    worker.step()
+
+    assert waiting > 1
+    assert len([one for one in worker.link.take() if isinstance(one, Grant)]) == waiting - 1
+
+
 def test_nothing_is_taken_when_the_device_is_not_enrolled(centre: Any, worker: Any) -> None:
     """RC-9."""
     stranger = centre.stranger()

@@ -278,7 +278,9 @@ def test_bytes_left_at_one_worker_go_when_another_stored_the_item(
         worker.step()
         assert left.exists()
     other = Uploads(centre.store, centre.signer, worker.limits, lambda _, message: said.append(message), worker="w2")
-    for message in (item.init(), *item.parts(), item.fin()):
+    other.receive(device.id, item.init(), centre.clock.mono_us())
+    other.settle(centre.clock.mono_us())
+    for message in (*item.parts(), item.fin()):
         other.receive(device.id, message, centre.clock.mono_us())
     while not any(isinstance(one, Sealed) for one in said):
         other.settle(centre.clock.mono_us())
