@@ -1,7 +1,9 @@
 """A hundred devices that upload at once: the broker's memory, and how long a hit takes meanwhile.
 
 Once over the bare loopback, where only this machine is the limit, and once with a link of its own for each device, as a
-modem has it: 4 Mbit/s and 300 ms there and back, bulk and hits together on it.
+modem has it: 4 Mbit/s and 300 ms there and back, bulk and hits together on it. All devices upload from the first to the
+last second, which begins with all of them asking at once. The hits are those of eight of them, each a process of its
+own: a car has its own processor, and with 25 devices in one process a hit would wait for 24 others' Python.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from bench.harness import Fact
 from simulator.relay import Shape
 
 DEVICES, SECONDS = 100, 40.0
+WITH_HITS, HIT_EVERY_S = 8, 1.0
 MODEM = Shape(rate_bps=4_000_000, delay_s=0.150)
 MIB = 1 << 20
 
@@ -28,8 +31,13 @@ def _run(name: str, shape: Shape | None, *, bound_ms: int) -> list[Fact]:
     with site() as where:
         paths = where.enrol(DEVICES)
         link = nullcontext() if shape is None else shaped(where, paths, shape)
-        with link, devices(where, paths) as fleet:
-            answers = fleet.tell("crowd", SECONDS)
+        others, hunters = paths[WITH_HITS:], paths[:WITH_HITS]
+        with link, devices(where, others) as fleet, devices(where, hunters, each=1) as cars:
+            fleet.say("ready", SECONDS, 0)
+            cars.tell("ready", SECONDS, HIT_EVERY_S)
+            fleet.hear()
+            fleet.say("crowd", SECONDS)
+            answers = cars.tell("crowd", SECONDS) + fleet.hear()
             memory = where.broker_bytes()
     return _facts(name, answers, memory, bound_ms)
 

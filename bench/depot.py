@@ -31,12 +31,12 @@ class Devices:
 
     def __init__(self, groups: Sequence[Sequence[Path]], log: Path) -> None:
         self._children = [_child("bench.vehicles", [str(path) for path in group], log) for group in groups]
-        self._hear_all()
+        self.hear()
 
     def tell(self, *words: object) -> list[dict[str, Any]]:
         """Say the same to all; their answers once the last has answered."""
         self.say(*words)
-        return self._hear_all()
+        return self.hear()
 
     def say(self, *words: object) -> None:
         """Say the same to all and do not wait."""
@@ -45,7 +45,8 @@ class Devices:
             child.stdin.write(" ".join(str(word) for word in words) + "\n")
             child.stdin.flush()
 
-    def _hear_all(self) -> list[dict[str, Any]]:
+    def hear(self) -> list[dict[str, Any]]:
+        """The answers to what was said last, once the last has answered."""
         return [hear(child) for child in self._children]
 
     def close(self) -> None:

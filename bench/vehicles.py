@@ -7,7 +7,8 @@ input, one JSON line answers each:
 
     pack COUNT BYTES   seal so many segments for each device and leave them uncommitted
     go                 commit them and wait until each has its receipt
-    crowd SECONDS      keep two segments waiting on each device, put hits, tell how long each hit took
+    ready SECONDS EVERY  seal a segment and the hits of so many seconds for each device, one every so often (0: none)
+    crowd SECONDS      keep two segments waiting on each device, put the hits, tell how long each took
     fill COUNT BYTES   pack and commit at once, and do not wait
     drain              wait for every receipt; tell whether hits came first
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -34,7 +36,6 @@ SWITCH_S = 0.0005
 GIVE_UP_S = 900.0
 SEGMENT_BYTES = 4 << 20
 WAITING = 2
-HIT_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Yard:
     def __init__(self, paths: list[Path]) -> None:
         self._vehicles = [Vehicle(Loader(path)).start() for path in paths]
         self._carried = 0
+        self._every = 0.0
 
     def pack(self, count: int, size: int) -> dict[str, object]:
         """Seal segments for later."""
@@ -131,12 +133,19 @@ class Yard:
     def _received_ns(self, vehicle: Vehicle, packed: Packed) -> int:
         return (vehicle.loader.config.receipts / f"{packed.item}.receipt").stat().st_mtime_ns
 
+    def ready(self, seconds: float, every: float) -> dict[str, object]:
+        """Seal what `crowd` will send: a segment, sent again and again, and a hit for every so many seconds."""
+        self._every = every
+        for one in self._vehicles:
+            one.cargo = one.loader.pack(SEGMENT_BYTES)
+            one.leads = [one.loader.pack_hit() for _ in range(int(seconds / every) + 1)] if every else []
+        return {"items": sum(1 + len(one.leads) for one in self._vehicles)}
+
     def crowd(self, seconds: float) -> dict[str, object]:
         """Seconds from a hit's commit to its receipt, and the bulk bytes that came through meanwhile."""
         over = threading.Event()
-        for one in self._vehicles:
-            one.cargo = one.loader.pack(SEGMENT_BYTES)
-            one.leads = [one.loader.pack_hit() for _ in range(int(seconds / HIT_EVERY_S) + 1)]
+        for one in self._vehicles:  # no two cars see a stolen one at the same instant
+            one.next_hit_s = time.monotonic() + self._every * random.Random(one.receipts).random()
         self._top_up()
         began = time.monotonic()
         filling = threading.Thread(target=self._keep_full, args=(over,))
@@ -150,9 +159,9 @@ class Yard:
         """Put hits in turn until then; the seconds that each took, by the times of commit and of its receipt's file."""
         put: list[tuple[Vehicle, Packed, int]] = []
         while (now := time.monotonic()) < until:
-            for number, one in enumerate(self._vehicles):
+            for one in self._vehicles:
                 if now >= one.next_hit_s and one.leads:
-                    one.next_hit_s = now + HIT_EVERY_S * (1 + (number / len(self._vehicles) if not put else 0))
+                    one.next_hit_s = now + self._every
                     put.append((one, one.loader.commit(one.leads.pop()), time.time_ns()))
             time.sleep(LOOK_S)
         for one, packed, _ in put:
@@ -198,7 +207,7 @@ def main(paths: list[str]) -> int:
     print(json.dumps({"devices": len(paths)}), flush=True)
     for line in sys.stdin:
         word, *numbers = line.split()
-        values = [float(number) if word == "crowd" else int(number) for number in numbers]
+        values = [float(number) if word in ("ready", "crowd") else int(number) for number in numbers]
         print(json.dumps(getattr(yard, word)(*values)), flush=True)
     yard.close()
     return 0
