@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+import numpy.ma  # numpy's percentile imports it when it is first called, which would hold up a recording
 from numpy.typing import NDArray
 
 from edge.camera.condition import Change, Condition, Moment

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import av
+import av.subtitles.stream  # FFmpeg's wrapper imports it when it first opens a stream, which would hold up a recording
 
 from edge.camera.annexb import PPS, SLICE_IDR, SPS, nal_type, nal_units
 from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
