@@ -56,7 +56,8 @@ class X264Encoder:
         """Encode one picture, uint8 of shape (height * 3 // 2, width); ``pts_us`` must rise from call to call."""
         if i420.shape != self._shape:
             raise ValueError(f"a picture of shape {i420.shape} came to an encoder for {self._shape}")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(i420), format="yuv420p")
+        # The encoder copies the picture while it is in this call, so that no copy is needed before.
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(i420), format="yuv420p")
         frame.pts, frame.time_base = pts_us, Fraction(1, 1_000_000)
         self._waiting[pts_us] = (utc_us, mono_us)
         return self._units(frame)

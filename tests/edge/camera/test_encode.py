@@ -58,3 +58,22 @@ def test_unknown_preset_is_refused_and_the_known_are_named():
 def test_picture_of_another_size_is_a_mistake_of_the_caller():
     with pytest.raises(ValueError, match="shape"):
         X264Encoder(64, 48, 25).encode(grey(0, width=32), 0)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (66, 50), (130, 34)])
+def test_picture_may_be_overwritten_as_soon_as_it_is_encoded(size: tuple[int, int]):
+    """Its memory is the encoder's only during the call; writable or not, it is not changed by it."""
+    width, height = size
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (height * 3 // 2, width), dtype=np.uint8) for _ in range(40)]
+    kept, reused = X264Encoder(width, height, 30), X264Encoder(width, height, 30)
+    buffer = np.empty_like(pictures[0])
+    for index, picture in enumerate(pictures):
+        before = picture.copy()
+        picture.flags.writeable = False
+        buffer[:] = picture
+        expected = kept.encode(picture, index * 33_333)
+        assert reused.encode(buffer, index * 33_333) == expected
+        assert np.array_equal(picture, before) and np.array_equal(buffer, before)
+        buffer[:] = 0
+    assert reused.flush() == kept.flush()
