@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"bf1d6a4aa016a4c5ffff4f5dc41cd9cbab40fe97eeb825cf85000957fe5f1f72","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"11Ni6j3KbyQn1J4nNHgjfVG/g9HuWzCb2u9k1kfjOZ7uJ27G97ogdMYcD9fs4sTrwXSo8UBYjCACx5DM/rKdDQ=="}
+{"body":{"registry_sha256":"7384aa33842e16d2554275313d18fcba4efc944d9b401c68451cb1c91b2b557f","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"IKhDFGrCowwL7L9CIeJVTqIflaGbJwUYOXUfr+tCinXgdWjbS9+Uy/Kxq1xLS0kZRT0souQI72kSdJuVgLOTDw=="}

@@ -1,7 +1,7 @@
 """`vedette read`: what the models see on pictures and videos, one JSON line for each picture or frame, or a table.
 
 Decides which reads are shown: only what passes the gates, of which one is GATE_PERMILLE, below which a text is more
-often wrong than worth showing; everything with its verdict where everything is asked for. A video is looked at as the
+likely wrong than right; everything with its verdict where everything is asked for.  A device asks for more (CONSENSUS). A video is looked at as the
 service looks at a camera: every picture for plates, each plate read until its looks agree and now and then afterwards.
 """
 
@@ -26,12 +26,14 @@ from edge.reader.reads import Gone, Reads, Seen
 from edge.reader.shown import Shown, counted_json, gone_json, gone_row, heading, row
 from edge.reader.video import look_through
 from edge.reader.vote import Rules
+from vedette.config import ReaderSection
 from vedette.errors import NotFound, Refused, Usage
 
-GATE_PERMILLE = 400
+GATE_PERMILLE = 500
 GATES = Gates(confidence_permille=GATE_PERMILLE)
 # What a device does where its configuration says nothing else.
-CONSENSUS = Rules(min_looks=2, confidence_permille=600)
+DEVICE = ReaderSection()
+CONSENSUS = Rules(min_looks=DEVICE.min_looks, confidence_permille=DEVICE.confidence_permille)
 MAX_FILES = 1_000_000
 MAX_DEFAULT_THREADS = 4
 

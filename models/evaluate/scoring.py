@@ -2,7 +2,8 @@
 
 Found: a box that overlaps the labelled one with IoU of MIN_IOU or more; judged only where the label is tight.
 Read: of the reads that lie on a plate (IoU of NEAR_IOU or more, or no box on either side; in a crop every read) the one
-that counts is the surest, shown ones first.  Exact: its text is the known one (`texts.same`).  Stray: a shown read away
+that counts is the surest, shown ones first.  Stood by: what a device as it is shipped would count as a look, which asks
+for more confidence than showing.  Exact: its text is the known one (`texts.same`).  Stray: a shown read away
 from every labelled plate of a scene; pictures may show plates that nobody labelled, so a stray can be right.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from edge.reader.commands import CONSENSUS
 from edge.reader.detect import overlap
 from models.evaluate.manifest import Picture, Plate
 from models.evaluate.seen import Read, Seen
@@ -41,6 +43,14 @@ class PlateVerdict:
     def shown(self) -> bool:
         """Whether its read is shown, right or wrong."""
         return self.read is not None and self.read.shown
+
+    @property
+    def stood_by(self) -> bool:
+        """Whether its read, right or wrong, passes every gate of a device that is configured by default."""
+        read = self.read
+        if read is None or not read.shown or read.reason is not None:
+            return False
+        return read.confidence_permille >= CONSENSUS.confidence_permille
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +136,8 @@ class Tally:
     fields: dict[str, list[bool]] = field(default_factory=lambda: {name: [] for name in FIELDS})
     shown: list[bool] = field(default_factory=list)
     shown_right: list[bool] = field(default_factory=list)
+    stood_by: list[bool] = field(default_factory=list)
+    stood_by_right: list[bool] = field(default_factory=list)
     judged_for_strays: int = 0
     strays: int = 0
     ms: list[float] = field(default_factory=list)
@@ -164,3 +176,6 @@ def _count(counts: Tally, verdict: PlateVerdict, *, whole_picture: bool) -> None
     counts.shown.append(verdict.shown)
     if verdict.shown:
         counts.shown_right.append(verdict.exact)
+    counts.stood_by.append(verdict.stood_by)
+    if verdict.stood_by:
+        counts.stood_by_right.append(verdict.exact)

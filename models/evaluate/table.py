@@ -17,7 +17,8 @@ NOTHING = "–"
 LEGEND = (
     "Shares in per cent, of how many, Wilson 95 % interval. Found: IoU of 0.5 or more, where the label is tight. "
     "Exact: every character; a `?` of the label matches one character or none, or exactly one in the column that says "
-    "so. Shown: plates whose read passes the gates, right or wrong. Strays: shown reads away from labelled plates, "
+    "so. Shown: plates whose read passes the gates of `vedette read`, right or wrong. Stood by: those that "
+    "also reach the confidence that a device asks for by default. Strays: shown reads away from labelled plates, "
     "perhaps of plates that nobody labelled."
 )
 
@@ -75,6 +76,8 @@ COLUMNS = (
     *(Column(head=name, cell=_field(name)) for name in FIELDS),
     Column(head="shown", cell=lambda one: share(one.shown)),
     Column(head="right of the shown", cell=lambda one: share(one.shown_right)),
+    Column(head="stood by", cell=lambda one: share(one.stood_by)),
+    Column(head="right of those stood by", cell=lambda one: share(one.stood_by_right)),
     Column(head="strays per 100", cell=_strays),
     Column(head="ms, median / p95", cell=_ms),
     Column(head="MB", cell=lambda one: NOTHING if one.memory_mb is None else f"{one.memory_mb:.0f}"),

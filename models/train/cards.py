@@ -25,7 +25,7 @@ REPORTS = ("table", "calibration", "drawn")
 # Which columns of the table each card shows, by the first words of their heads.
 COLUMNS = {
     "detector": ("set", "pictures", "found", "strays", "ms", "MB"),
-    "reader": ("set", "exact", "serial", "letter", "prefecture", "shown", "right"),
+    "reader": ("set", "exact", "serial", "letter", "prefecture", "shown", "stood", "right"),
 }
 # Which tables of the report on drawn plates a card shows, by the first words of their heads.
 DRAWN_TABLES = ("country", "country and shape", "typeface", "condition")

@@ -35,10 +35,12 @@ HEADS = (
     "serial",
     "shown",
     "right of the shown",
+    "stood by",
+    "right of those stood by",
     "strays per 100",
     "MB",
 )
-ROW = ("ma", "5", "f", "e", "s", "h", "r", "y", "9")
+ROW = ("ma", "5", "f", "e", "s", "h", "r", "b", "q", "y", "9")
 
 
 def test_hash_and_version_are_replaced() -> None:
@@ -66,7 +68,7 @@ def test_each_card_shows_its_own_columns() -> None:
     (detector,) = cards.tables_of(cards.contents("detector", reports)["table"])
     (reader,) = cards.tables_of(cards.contents("reader", reports)["table"])
     assert detector == [["set", "pictures", "found", "strays per 100", "MB"], ["ma", "5", "f", "y", "9"]]
-    assert reader[1] == ["ma", "e", "s", "h", "r"]
+    assert reader[1] == ["ma", "e", "s", "h", "r", "b", "q"]
 
 
 def test_every_card_is_filled_with_what_was_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

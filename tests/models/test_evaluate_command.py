@@ -106,6 +106,8 @@ def test_one_table_for_any_folder(folder: Path, run: Run, capsys: pytest.Capture
     assert found["serial"].startswith("50.0 of 4") and found["letter"].startswith("75.0 of 4")
     assert found["shown"].startswith("50.0 of 4")
     assert found["right of the shown"].startswith("50.0 of 2")
+    assert found["stood by"].startswith("50.0 of 4")
+    assert found["right of those stood by"].startswith("50.0 of 2")
     assert found["strays per 100"] == "0.0 (0 in 4)"
     assert "street/b.png: 12345|أ|6 read as 12346|أ|6 (800)" in out
     assert "street/d.png: 12345|أ|6 read as nothing" in out

@@ -12,6 +12,7 @@ from models.evaluate.scoring import Verdict, judge, tally
 from models.evaluate.seen import Box, Read, Seen
 from models.evaluate.table import share, table
 from models.evaluate.texts import bare, fields_of, pieces, same, same_length
+from vedette.config import ReaderSection
 
 BOX: Box = (0.0, 0.0, 100.0, 30.0)
 FAR: Box = (300.0, 200.0, 400.0, 230.0)
@@ -189,6 +190,15 @@ def test_a_tally_counts_scenes_end_to_end_and_crops_by_themselves() -> None:
     )
     assert (counts.strays, counts.judged_for_strays, counts.memory_mb) == (1, 3, 80.0)
     assert counts.fields["serial"] == [True, True, False]
+
+
+def test_stood_by_is_what_a_device_by_default_would_count_as_a_look() -> None:
+    gate = ReaderSection().confidence_permille
+    covered = dataclasses.replace(read("12?4"), reason="covered")
+    kept = (read(confidence=gate), read("1", confidence=gate), read(confidence=gate - 1), read(shown=False), covered)
+    counts = tally("a", "x", [judged(picture(plate()), one) for one in kept])
+    assert (counts.stood_by, counts.stood_by_right) == ([True, True, False, False, False], [True, False])
+    assert counts.shown == [True, True, True, False, True]
 
 
 def test_the_table_leaves_out_what_no_row_fills_and_gives_every_share_its_count() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edge.reader import model_bench
 from edge.reader.drawn import draw
-from edge.reader.model_bench import Bench, Chain, Spread, bench, machine_name, measure, spread
+from edge.reader.model_bench import PLATES, SIZES, Bench, Chain, Spread, bench, machine_name, measure, spread
 from edge.reader.registry import NAMES, find_model
 from vedette import cli
 from vedette.errors import Usage
@@ -45,7 +45,14 @@ def test_drawn_picture_has_its_plates_inside_and_is_the_same_each_time(plates: i
     for corners in first.plates:
         assert all(0 <= x < 640 and 0 <= y < 480 for x, y in corners)
         (left, top), (right, bottom) = corners[0], corners[2]
-        assert first.luma[int(top) + 8 : int(bottom) - 8, int(left) + 2 : int(right) - 2].max() > 200
+        assert first.luma[int(top) + 3 : int(bottom) - 3, int(left) + 2 : int(right) - 2].max() > 200
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_drawn_plate_is_found_at_the_first_look(chain: Chain, width: int, height: int) -> None:
+    drawn = draw(width_px=width, height_px=height, plates=max(PLATES))
+    assert measure(chain, drawn, seconds=0.0).found == max(PLATES)
+    assert measure(chain, draw(width_px=width, height_px=height, plates=0), seconds=0.0).found == 0
 
 
 def test_drawn_plate_is_read(chain: Chain) -> None:
