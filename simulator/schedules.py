@@ -172,7 +172,7 @@ class Schedule:
             if isinstance(action, centre_side.Send):
                 self._say(action.device, action.message)
             elif isinstance(action, centre_side.Write):
-                self._written.setdefault(action.item, {})[action.index] = action.payload
+                self._written.setdefault(action.item, {})[action.index] = bytes(action.payload)
             elif isinstance(action, centre_side.Sync):
                 self._disk.setdefault(action.item, {}).update(self._written.pop(action.item))
                 self._work(self._receiver.synced(action.device, action.item))

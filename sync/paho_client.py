@@ -1,9 +1,11 @@
 """paho's client as one thread drives it, without what a large message costs it over TLS.
 
 A TLS record holds 16 KiB, so a socket takes and gives no more at once. paho copies what is left of a packet for each
-record, makes room anew for what is missing, runs a dozen steps of its own for each, and answers each message by a
-packet and a record. Here a packet is sent and read record by record from and into its place, and the messages of one
-look are answered together. Nothing of the protocol is touched. Made for paho's external loop, not for `loop_start`.
+record, makes room anew for what is missing, runs a dozen steps of its own for each, answers each message by a packet
+and a record, and keeps each message to send it again in a next session. Here a packet is sent and read record by record
+from and into its place, a payload is copied once when it has come and never when it goes, the messages of one look are
+answered together, and of what was sent only its number is kept, since each session has a client of its own. Nothing of
+the protocol is touched. Made for paho's external loop, not for `loop_start`, and for QoS 1.
 """
 
 from __future__ import annotations
@@ -12,28 +14,45 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+from paho.mqtt._packet import decode_puback
 from paho.mqtt.client import Client, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from vedette.wire import MAX_PACKET_BYTES
 
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 2, 5
 MOST_UNSENT = 2048
+# A payload no longer than this is copied behind its head, so that one TLS record takes both.
+JOINED_BYTES = 8 * 1024
+TAKEN = ReasonCode(PacketTypes.PUBACK)
 _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 
 
 class LeanClient(Client):
-    """`paho.mqtt.client.Client`, cheaper; `deliver(topic, payload, retained)` is told each message of QoS 0 or 1."""
+    """`paho.mqtt.client.Client`, cheaper; `deliver(topic, payload, retained)` is told each message of QoS 0 or 1, and
+    `answered(number, reason)` that the broker has taken what `put` sent under that number.
+    """
 
-    def __init__(self, *arguments: Any, deliver: Callable[[str, bytes, bool], None], **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        deliver: Callable[[str, bytes, bool], None],
+        answered: Callable[[int, ReasonCode], None],
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
         self._deliver = deliver
+        self._answered = answered
+        self._unanswered: set[int] = set()
         self._head = bytearray()
-        self._body: bytearray | None = None
+        self._room = bytearray()
+        self._message = memoryview(b"")
+        self._length = -1  # of the body that is being read; below 0 while its head is
         self._filled = 0
         self._owed = bytearray()
         self._read_bytes = 0
@@ -64,13 +83,33 @@ class LeanClient(Client):
             self._packet_queue(PacketTypes.PUBACK << 4, owed, 0, 1)
         return MQTTErrorCode.MQTT_ERR_SUCCESS if code in _GOOD else self._loop_rc_handle(code)
 
+    def put(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+        """Send one message with QoS 1, as much as the socket takes at once; its number, None where it cannot be sent.
+
+        `payload` must not change until it is sent.
+        """
+        number = self._mid_generate()
+        if self._sock is None or number in self._unanswered:
+            return None
+        name = topic.encode()
+        body = struct.pack(f"!H{len(name)}sH", len(name), name, number) + (b"\0" if self._protocol == MQTTv5 else b"")
+        head = bytearray((PacketTypes.PUBLISH << 4 | 1 << 1 | retain,))
+        self._pack_remaining_length(head, len(body) + len(payload))
+        head += body
+        pieces: list[bytes | bytearray] = [head + payload] if len(payload) <= JOINED_BYTES else [head, payload]
+        for piece in pieces:
+            if self._packet_queue(PacketTypes.PUBLISH << 4, piece, number, 1) not in _GOOD:
+                return None
+        self._unanswered.add(number)
+        return number
+
     def drop(self) -> None:
         """Close the socket as it is."""
         self._sock_close()
 
     def _packet_read(self) -> MQTTErrorCode:
         try:
-            if self._body is None and not self._read_head():
+            if self._length < 0 and not self._read_head():
                 return MQTTErrorCode.MQTT_ERR_PROTOCOL
             body = self._read_body()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
@@ -79,15 +118,17 @@ class LeanClient(Client):
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         self._last_bytes_received = time.monotonic()
         self._read_bytes += len(body)
-        self._in_packet.update({"command": self._head[0], "remaining_length": len(body), "packet": body, "pos": 0})
-        self._head, self._body, self._filled = bytearray(), None, 0
+        kind, self._message = self._head[0], body
+        packet = bytearray() if kind >> 4 == PacketTypes.PUBLISH else bytearray(body)
+        self._in_packet.update({"command": kind, "remaining_length": len(body), "packet": packet, "pos": 0})
+        self._head, self._length, self._filled = bytearray(), -1, 0
         try:
             return self._packet_handle()
         except (MQTTException, struct.error, IndexError, UnicodeDecodeError):
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
     def _read_head(self) -> bool:
-        """Read the kind and the length, and make room; False where they are not what MQTT allows, or too much."""
+        """Read the kind and the length; False where they are not what MQTT allows, or too much."""
         head = self._head
         while len(head) < LEAST_HEAD_BYTES or head[-1] & 0x80:
             if len(head) == MOST_HEAD_BYTES:
@@ -99,34 +140,47 @@ class LeanClient(Client):
         length = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
         if length > MAX_PACKET_BYTES:
             return False
-        self._body = bytearray(length)
+        self._length = length
         return True
 
-    def _read_body(self) -> bytearray:
-        body, read_into = self._body, self._sock.recv_into  # type: ignore[union-attr]
-        assert body is not None
-        room = memoryview(body)
-        while self._filled < len(body):
+    def _read_body(self) -> memoryview:
+        """The whole body, good until the next packet: the room is used again."""
+        if self._length > len(self._room):
+            self._room = bytearray(self._length)
+        room, read_into = memoryview(self._room)[: self._length], self._sock.recv_into  # type: ignore[union-attr]
+        while self._filled < self._length:
             count = read_into(room[self._filled :])
             if not count:
                 raise ConnectionResetError
             self._filled += count
-        return body
+        return room
 
     def _handle_publish(self) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
+        packet = self._message
         quality = (self._in_packet["command"] >> 1) & 3
         if quality > 1:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL  # what was subscribed to with QoS 1 comes with no more
         at = 2 + int.from_bytes(packet[:2], "big")
-        topic = packet[2:at].decode()
+        topic = str(packet[2:at], "utf-8")
         number = packet[at : at + 2] if quality else b""
         at += len(number)
         if self._protocol == MQTTv5:
             at = _after_properties(packet, at)
-        self._deliver(topic, bytes(memoryview(packet)[at:]), bool(self._in_packet["command"] & 1))
+        self._deliver(topic, bytes(packet[at:]), bool(self._in_packet["command"] & 1))
         if quality:
             self._owed += bytes((PacketTypes.PUBACK << 4, 2)) + number
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if cmd != "PUBACK" or len(packet) < 2:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        number, reason = int.from_bytes(packet[:2], "big"), TAKEN
+        if len(packet) > 2:
+            reason = decode_puback(self._in_packet["command"], packet, self._protocol).reason or TAKEN
+        if number in self._unanswered:
+            self._unanswered.remove(number)
+            self._answered(number, reason)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
@@ -152,7 +206,7 @@ class LeanClient(Client):
         return super()._packet_queue(command, memoryview(packet), mid, qos, info)  # type: ignore[arg-type]
 
 
-def _after_properties(packet: bytearray, at: int) -> int:
+def _after_properties(packet: memoryview, at: int) -> int:
     """Where the payload begins behind the properties at `at`; they say nothing that is used."""
     length = shift = 0
     while True:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -96,10 +96,10 @@ class Session:
 
     def send(self, topic: str, payload: bytes, retain: bool) -> bool:
         """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
-        told = self.client.publish(topic, payload, qos=1, retain=retain)
-        if told.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+        number = self.client.put(topic, payload, retain=retain)
+        if number is None:
             return False
-        self.topics[told.mid] = topic
+        self.topics[number] = topic
         return True
 
     def pump(self) -> None:
@@ -162,16 +162,14 @@ class Session:
             protocol=MQTTv311 if self._is_old else MQTTv5,
             reconnect_on_failure=False,
             deliver=self._on_message,
+            answered=self._on_answer,
         )
         client.tls_set_context(tls)
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(config.window)
-        client.max_queued_messages_set(config.window)
         if config.will is not None:
             client.will_set(config.will.topic, config.will.payload, qos=1, retain=True)
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
-        client.on_disconnect, client.on_publish = self._on_disconnect, self._on_publish
-        client.on_socket_open = self._on_socket_open
+        client.on_disconnect, client.on_socket_open = self._on_disconnect, self._on_socket_open
         return client
 
     def _on_connect(
@@ -200,10 +198,8 @@ class Session:
     def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
         self.events.append(Message(topic=topic, payload=payload, retained=retained))
 
-    def _on_publish(
-        self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
-    ) -> None:
-        self.acks.append((mid, code))
+    def _on_answer(self, number: int, reason: ReasonCode) -> None:
+        self.acks.append((number, reason))
 
     def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
         """On the connecting thread."""

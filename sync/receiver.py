@@ -63,7 +63,7 @@ class Write:
     item: str
     index: int
     offset: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

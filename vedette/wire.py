@@ -265,19 +265,23 @@ class ListWant(_Control):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Device → centre: the bytes of one part; `decode` has checked that they are the bytes the device read."""
+    """Device → centre: the bytes of one part; `decode` has checked that they are the bytes the device read.
+
+    What `decode` gives is a view into the message.
+    """
 
     name: ClassVar[str] = "part"
     item: str
     index: int
-    payload: bytes
+    payload: bytes | memoryview
 
     FORM: ClassVar[struct.Struct] = struct.Struct(">4s16sI32s")
     MAGIC: ClassVar[bytes] = b"VDP1"
 
     def encode(self) -> bytes:
         digest = hashlib.sha256(self.payload).digest()
-        return self.FORM.pack(self.MAGIC, uuid.UUID(self.item).bytes, self.index, digest) + self.payload
+        head = self.FORM.pack(self.MAGIC, uuid.UUID(self.item).bytes, self.index, digest)
+        return b"".join((head, self.payload))
 
     @staticmethod
     def decode(data: bytes) -> Part:
@@ -286,7 +290,7 @@ class Part:
             raise Integrity(f"part message: {len(data)} bytes that are not a VDP1 part of 1 to {MAX_PART_BYTES} bytes")
         _magic, raw_item, index, digest = Part.FORM.unpack_from(data)
         item = check_uuid7(str(uuid.UUID(bytes=raw_item)), "part message: item")
-        payload = data[Part.FORM.size :]
+        payload = memoryview(data)[Part.FORM.size :]
         if index >= MAX_PARTS:
             raise Integrity(f"part message: index {index} is above {MAX_PARTS - 1}")
         if hashlib.sha256(payload).digest() != digest:

@@ -76,7 +76,7 @@ class Incoming:
         )
         return part_size, durable.ranges
 
-    def write(self, item: str, offset: int, payload: bytes) -> None:
+    def write(self, item: str, offset: int, payload: bytes | memoryview) -> None:
         """Put one part's bytes at `offset`; durable only after `sync`."""
         descriptor = self._open[item].file.fileno()
         view = memoryview(payload)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.paho_client import LeanClient
+from sync.paho_client import JOINED_BYTES, LeanClient
 from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 
 RECORD_BYTES = 16 * 1024
@@ -51,13 +53,16 @@ class Socket:
         pass
 
 
-def client(connection: Socket, version: int = MQTTv5) -> tuple[LeanClient, Heard]:
+def client(
+    connection: Socket, version: int = MQTTv5, answered: Callable[[int, ReasonCode], None] = lambda *_: None
+) -> tuple[LeanClient, Heard]:
     heard: Heard = []
     made = LeanClient(
         CallbackAPIVersion.VERSION2,
         client_id="car-1",
         protocol=version,
         deliver=lambda topic, payload, retained: heard.append((topic, payload, retained)),
+        answered=answered,
     )
     made._sock = connection  # type: ignore[assignment]
     return made, heard
@@ -103,6 +108,63 @@ def test_packet_is_gone_on_with_where_the_socket_was_full() -> None:
     connection.room = 9
     made.loop_write()
     assert (bytes(connection.taken), made.want_write()) == (bytes(packet), False)
+
+
+@pytest.mark.parametrize("size", [0, 1, JOINED_BYTES, JOINED_BYTES + 1, MAX_PART_BYTES])
+@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("version", [MQTTv5, MQTTv311])
+def test_what_is_put_is_what_paho_itself_would_publish(size: int, retain: bool, version: int) -> None:
+    """WI-11. The same bytes on the wire, and the payload of a part is not copied on its way there."""
+    ours, theirs, payload = Socket(), Socket(), b"p" * size
+    made, _ = client(ours, version)
+    stock = Client(CallbackAPIVersion.VERSION2, client_id="car-1", protocol=version)
+    stock._sock = theirs  # type: ignore[assignment]
+    number = made.put("a/b", payload, retain=retain)
+    assert stock.publish("a/b", payload, qos=1, retain=retain).mid == number
+    while stock.want_write():
+        stock.loop_write()
+    assert bytes(ours.taken) == bytes(theirs.taken)
+    assert not made.want_write()
+
+
+@pytest.mark.parametrize(
+    ("packet", "told"),
+    [
+        (b"\x40\2\0\1", [(1, 0)]),
+        (b"\x40\3\0\1\x10", [(1, 0x10)]),
+        (b"\x40\4\0\1\x87\0", [(1, 0x87)]),
+        (b"\x40\2\0\1" * 2, [(1, 0)]),
+        (b"\x40\2\0\2", []),
+    ],
+    ids=["taken", "nobody listens", "not allowed", "twice", "of nothing"],
+)
+def test_each_message_is_answered_once_by_its_number(packet: bytes, told: list[tuple[int, int]]) -> None:
+    """WI-12: a broker that answers what was never sent, or twice, moves nothing."""
+    answers: list[tuple[int, int]] = []
+    connection = Socket()
+    made, _ = client(connection, answered=lambda number, reason: answers.append((number, reason.value)))
+    assert made.put("a/b", b"x", retain=False) == 1
+    connection.there += packet
+    made.read_packets(64, MAX_PACKET_BYTES)
+    assert answers == told
+
+
+def test_number_that_the_broker_has_not_answered_is_not_given_twice() -> None:
+    """WI-12: 65,535 messages later the numbers begin anew."""
+    made, _ = client(Socket())
+    assert made.put("a/b", b"x", retain=False) == 1
+    made._last_mid = 0
+    assert made.put("a/b", b"y", retain=False) is None
+    assert made.put("a/b", b"y", retain=False) == 2
+
+
+def test_large_message_is_heard_after_small_ones_and_small_ones_after_it() -> None:
+    """WI-1. The room for what comes is used again, and what was told of before stays as it was."""
+    sizes = [5, MAX_PART_BYTES, 3, MAX_PART_BYTES, 0, 70]
+    payloads = [bytes([number]) * size for number, size in enumerate(sizes)]
+    made, heard = client(Socket(b"".join(publish(payload) for payload in payloads)))
+    made.read_packets(64, len(sizes) * MAX_PACKET_BYTES)
+    assert [payload for _, payload, _ in heard] == payloads
 
 
 @pytest.mark.parametrize("size", [0, 1, RECORD_BYTES - 9, RECORD_BYTES, MAX_PART_BYTES])
@@ -151,8 +213,14 @@ def test_messages_of_one_look_are_answered_together_and_no_more_are_taken_than_a
         publish(b"", properties=b"\xff\xff\xff"),
         b"\x00\0",
         b"\x20\0",
+        b"\x40\1\0",
+        b"\x40\3\0\1\1",
+        b"\x70\2\0\1",
     ],
-    ids=["too large", "length", "quality", "topic cut", "short", "no text", "properties", "varint", "kind", "connack"],
+    ids=[
+        *("too large", "length", "quality", "topic cut", "short", "no text", "properties", "varint", "kind", "connack"),
+        *("short answer", "answer without meaning", "answer of QoS 2"),
+    ],
 )
 def test_session_is_ended_when_a_packet_is_none_of_mqtt(there: bytes) -> None:
     """WI-12: whatever a broker sends."""
@@ -182,6 +250,7 @@ def test_session_is_ended_when_the_other_side_has_left() -> None:
 def test_paho_has_what_is_changed_of_it() -> None:
     """A paho that calls these otherwise would make the change void without a word."""
     changed = {name for name in vars(LeanClient) if name in vars(Client) and not name.startswith("__")}
-    assert {"_sock_send", "_packet_queue", "_packet_read", "_handle_publish"} == changed
-    assert {"_packet_handle", "_loop_rc_handle", "_sock_close", "_packet_write"} <= set(vars(Client))
+    assert {"_sock_send", "_packet_queue", "_packet_read", "_handle_publish", "_handle_pubackcomp"} == changed
+    needed = {"_packet_handle", "_loop_rc_handle", "_sock_close", "_packet_write", "_mid_generate"}
+    assert needed | {"_pack_remaining_length"} <= set(vars(Client))
     assert {"_sock", "_in_packet", "_last_bytes_received"} <= set(vars(client(Socket())[0]))
