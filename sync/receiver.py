@@ -2,9 +2,9 @@
 
 Decided here: which parts are taken, what is acknowledged and when an item is sealed. Not decided here: how much each
 device may have on its way (`sync.credit`), whether a manifest is good, where bytes rest, what a receipt says; the shell
-does that and answers every `Open`, `Sync` and `Seal` by one call, before it hands in the next message. Implements
-docs/spec/wire.md, "Centre". A worker's restart loses this object and nothing else: what is on disk comes back through
-`opened`.
+does that and answers every `Open`, `Sync` and `Seal` by one call, a `Sync` as late as it likes: meanwhile parts go on
+coming in. Implements docs/spec/wire.md, "Centre". A worker's restart loses this object and nothing else: what is on
+disk comes back through `opened`.
 
     init → Open ─┬ opened → Grant → parts → Write … flush → Sync → synced → Ack … fin → Seal ─┬ stored → Sealed
                  ├ stored → Sealed (it was here already)                                      └ refuse → Refuse
@@ -68,11 +68,15 @@ class Write:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sync:
-    """Make every write so far durable, remember `parts` as had, then answer by `synced`."""
+    """Make every write so far durable, remember `parts` as had, then answer by `synced`.
+
+    There is no other of the same upload before that. `urgent`: somebody waits for it.
+    """
 
     device: str
     item: str
     parts: Ranges
+    urgent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +123,15 @@ class _Upload:
     part_size: int = DEFAULT_PART_BYTES
     durable: PartSet = field(default_factory=lambda: PartSet(0))
     written: PartSet = field(default_factory=lambda: PartSet(0))
+    syncing: PartSet = field(default_factory=lambda: PartSet(0))
     ack_due: bool = False
     grant_due: bool = False
     fin_heard: bool = False
+
+    @property
+    def volatile(self) -> int:
+        """Parts that are here and not known to be durable."""
+        return self.written.count + self.syncing.count
 
     def size_of(self, index: int) -> int:
         return min(self.part_size, self.init.size - index * self.part_size)
@@ -177,25 +187,26 @@ class Receiver:
             return []
         total = parts_of(upload.init.size, part_size)
         upload.part_size = part_size
-        upload.durable, upload.written = PartSet(total, have), PartSet(total)
+        upload.durable, upload.written, upload.syncing = PartSet(total, have), PartSet(total), PartSet(total)
         left = total - upload.durable.count
         self._credit.join(device, item, priority=upload.init.priority, part_size=part_size, left=left)
         upload.state = _State.RECEIVING
         return [self._grant(device, upload)]
 
     def synced(self, device: str, item: str) -> list[Action]:
-        """The answer to `Sync`: what was written is durable."""
+        """The answer to `Sync`: what had been written then is durable."""
         upload = self._uploads.get((device, item))
-        if upload is None:
+        if upload is None or not upload.syncing.count:
             return []
-        upload.durable.update(upload.written)
-        self._credit.taken(device, item, upload.written.count)
-        upload.written = PartSet(upload.durable.total)
+        upload.durable.update(upload.syncing)
+        self._credit.taken(device, item, upload.syncing.count)
+        upload.syncing = PartSet(upload.durable.total)
         upload.ack_due = False
         if upload.fin_heard and upload.durable.complete:
             upload.state = _State.SEALING
             return [Seal(device=device, init=upload.init)]
-        return [self._grant(device, upload) if upload.grant_due else self._ack(device, upload)]
+        is_granted = upload.grant_due and not upload.written.count
+        return [self._grant(device, upload) if is_granted else self._ack(device, upload)]
 
     def stored(self, device: str, item: str, receipt: bytes) -> list[Action]:
         """The answer to `Open` or `Seal`: the item is stored and this is its signed receipt."""
@@ -223,9 +234,11 @@ class Receiver:
     def _flush(self, uploads: Iterable[tuple[tuple[str, str], _Upload]]) -> list[Action]:
         actions: list[Action] = []
         for (device, item), upload in uploads:
-            if upload.written.count:
-                actions.append(Sync(device=device, item=item, parts=upload.written.ranges))
-            elif upload.ack_due:
+            if upload.written.count and not upload.syncing.count:
+                upload.syncing, upload.written = upload.written, PartSet(upload.durable.total)
+                urgent = upload.init.priority <= URGENT_PRIORITY
+                actions.append(Sync(device=device, item=item, parts=upload.syncing.ranges, urgent=urgent))
+            elif upload.ack_due and not upload.volatile:
                 upload.ack_due = False
                 actions.append(self._ack(device, upload))
         return actions
@@ -260,7 +273,7 @@ class Receiver:
         return [
             self._ack(device, upload, its_turn=True)
             for (device, _item), upload in paused
-            if upload.state is _State.RECEIVING and not upload.written.count
+            if upload.state is _State.RECEIVING and not upload.volatile
         ]
 
     def _on_init(self, device: str, init: Init, upload: _Upload | None, now_us: int) -> list[Action]:
@@ -270,7 +283,7 @@ class Receiver:
         if (init.sha256, init.size, init.manifest) != (upload.init.sha256, upload.init.size, upload.init.manifest):
             return [Send(device=device, message=_conflict(init.item))]
         # A grant before the sync would leave out the parts just written, and the device would send them again.
-        upload.grant_due = upload.written.count > 0
+        upload.grant_due = upload.volatile > 0
         if upload.state is not _State.RECEIVING or upload.grant_due:
             return []
         self._credit.asked(device, init.item)
@@ -295,8 +308,10 @@ class Receiver:
         if part.index in upload.durable:
             upload.ack_due = True
             return []
-        if part.index in upload.written or upload.written.count >= self._credit.exposed(device, part.item):
-            return []  # the second: more than was granted gains nothing
+        if part.index in upload.written or part.index in upload.syncing:
+            return []
+        if upload.volatile >= self._credit.exposed(device, part.item):
+            return []  # more than was granted gains nothing
         upload.written.add(part.index)
         offset = part.index * upload.part_size
         return [Write(device=device, item=part.item, index=part.index, offset=offset, payload=part.payload)]
@@ -306,7 +321,7 @@ class Receiver:
             return [Send(device=device, message=_conflict(fin.item))]
         # It may come before the last parts: they travel on another connection, or were lost and come again.
         upload.fin_heard = True
-        if upload.written.count:
+        if upload.volatile:
             return []
         if not upload.durable.complete:
             return [self._ack(device, upload)]

@@ -26,7 +26,6 @@ from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
 
 WORKER = "depot"
 ANSWER_S = 60.0
-IDLE_S = 0.1
 BATCH = 256
 MAX_HEARD = 64
 
@@ -106,18 +105,18 @@ class Desk:
             with lost_when_not_written():
                 for device in self._admission.lost(now_us):
                     uploads.drop(device)
-            for device, message in self._batch():
+            for device, message in self._batch(uploads.patience_s):
                 with lost_when_not_written():
                     self._take(uploads, device, message, now_us)
             with lost_when_not_written():
                 uploads.settle(now_us)
 
-    def _batch(self) -> list[tuple[str, Init | Part | Fin]]:
-        """What waits, after waiting for the first."""
+    def _batch(self, patience_s: float) -> list[tuple[str, Init | Part | Fin]]:
+        """What waits, after waiting so long for the first."""
         found: list[tuple[str, Init | Part | Fin]] = []
         with suppress(queue.Empty):
             while len(found) < BATCH:
-                found.append(self._work.get(block=not found, timeout=IDLE_S))
+                found.append(self._work.get(block=not found, timeout=patience_s))
         return found
 
     def _take(self, uploads: Uploads, device: str, message: Init | Part | Fin, now_us: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,12 +28,26 @@ MAX_ROWS = 1 << 53
 FLUSHING_THREADS = 8
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class _Open:
     device: str
     file: BinaryIO
     part_size: int
     durable: PartSet
+
+
+@dataclass(kw_only=True, slots=True)
+class Flush:
+    """Writes that are becoming durable beside other work: which parts of which open uploads; `Incoming.end_sync`."""
+
+    parts: list[tuple[str, Ranges]]
+    uploads: list[_Open]
+    futures: list[Future[None]]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the disk has answered."""
+        return all(future.done() for future in self.futures)
 
 
 class Incoming:
@@ -46,6 +60,7 @@ class Incoming:
         self._folder.mkdir(exist_ok=True, mode=0o750)
         self._open: dict[str, _Open] = {}
         self._flushing = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming")
+        self._flushing_beside = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming-beside")
         self.sweep()
 
     def owner(self, item: str) -> str | None:
@@ -87,6 +102,27 @@ class Incoming:
     def sync(self, parts: Sequence[tuple[str, Ranges]]) -> None:
         """Make what was written durable and remember it: for each item, the parts that were added."""
         self._flush([self._open[item].file.fileno() for item, _ranges in parts])
+        self._remember(parts)
+
+    def begin_sync(self, parts: Sequence[tuple[str, Ranges]]) -> Flush:
+        """As `sync`, beside other work, which nobody waits for; `end_sync` remembers it."""
+        uploads = [self._open[item] for item, _ranges in parts]
+        futures: list[Future[None]] = []
+        for upload in uploads:  # a descriptor of its own, as the upload may be closed meanwhile
+            futures.append(self._flushing_beside.submit(_make_durable, os.dup(upload.file.fileno())))
+        return Flush(parts=list(parts), uploads=uploads, futures=futures)
+
+    def end_sync(self, flush: Flush) -> list[str]:
+        """Remember what became durable, of the uploads that were not closed meanwhile: their items."""
+        for future in flush.futures:
+            future.result()
+        open_still = [
+            one for one, upload in zip(flush.parts, flush.uploads, strict=True) if self._open.get(one[0]) is upload
+        ]
+        self._remember(open_still)
+        return [item for item, _ranges in open_still]
+
+    def _remember(self, parts: Sequence[tuple[str, Ranges]]) -> None:
         for item, ranges in parts:
             for first, last in ranges:
                 self._open[item].durable.add(first, last)
@@ -178,3 +214,10 @@ class Incoming:
         if free < size + MIN_FREE_BYTES:
             text = f"the centre's disk has {free >> 20} MiB left and needs {(size + MIN_FREE_BYTES) >> 20}"
             raise NotTaken(RefuseCode.BUSY, text)
+
+
+def _make_durable(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)

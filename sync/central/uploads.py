@@ -19,7 +19,7 @@ from sync.central import receipts
 from sync.central.adopting import Adopting
 from sync.central.blobs import BlobStore
 from sync.central.fleet import CENTRE_ID, device_key
-from sync.central.incoming import Incoming
+from sync.central.incoming import Flush, Incoming
 from sync.central.quarantine import quarantine
 from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
@@ -66,6 +66,7 @@ class Uploads:
         self._budget = Budget(limits.credit_mib << 20)
         self._seals: list[Seal] = []
         self._opens: deque[Open] = deque()
+        self._flush: tuple[list[Sync], Flush] | None = None
         self._sweep_us = 0
         self._adopting = Adopting(store.blobs)
         self.items_stored = 0
@@ -91,7 +92,7 @@ class Uploads:
         """How long to wait for the next message: nothing else may be to be done meanwhile."""
         if self._opens:
             return 0.0
-        return KEEPING_POLL_S if self.keeping else POLL_S
+        return KEEPING_POLL_S if self.keeping or self._flush is not None else POLL_S
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
         """Take one message of an enrolled device."""
@@ -101,15 +102,18 @@ class Uploads:
         """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; and
         of the rests of those that came by another worker, twice a minute.
 
-        What is urgent first and by itself: its receipt waits for the bytes of no recording. Of the less urgent uploads
-        that were asked for a few are opened, last of all: a fleet that comes back at once asks for hundreds.
+        What is urgent first and by itself: its receipt waits for the bytes of no recording. Those become durable beside
+        what is done here, all that came meanwhile together and next. Of the less urgent uploads that were asked for a
+        few are opened, last of all: a fleet that comes back at once asks for hundreds.
         """
         urgent = self._receiver.flush_urgent()
         if urgent or self._seals:
             self._do(urgent)
             self._store_whole()
             self._send_off()
-        self._do(self._receiver.flush())
+        self._do(self._flushed())
+        if self._flush is None:
+            self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
         self._store_whole()
         if now_us >= self._sweep_us:
@@ -267,11 +271,36 @@ class Uploads:
         return []
 
     def _sync(self, syncs: list[Sync]) -> list[Action]:
+        """Make durable: what is urgent now, the rest beside other work; `_flushed` tells when that is over."""
+        now, later = [one for one in syncs if one.urgent], [one for one in syncs if not one.urgent]
+        answers: list[Action] = []
         try:
-            self._incoming.sync([(one.item, one.parts) for one in syncs])
+            if now:
+                self._incoming.sync([(one.item, one.parts) for one in now])
+            answers += [action for one in now for action in self._receiver.synced(one.device, one.item)]
         except DISK_TROUBLE as error:
-            return [action for one in syncs for action in self._busy(one.device, one.item, error)]
-        return [action for one in syncs for action in self._receiver.synced(one.device, one.item)]
+            answers += self._all_busy(now, error)
+        try:
+            if later:
+                self._flush = later, self._incoming.begin_sync([(one.item, one.parts) for one in later])
+        except DISK_TROUBLE as error:
+            answers += self._all_busy(later, error)
+        return answers
+
+    def _flushed(self) -> list[Action]:
+        """What follows from what became durable beside other work, once that is over."""
+        if self._flush is None or not self._flush[1].is_over:
+            return []
+        (syncs, flush), self._flush = self._flush, None
+        try:
+            durable = set(self._incoming.end_sync(flush))
+        except DISK_TROUBLE as error:
+            return self._all_busy(syncs, error)
+        synced = [one for one in syncs if one.item in durable]
+        return [action for one in synced for action in self._receiver.synced(one.device, one.item)]
+
+    def _all_busy(self, syncs: Sequence[Sync], error: Exception) -> list[Action]:
+        return [action for one in syncs for action in self._busy(one.device, one.item, error)]
 
     def _busy(self, device: str, item: str, error: Exception) -> list[Action]:
         _log.error("item %s of %s waits, the centre's disk says: %s", item, device, error)
