@@ -26,6 +26,8 @@ BUDGET_PARTS = 6
 DEVICE = "car-1"
 ITEMS = tuple(f"0192a000-0000-7000-8000-{number:012x}" for number in range(3))
 SIZES = (1, PART, PART + 1, 3 * PART)
+DISK = "disk"  # where it is told that bytes have become durable
+AT_ONCE = 0.5
 DELAYS_US = (500, 20_000, 20_000, 300_000, 7_000_000)
 LEASE_US = 20_000_000
 MAX_EVENTS = 4_000
@@ -54,6 +56,7 @@ class Schedule:
         self._offers = {item: _offer(item, payload, rng.randrange(5)) for item, payload in self._files.items()}
         self._done: set[str] = set()
         self._written: dict[str, dict[int, bytes]] = {}
+        self._syncing: dict[str, tuple[centre_side.Sync, dict[int, bytes]]] = {}
         self._disk: dict[str, dict[int, bytes]] = {}
         self._stored: dict[str, bytes] = {}
         self._worker = 0
@@ -140,7 +143,9 @@ class Schedule:
             self._work(self._receiver.expire(self._now_us))
 
     def _arrive(self, to: str, message: Wire | None) -> None:
-        if message is None:
+        if message is None and to == DISK:
+            self._end_syncs(list(self._syncing))
+        elif message is None:
             self._flush_due = False
             self._work(self._receiver.flush())
         elif isinstance(message, (Grant, Ack, Sealed, Refuse)):
@@ -163,6 +168,7 @@ class Schedule:
         self._worker += 1
         self._name = f"w{self._worker}"
         self._written.clear()
+        self._syncing.clear()
         self._receiver = Receiver(
             worker=self._name, budget_bytes=BUDGET_PARTS * PART, part_size=PART, window=4, lease_us=LEASE_US
         )
@@ -174,16 +180,34 @@ class Schedule:
             elif isinstance(action, centre_side.Write):
                 self._written.setdefault(action.item, {})[action.index] = bytes(action.payload)
             elif isinstance(action, centre_side.Sync):
-                self._disk.setdefault(action.item, {}).update(self._written.pop(action.item))
-                self._work(self._receiver.synced(action.device, action.item))
+                self._sync(action)
             elif isinstance(action, centre_side.Open):
                 self._work(self._open(action))
             elif isinstance(action, centre_side.Seal):
                 self._work(self._seal(action))
             else:
                 self._written.pop(action.item, None)
+                self._syncing.pop(action.item, None)
         if self._receiver.exposed_bytes > (BUDGET_PARTS + 2) * PART:
             raise self._broken("more was granted than the budget and one urgent part for each device")
+
+    def _sync(self, action: centre_side.Sync) -> None:
+        """At once, or while other things happen; what a worker had not made durable when it died is gone."""
+        if action.item in self._syncing:
+            raise self._broken(f"{action.item} is made durable twice at once")
+        self._syncing[action.item] = action, self._written.pop(action.item)
+        if self._rng.random() < AT_ONCE:
+            self._end_syncs([action.item])
+            return
+        self._order += 1
+        heapq.heappush(self._under_way, (self._now_us + self._rng.choice(DELAYS_US), self._order, DISK, None))
+
+    def _end_syncs(self, items: Iterable[str]) -> None:
+        for item in items:
+            action, parts = self._syncing.pop(item)
+            self._disk.setdefault(item, {}).update(parts)
+            self._work(self._receiver.synced(action.device, item))
+            self._flush_soon()
 
     def _say(self, device: str, message: FromCentre) -> None:
         if isinstance(message, (Grant, Ack)):

@@ -65,6 +65,7 @@ class Ingest:
             "connected": self._link.connected,
             "uploads": uploads.under_way,
             "asked": uploads.asked,
+            "syncing": uploads.syncing,
             "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,

@@ -83,6 +83,11 @@ class Uploads:
         return len(self._opens)
 
     @property
+    def syncing(self) -> int:
+        """How many less urgent uploads have bytes that are becoming durable just now."""
+        return len(self._flush[0]) if self._flush is not None else 0
+
+    @property
     def keeping(self) -> int:
         """How many whole uploads are on their way into the store of blobs."""
         return len(self._adopting)
@@ -92,7 +97,7 @@ class Uploads:
         """How long to wait for the next message: nothing else may be to be done meanwhile."""
         if self._opens:
             return 0.0
-        return KEEPING_POLL_S if self.keeping or self._flush is not None else POLL_S
+        return KEEPING_POLL_S if self.keeping or self.syncing else POLL_S
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
         """Take one message of an enrolled device."""

@@ -115,6 +115,7 @@ class Worker:
             "connected": self._link.connected,
             "uploads": uploads.under_way,
             "asked": uploads.asked,
+            "syncing": uploads.syncing,
             "keeping": uploads.keeping,
             "items_stored": uploads.items_stored,
             "bytes_stored": uploads.bytes_stored,

@@ -235,8 +235,8 @@ class Worker:
     def step(self) -> None:
         self.centre.clock.advance(50_000)
         self.ingest.step(self.centre.clock.mono_us())
-        while self.ingest.counters["keeping"] or self.ingest.counters["asked"]:
-            time.sleep(0.005)  # threads of their own bring blobs into a store that is far
+        while any(self.ingest.counters[name] for name in ("asked", "syncing", "keeping")):
+            time.sleep(0.005)  # threads of their own make bytes durable and bring blobs into a store that is far
             self.ingest.step(self.centre.clock.mono_us())
 
     def upload(self, item: Item) -> list[wire.Message]:

@@ -86,6 +86,50 @@ def test_receiver_acknowledges_only_after_the_sync(one_item: Factory, centre: An
     assert centre.work(centre.receiver.flush()) == [ack]
 
 
+def test_receiver_takes_parts_while_others_become_durable_and_acknowledges_each_after_its_own_sync(
+    one_item: Factory, centre: Any
+) -> None:
+    """WI-23. A sync may be answered late: it stands for what had been written then and for nothing that came since."""
+    device = one_item(3 * PART)
+    (init,) = device.drain()
+    receiver, whole = centre.receiver, device.files[init.item]
+    centre.work(receiver.receive("car-1", init, 1))
+    parts = [Part(item=init.item, index=n, payload=whole[n * PART : (n + 1) * PART]) for n in range(3)]
+    receiver.receive("car-1", parts[0], 1)
+    (first,) = receiver.flush()
+    assert [type(action) for action in receiver.receive("car-1", parts[1], 1)] == [centre_side.Write]
+    assert receiver.receive("car-1", parts[0], 1) == receiver.receive("car-1", parts[1], 1) == []
+    assert receiver.flush() == []  # one sync of an upload at a time
+    assert receiver.receive("car-1", init, 1) == []  # a grant would leave out what is not durable yet
+    fin = Fin(item=init.item, sha256=init.sha256)
+    assert receiver.receive("car-1", fin, 1) == []
+
+    (ack,) = receiver.synced("car-1", first.item)
+    assert isinstance(ack.message, Ack) and ack.message.ranges == ((0, 0),)
+    assert receiver.synced("car-1", first.item) == []
+    (second,) = receiver.flush()
+    assert second.parts == ((1, 1),)
+    (grant,) = receiver.synced("car-1", second.item)
+    assert isinstance(grant.message, Grant) and grant.message.have == ((0, 1),)
+    receiver.receive("car-1", parts[2], 1)
+    (third,) = receiver.flush()
+    (seal,) = receiver.synced("car-1", third.item)
+    assert isinstance(seal, centre_side.Seal)
+
+
+def test_receiver_takes_no_more_than_it_granted_while_the_disk_is_slow(one_item: Factory, init_of: Factory) -> None:
+    """WI-54: what is becoming durable still counts."""
+    receiver = Receiver(worker="w1", budget_bytes=8 * PART, part_size=PART)
+    init = init_of(bytes(40 * PART))
+    receiver.receive("car-1", init, 1)
+    receiver.opened("car-1", init.item, part_size=PART, have=())
+    for index in range(4):
+        receiver.receive("car-1", Part(item=init.item, index=index, payload=bytes(PART)), 1)
+    receiver.flush()
+    taken = [receiver.receive("car-1", Part(item=init.item, index=n, payload=bytes(PART)), 1) for n in range(4, 12)]
+    assert [len(actions) for actions in taken] == [1, 1, 1, 0, 0, 0, 0, 0]
+
+
 def test_receiver_grants_only_what_is_durable_when_it_is_asked_between_write_and_sync(
     one_item: Factory, centre: Any
 ) -> None:

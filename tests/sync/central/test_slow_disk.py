@@ -1,0 +1,131 @@
+"""Bulk becomes durable beside ingest's other work: what goes on meanwhile, and what does not (RC-8, WI-23, WI-68)."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from vedette import wire
+from vedette.wire import Ack, Grant, Refuse, RefuseCode, Sealed
+
+
+class Disk:
+    """A disk that makes bulk durable only when it is told to, by the real fdatasync."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.asked = 0
+        self.trouble: OSError | None = None
+        self._real = os.fdatasync
+
+    def fdatasync(self, descriptor: int) -> None:
+        if threading.current_thread().name.startswith("incoming-beside"):
+            self.asked += 1
+            assert self.free.wait(30)
+            if self.trouble is not None:
+                raise self.trouble
+        self._real(descriptor)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    found = Disk()
+    monkeypatch.setattr(os, "fdatasync", found.fdatasync)
+    yield found
+    found.free.set()
+
+
+def once(worker: Any, device: str, *messages: wire.Message) -> list[wire.Message]:
+    """Let `device` say these and step, without waiting for the disk."""
+    worker.link.hear(device, *messages)
+    for _ in range(3):
+        worker.ingest.step(worker.centre.clock.mono_us())
+    return list(worker.link.take())
+
+
+def until_told(worker: Any) -> list[wire.Message]:
+    """Step until something is said."""
+    end = time.monotonic() + 30
+    while not (told := worker.link.take()):
+        assert time.monotonic() < end
+        time.sleep(0.002)
+        worker.ingest.step(worker.centre.clock.mono_us())
+    return list(told)
+
+
+def test_hit_has_its_receipt_and_parts_are_taken_while_the_disk_is_busy_with_video(
+    device: Any, worker: Any, disk: Disk
+) -> None:
+    """RC-8. WI-23: no part is acknowledged before it is durable; a hit waits for none of them."""
+    item, hit = device.item(b"video" * 20_000), device.hit()
+    parts = item.parts()
+    assert [type(answer) for answer in once(worker, device.id, item.init())] == [Grant]
+    assert once(worker, device.id, parts[0], parts[1]) == []
+    assert once(worker, device.id, parts[2]) == []
+    assert [type(answer) for answer in once(worker, device.id, hit.init())] == [Grant]
+    once(worker, device.id, *hit.parts())
+    assert isinstance(once(worker, device.id, hit.fin())[-1], Sealed)
+    assert disk.asked == 1
+
+    disk.free.set()
+
+    (first,) = until_told(worker)
+    assert isinstance(first, Ack) and first.ranges == ((0, 1),)
+    (second,) = until_told(worker)
+    assert isinstance(second, Ack) and second.ranges == ((0, 2),)
+    worker.say(device.id, *parts[3:])
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
+
+
+def test_nothing_was_acknowledged_when_the_worker_dies_before_the_disk_has_answered(
+    device: Any, worker: Any, disk: Disk
+) -> None:
+    """RC-8."""
+    item = device.item(b"video" * 20_000)
+    once(worker, device.id, item.init())
+    once(worker, device.id, item.parts()[0])
+    worker.restart()
+    (grant,) = once(worker, device.id, item.init())
+    assert isinstance(grant, Grant) and grant.have == ()
+    disk.free.set()
+    worker.say(device.id, *item.parts())
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
+
+
+def test_late_answer_of_the_disk_is_not_taken_for_an_upload_that_was_begun_anew(
+    device: Any, worker: Any, disk: Disk
+) -> None:
+    """RC-8. The upload was let go of while its first part became durable, and its file with it."""
+    item = device.item(b"video" * 20_000)
+    once(worker, device.id, item.init())
+    once(worker, device.id, item.parts()[0])
+    worker.ingest._uploads.drop(device.id)
+    (grant,) = once(worker, device.id, item.init())
+    assert isinstance(grant, Grant) and grant.have == ()
+    disk.free.set()
+    worker.step()
+    assert worker.link.take() == []
+    worker.say(device.id, *item.parts())
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
+
+
+def test_upload_waits_when_the_disk_takes_nothing_in_the_end(device: Any, worker: Any, disk: Disk) -> None:
+    """RC-10: busy, and it is taken up again where it was."""
+    item = device.item(b"video" * 20_000)
+    parts = item.parts()
+    disk.free.set()
+    worker.say(device.id, item.init())
+    worker.say(device.id, parts[0])
+    disk.trouble = OSError(28, "No space left on device")
+    (refusal,) = worker.say(device.id, parts[1])
+    assert isinstance(refusal, Refuse) and refusal.code is RefuseCode.BUSY
+    disk.trouble = None
+    (grant,) = worker.say(device.id, item.init())
+    assert isinstance(grant, Grant) and grant.have == ((0, 0),)
+    worker.say(device.id, *parts[1:])
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
