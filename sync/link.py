@@ -30,10 +30,10 @@ class Disconnected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message that arrived on a topic subscribed to."""
+    """A message that arrived on a topic subscribed to; the payload of a part may be good until the next `poll` only."""
 
     topic: str
-    payload: bytes
+    payload: bytes | memoryview
     retained: bool = False
 
 

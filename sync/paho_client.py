@@ -3,9 +3,9 @@
 A TLS record holds 16 KiB, so a socket takes and gives no more at once. paho copies what is left of a packet for each
 record, makes room anew for what is missing, runs a dozen steps of its own for each, answers each message by a packet
 and a record, and keeps each message to send it again in a next session. Here a packet is sent and read record by record
-from and into its place, a payload is copied once when it has come and never when it goes, the messages of one look are
-answered together, and of what was sent only its number is kept, since each session has a client of its own. Nothing of
-the protocol is touched. Made for paho's external loop, not for `loop_start`, and for QoS 1.
+from and into its place, a payload is never copied, the messages of one look are answered together, and of what was sent
+only its number is kept, since each session has a client of its own. Nothing of the protocol is touched. Made for paho's
+external loop, not for `loop_start`, and for QoS 1.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 2, 5
 MOST_UNSENT = 2048
 # A payload no longer than this is copied behind its head, so that one TLS record takes both.
 JOINED_BYTES = 8 * 1024
+# Room for a packet at least so long is used again, up to so much of it: making it anew costs more than filling it.
+LEAST_LENT_BYTES, MOST_KEPT_BYTES = 32 * 1024, 8 << 20
 TAKEN = ReasonCode(PacketTypes.PUBACK)
 _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 
@@ -36,12 +38,14 @@ _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 class LeanClient(Client):
     """`paho.mqtt.client.Client`, cheaper; `deliver(topic, payload, retained)` is told each message of QoS 0 or 1, and
     `answered(number, reason)` that the broker has taken what `put` sent under that number.
+
+    A payload is good until the next `read_packets`: its room is used again then.
     """
 
     def __init__(
         self,
         *arguments: Any,
-        deliver: Callable[[str, bytes, bool], None],
+        deliver: Callable[[str, memoryview, bool], None],
         answered: Callable[[int, ReasonCode], None],
         **named: Any,
     ) -> None:
@@ -50,6 +54,8 @@ class LeanClient(Client):
         self._answered = answered
         self._unanswered: set[int] = set()
         self._head = bytearray()
+        self._rooms: list[bytearray] = []
+        self._lent: list[bytearray] = []
         self._room = bytearray()
         self._message = memoryview(b"")
         self._length = -1  # of the body that is being read; below 0 while its head is
@@ -70,6 +76,7 @@ class LeanClient(Client):
     def read_packets(self, most: int, most_bytes: int) -> MQTTErrorCode:
         """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`."""
         code, self._read_bytes = MQTTErrorCode.MQTT_ERR_SUCCESS, 0
+        self._take_back()
         if self.is_choked:
             return code
         for _ in range(most):
@@ -119,6 +126,8 @@ class LeanClient(Client):
         self._last_bytes_received = time.monotonic()
         self._read_bytes += len(body)
         kind, self._message = self._head[0], body
+        if self._length >= LEAST_LENT_BYTES:
+            self._lent.append(self._room)
         packet = bytearray() if kind >> 4 == PacketTypes.PUBLISH else bytearray(body)
         self._in_packet.update({"command": kind, "remaining_length": len(body), "packet": packet, "pos": 0})
         self._head, self._length, self._filled = bytearray(), -1, 0
@@ -141,12 +150,22 @@ class LeanClient(Client):
         if length > MAX_PACKET_BYTES:
             return False
         self._length = length
+        fitting = (place for place, room in enumerate(self._rooms) if len(room) >= length)
+        place = next(fitting, None) if length >= LEAST_LENT_BYTES else None
+        self._room = bytearray(length) if place is None else self._rooms.pop(place)
         return True
 
+    def _take_back(self) -> None:
+        """The rooms of what was told of at the last look may be used again."""
+        kept = sum(len(room) for room in self._rooms)
+        for room in self._lent:
+            kept += len(room)
+            if kept <= MOST_KEPT_BYTES:
+                self._rooms.append(room)
+        self._lent.clear()
+
     def _read_body(self) -> memoryview:
-        """The whole body, good until the next packet: the room is used again."""
-        if self._length > len(self._room):
-            self._room = bytearray(self._length)
+        """The whole body, in its room."""
         room, read_into = memoryview(self._room)[: self._length], self._sock.recv_into  # type: ignore[union-attr]
         while self._filled < self._length:
             count = read_into(room[self._filled :])
@@ -166,7 +185,7 @@ class LeanClient(Client):
         at += len(number)
         if self._protocol == MQTTv5:
             at = _after_properties(packet, at)
-        self._deliver(topic, bytes(packet[at:]), bool(self._in_packet["command"] & 1))
+        self._deliver(topic, packet[at:], bool(self._in_packet["command"] & 1))
         if quality:
             self._owed += bytes((PacketTypes.PUBACK << 4, 2)) + number
         return MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -28,9 +28,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Connected, Disconnected, Event, Message, Will
 from sync.paho_client import LeanClient
-from vedette.wire import MAX_PACKET_BYTES
+from vedette.wire import MAX_PACKET_BYTES, Part
 
 MAX_WAITING_ACKS = 4096
+PART_LEVEL = f"/{Part.name}/"
 CONNECT_TIMEOUT_S = 5.0
 CONNECTING_LOOK_S = 0.02
 SESSION_TIMEOUT_US = 30_000_000
@@ -195,8 +196,10 @@ class Session:
     ) -> None:
         self.events.append(Disconnected(reason=str(code)))
 
-    def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
-        self.events.append(Message(topic=topic, payload=payload, retained=retained))
+    def _on_message(self, topic: str, payload: memoryview, retained: bool) -> None:
+        """A part is taken in before the next look, and is worth not to be copied; whatever else is copied."""
+        kept = payload if PART_LEVEL in topic else bytes(payload)
+        self.events.append(Message(topic=topic, payload=kept, retained=retained))
 
     def _on_answer(self, number: int, reason: ReasonCode) -> None:
         self.acks.append((number, reason))

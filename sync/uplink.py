@@ -192,17 +192,17 @@ class Uplink:
             if address.device != parts.device or address.bulk:
                 raise Integrity(f"{event.topic}: what is said to another device is none of ours")
             if address.name == COMMAND:
-                if parts.remote is None or not parts.remote.take(event.payload):
+                if parts.remote is None or not parts.remote.take(bytes(event.payload)):
                     parts.report.commands_ignored += 1
                 return
             if address.name == PEERS:
-                self._new_peers(event.payload)
+                self._new_peers(bytes(event.payload))
                 return
             if address.name == CERTIFICATE:
-                self._new_certificate(event.payload)
+                self._new_certificate(bytes(event.payload))
                 return
             if address.name == AUTHORITY:
-                self._next_authority(event.payload)
+                self._next_authority(bytes(event.payload))
                 return
             message = decode(address.name, event.payload)
         except Integrity as error:

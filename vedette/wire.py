@@ -283,7 +283,7 @@ class Part:
         return b"".join((head, self.payload))
 
     @staticmethod
-    def decode(data: bytes) -> Part:
+    def decode(data: bytes | memoryview) -> Part:
         size = len(data) - Part.FORM.size
         if not 0 < size <= MAX_PART_BYTES or data[:4] != Part.MAGIC:
             raise Integrity(f"part message: {len(data)} bytes that are not a VDP2 part of 1 to {MAX_PART_BYTES} bytes")
@@ -313,7 +313,7 @@ class ListPart:
         return self.FORM.pack(self.MAGIC, self.version, self.offset) + self.payload
 
     @staticmethod
-    def decode(data: bytes) -> ListPart:
+    def decode(data: bytes | memoryview) -> ListPart:
         size = len(data) - ListPart.FORM.size
         if not 0 < size <= MAX_PART_BYTES or data[:4] != ListPart.MAGIC:
             raise Integrity(
@@ -322,7 +322,7 @@ class ListPart:
         _magic, version, offset = ListPart.FORM.unpack_from(data)
         if version > canonical.MAX_INTEGER or offset >= MAX_LIST_BYTES:
             raise Integrity("list-part message: version or offset out of bounds")
-        return ListPart(version=version, offset=offset, payload=data[ListPart.FORM.size :])
+        return ListPart(version=version, offset=offset, payload=bytes(data[ListPart.FORM.size :]))
 
 
 Control = Birth | Status | Init | Fin | Grant | Ack | Sealed | Refuse | ListOffer | ListWant | PeersWant | CommandAnswer
@@ -332,16 +332,19 @@ FromCentre = Grant | Ack | Sealed | Refuse | ListOffer | ListPart
 
 _CONTROL = (Birth, Status, Init, Fin, Grant, Ack, Sealed, Refuse, ListOffer, ListWant, PeersWant, CommandAnswer)
 _READERS: dict[str, Callable[[MessageFields], Control]] = {kind.name: kind.read for kind in _CONTROL}
-_BINARY: dict[str, Callable[[bytes], Part | ListPart]] = {Part.name: Part.decode, ListPart.name: ListPart.decode}
+_BINARY: dict[str, Callable[[bytes | memoryview], Part | ListPart]] = {
+    Part.name: Part.decode,
+    ListPart.name: ListPart.decode,
+}
 
 
-def decode(name: str, data: bytes) -> Message:
+def decode(name: str, data: bytes | memoryview) -> Message:
     """The message of that topic name; raises Integrity for anything that is not exactly one."""
     if name in _BINARY:
         return _BINARY[name](data)
     if name not in _READERS:
         raise Integrity(f"no message is called {name[:40]!r}")
-    fields = MessageFields(name, data)
+    fields = MessageFields(name, bytes(data))
     message = _READERS[name](fields)
     fields.close()
     return message

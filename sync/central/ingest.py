@@ -131,15 +131,15 @@ class Ingest:
             self._foreign += 1  # the broker's access list lets nobody write such a topic
             return
         if not self._admission.admits(address.device):
-            self._turn_away(address.device, address.name, event.payload)
+            self._turn_away(address.device, address.name, bytes(event.payload))
             return
         if address.name == topics.RENEW:
-            self._renew(address.device, event.payload)
+            self._renew(address.device, bytes(event.payload))
             return
         try:
             message = wire.decode(address.name, event.payload)
         except Integrity as error:
-            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), event.payload)
+            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), bytes(event.payload))
             return
         self._take(address.device, message, now_us)
 

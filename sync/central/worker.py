@@ -129,7 +129,7 @@ class Worker:
         try:
             message = wire.decode(address.name, event.payload)
         except Integrity as error:
-            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), event.payload)
+            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), bytes(event.payload))
             return
         if not isinstance(message, (Init, Part, Fin)):
             return
