@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 from simulator.freight import Loader
-from sync.link import Connected, Event
+from sync.link import Buffer, Connected, Event
 from sync.paho_link import LinkConfig, PahoLink
 from sync.uplink import Uplink
 from sync.uplink_commands import make_uplink
@@ -81,9 +81,9 @@ class HeldLink(PahoLink):
         self.sessions += sum(isinstance(event, Connected) for event in events)
         return events
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`."""
-        taken = super().publish(topic, payload, retain=retain)
+        taken = super().publish(topic, payload, behind=behind, retain=retain)
         self.published += taken
         return taken
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sync.client_tls import client_tls
-from sync.link import Connected, Disconnected, Event, Message, backoff_us
+from sync.link import Buffer, Connected, Disconnected, Event, Message, backoff_us
 from vedette import wire
 from vedette.clock import Clock
 from vedette.errors import Integrity, Refused
@@ -80,10 +80,10 @@ class HttpsLink:
         """A session is up as far as the caller's thread has heard."""
         return self._up
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`; this way takes init, parts and fin, anything else is `Refused`."""
         name = parse_topic(topic).name
-        message = wire.decode(name, payload)
+        message = wire.decode(name, b"".join((payload, behind)))
         if not isinstance(message, (Init, Part, Fin)):
             raise Refused(f"{name} does not go to a depot")
         if not self._up:

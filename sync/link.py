@@ -12,6 +12,7 @@ from typing import Protocol
 
 MAX_MESSAGES_AT_ONCE = 256
 MAX_BYTES_AT_ONCE = 4 << 20
+Buffer = bytes | memoryview
 BACKOFF_FIRST_US = 500_000
 BACKOFF_MOST_US = 60_000_000
 
@@ -33,7 +34,7 @@ class Message:
     """A message that arrived on a topic subscribed to; the payload of a part may be good until the next `poll` only."""
 
     topic: str
-    payload: bytes | memoryview
+    payload: Buffer
     retained: bool = False
 
 
@@ -62,10 +63,11 @@ class Link(Protocol):
     def connected(self) -> bool:
         """A session is up as far as is known."""
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """Hand one message to the connection; False when it takes none now (not connected, or its window is full).
 
-        Raises Refused when the payload is larger than the broker takes.
+        `behind` is the end of the payload; it is not copied, and must not change. Raises Refused when the payload is
+        larger than the broker takes.
         """
 
     def poll(self, timeout_s: float) -> list[Event]:

@@ -23,11 +23,12 @@ from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from sync.link import Buffer
 from vedette.wire import MAX_PACKET_BYTES
 
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 2, 5
 MOST_UNSENT = 2048
-# A payload no longer than this is copied behind its head, so that one TLS record takes both.
+# What is no longer than this is copied behind the head, so that one TLS record takes both.
 JOINED_BYTES = 8 * 1024
 # Room for a packet at least so long is used again, up to so much of it: making it anew costs more than filling it.
 LEAST_LENT_BYTES, MOST_KEPT_BYTES = 32 * 1024, 8 << 20
@@ -90,10 +91,10 @@ class LeanClient(Client):
             self._packet_queue(PacketTypes.PUBACK << 4, owed, 0, 1)
         return MQTTErrorCode.MQTT_ERR_SUCCESS if code in _GOOD else self._loop_rc_handle(code)
 
-    def put(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+    def put(self, topic: str, payload: bytes, behind: Buffer = b"", *, retain: bool) -> int | None:
         """Send one message with QoS 1, as much as the socket takes at once; its number, None where it cannot be sent.
 
-        `payload` must not change until it is sent.
+        `behind` is the end of the payload and must not change until it is sent.
         """
         number = self._mid_generate()
         if self._sock is None or number in self._unanswered:
@@ -101,9 +102,14 @@ class LeanClient(Client):
         name = topic.encode()
         body = struct.pack(f"!H{len(name)}sH", len(name), name, number) + (b"\0" if self._protocol == MQTTv5 else b"")
         head = bytearray((PacketTypes.PUBLISH << 4 | 1 << 1 | retain,))
-        self._pack_remaining_length(head, len(body) + len(payload))
+        self._pack_remaining_length(head, len(body) + len(payload) + len(behind))
         head += body
-        pieces: list[bytes | bytearray] = [head + payload] if len(payload) <= JOINED_BYTES else [head, payload]
+        pieces: list[Buffer | bytearray] = [head]
+        for one in (payload, behind):
+            if len(one) <= JOINED_BYTES and len(pieces) == 1:
+                head += one
+            else:
+                pieces.append(one)
         for piece in pieces:
             if self._packet_queue(PacketTypes.PUBLISH << 4, piece, number, 1) not in _GOOD:
                 return None
@@ -217,7 +223,7 @@ class LeanClient(Client):
     def _packet_queue(
         self,
         command: int,
-        packet: bytes | bytearray,
+        packet: Buffer | bytearray,
         mid: int,
         qos: int,
         info: MQTTMessageInfo | None = None,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sync.client_tls import client_tls
-from sync.link import Connected, Disconnected, Event, Undelivered, backoff_us
+from sync.link import Buffer, Connected, Disconnected, Event, Undelivered, backoff_us
 from sync.paho_session import ACK_TIMEOUT_US as ACK_TIMEOUT_US
 from sync.paho_session import SESSION_TIMEOUT_US as SESSION_TIMEOUT_US
 from sync.paho_session import LinkConfig as LinkConfig
@@ -63,20 +63,21 @@ class PahoLink:
         session = self._session
         return session is None or (session.up and not session.topics and not session.events)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`."""
         session = self._session
         if session is None or not session.up:
             return False
-        if len(payload) + len(topic) + PACKET_OVERHEAD_BYTES > session.packet_bytes:
-            raise Refused(f"{topic}: {len(payload)} bytes, the broker takes packets of {session.packet_bytes}")
+        size = len(payload) + len(behind)
+        if size + len(topic) + PACKET_OVERHEAD_BYTES > session.packet_bytes:
+            raise Refused(f"{topic}: {size} bytes, the broker takes packets of {session.packet_bytes}")
         if not session.topics:
             session.acked_us = self._clock.mono_us()
         if not session.full and not session.backlog:
-            return session.send(topic, payload, retain)
+            return session.send(topic, payload, behind, retain)
         if len(session.backlog) >= self._config.backlog:
             return False
-        session.backlog.append((topic, payload, retain))
+        session.backlog.append((topic, payload, behind, retain))
         return True
 
     def wake_for(self, others: Sequence[PahoLink], also: Sequence[Readable] = ()) -> None:

@@ -26,7 +26,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Connected, Disconnected, Event, Message, Will
+from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Buffer, Connected, Disconnected, Event, Message, Will
 from sync.paho_client import LeanClient
 from vedette.wire import MAX_PACKET_BYTES, Part
 
@@ -73,7 +73,7 @@ class Session:
         self.window = config.window
         self.packet_bytes = MAX_PACKET_BYTES
         self.topics: dict[int, str] = {}
-        self.backlog: deque[tuple[str, bytes, bool]] = deque()
+        self.backlog: deque[tuple[str, bytes, Buffer, bool]] = deque()
         self.acks: deque[tuple[int, ReasonCode]] = deque(maxlen=MAX_WAITING_ACKS)
         self.events: deque[Event] = deque()
         self._is_old = config.version == "3.1.1"
@@ -95,9 +95,9 @@ class Session:
         """The broker has a whole window of messages to acknowledge."""
         return len(self.topics) - len(self.acks) >= self.window
 
-    def send(self, topic: str, payload: bytes, retain: bool) -> bool:
+    def send(self, topic: str, payload: bytes, behind: Buffer, retain: bool) -> bool:
         """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
-        number = self.client.put(topic, payload, retain=retain)
+        number = self.client.put(topic, payload, behind, retain=retain)
         if number is None:
             return False
         self.topics[number] = topic

@@ -253,8 +253,12 @@ class Receiver:
         return [self._forget(*key) for key in silent]
 
     def drop_device(self, device: str) -> list[Action]:
-        """Let go of everything of a device that is gone or revoked."""
-        return [self._forget(*key) for key in [key for key in self._uploads if key[0] == device]]
+        """Let go of everything of a device that was revoked, and tell it: somebody may wait for the answer to a part."""
+        actions: list[Action] = []
+        for item in [item for name, item in self._uploads if name == device]:
+            told = Refuse(item=item, code=RefuseCode.REVOKED, text="this device was revoked")
+            actions += [self._forget(device, item), Send(device=device, message=told)]
+        return actions
 
     def _forget(self, device: str, item: str) -> Forget:
         self._drop(device, item)

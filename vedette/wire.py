@@ -278,9 +278,13 @@ class Part:
     FORM: ClassVar[struct.Struct] = struct.Struct(">4s16sII")
     MAGIC: ClassVar[bytes] = b"VDP2"
 
+    def pieces(self) -> tuple[bytes, bytes | memoryview]:
+        """The message in two, of which the second is the payload itself."""
+        check = zlib.crc32(self.payload)
+        return self.FORM.pack(self.MAGIC, uuid.UUID(self.item).bytes, self.index, check), self.payload
+
     def encode(self) -> bytes:
-        head = self.FORM.pack(self.MAGIC, uuid.UUID(self.item).bytes, self.index, zlib.crc32(self.payload))
-        return b"".join((head, self.payload))
+        return b"".join(self.pieces())
 
     @staticmethod
     def decode(data: bytes | memoryview) -> Part:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from sync.central.broker import broker_port
-from sync.link import Connected, Disconnected, Event, Link, Message
+from sync.link import Buffer, Connected, Disconnected, Event, Link, Message
 from vedette.config import CentralConfig
 from vedette.errors import Integrity, Usage
 from vedette.topics import parse_topic
@@ -56,11 +56,11 @@ class ShardedLink:
         """At least one shard is there."""
         return any(link.connected for link in self._links)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`, to the device's shard; what is for a shard that is down is void and counts as taken."""
         device = parse_topic(topic).device
         link = self._links[self._homes.get(device, shard_of(device, len(self._links)))]
-        return link.publish(topic, payload, retain=retain) if link.connected else True
+        return link.publish(topic, payload, behind=behind, retain=retain) if link.connected else True
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`; `Connected` is the first shard that comes, `Disconnected` the last that goes."""

@@ -22,7 +22,7 @@ from sync.central.broker import Broker, broker_port
 from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
-from sync.link import Connected, Event, Message
+from sync.link import Buffer, Connected, Event, Message
 from vedette import hitfile, sealed, topics, wire
 from vedette.clock import FakeClock, uuid7
 from vedette.config import IngestSection
@@ -197,7 +197,7 @@ class FakeLink:
             worker = fleet.CENTRE_ID if message.name in ("part", "fin") else None
             self.waiting.append(Message(topic=topics.topic(device, message, worker), payload=message.encode()))
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         address = topics.parse_topic(topic)
         self.sent.append((address.device, wire.decode(address.name, payload)))
         return True

@@ -11,7 +11,7 @@ import pytest
 from sync.central import fleet, remote_commands
 from sync.central.ingest import Ingest
 from sync.central.remote_commands import ask, command_of, commands_to
-from sync.link import Connected, Event, Message
+from sync.link import Buffer, Connected, Event, Message
 from vedette import topics, wire
 from vedette.activation_messages import LATE, REFUSED, TAKEN, CommandAnswer
 from vedette.activation_record import COMMAND, RemoteCommand, open_command
@@ -32,7 +32,7 @@ class RawLink:
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         self.sent.append((topic, payload))
         return True
 

@@ -188,6 +188,8 @@ def test_upload_is_let_go_when_the_device_is_revoked(centre: Any, device: Any, w
     fleet.revoke(centre.store, device.id)
     centre.clock.advance(2_000_000)
     worker.step()
+    (told,) = worker.link.take()
+    assert isinstance(told, Refuse) and (told.item, told.code) == (item.id, RefuseCode.REVOKED)
 
     answers = worker.say(device.id, *item.parts()[1:], item.fin(), item.init())
 

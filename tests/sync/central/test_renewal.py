@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sync.central import certificates, fleet
 from sync.central.authority import Authority
-from sync.link import Message
+from sync.link import Buffer, Message
 from sync.renewal import FIRST_AGAIN_US, MOST_AGAIN_US, Identity, Renewal, is_due
 from vedette import files, topics
 from vedette.clock import FakeClock
@@ -48,7 +48,7 @@ class Answers:
         self.sent: list[tuple[str, bytes]] = []
         worker.link.publish = self.publish
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         self.sent.append((topic, payload))
         return True
 

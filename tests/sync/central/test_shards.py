@@ -18,7 +18,7 @@ import pytest
 
 from sync.central import fleet, mosquitto, shards
 from sync.central.shards import MAX_SHARDS, ShardedLink, shard_of
-from sync.link import Connected, Disconnected, Event, Link, Message
+from sync.link import Buffer, Connected, Disconnected, Event, Link, Message
 from sync.uplink_commands import make_uplink
 from vedette import cli, config, spool
 from vedette.clock import SystemClock
@@ -37,7 +37,7 @@ class FakeShard:
     sent: list[str] = field(default_factory=list)
     closed: bool = False
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         if self.takes:
             self.sent.append(topic)
         return self.takes

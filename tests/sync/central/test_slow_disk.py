@@ -105,6 +105,8 @@ def test_late_answer_of_the_disk_is_not_taken_for_an_upload_that_was_begun_anew(
     once(worker, device.id, item.init())
     once(worker, device.id, item.parts()[0])
     worker.ingest._uploads.drop(device.id)
+    (refusal,) = worker.link.take() or once(worker, device.id)
+    assert isinstance(refusal, Refuse) and refusal.code is RefuseCode.REVOKED
     (grant,) = once(worker, device.id, item.init())
     assert isinstance(grant, Grant) and grant.have == ()
     disk.free.set()

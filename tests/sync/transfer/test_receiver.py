@@ -263,12 +263,14 @@ def test_receiver_grows_the_parts_when_an_item_has_too_many(init_of: Factory) ->
 
 
 def test_receiver_forgets_everything_of_a_device_when_it_is_dropped(one_item: Factory, centre: Any) -> None:
-    """WI-3."""
+    """WI-3. It is told, as it may wait for the answer to a part."""
     device = one_item()
     (init,) = device.drain()
     centre.work(centre.receiver.receive("car-1", init, 1))
     assert centre.receiver.drop_device("car-2") == []
-    assert len(centre.receiver.drop_device("car-1")) == 1
+    forgotten, told = centre.receiver.drop_device("car-1")
+    assert forgotten == centre_side.Forget(device="car-1", item=init.item)
+    assert (told.device, told.message.item, told.message.code) == ("car-1", init.item, RefuseCode.REVOKED)
     assert centre.receiver.under_way == 0
 
 
