@@ -53,9 +53,9 @@ class PartSet:
         for first, last in zip(other._firsts, other._lasts, strict=True):
             self.add(first, last)
 
-    def missing(self) -> Iterator[int]:
-        """Every index that is not in, rising."""
-        start = 0
-        for first, last in zip([*self._firsts, self.total], [*self._lasts, self.total], strict=True):
+    def missing(self, start: int = 0) -> Iterator[int]:
+        """Every index from `start` on that is not in, rising."""
+        at = max(0, bisect_right(self._firsts, start) - 1)
+        for first, last in zip([*self._firsts[at:], self.total], [*self._lasts[at:], self.total], strict=True):
             yield from range(start, first)
-            start = last + 1
+            start = max(start, last + 1)

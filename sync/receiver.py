@@ -253,7 +253,7 @@ class Receiver:
         return [self._forget(*key) for key in silent]
 
     def drop_device(self, device: str) -> list[Action]:
-        """Let go of everything of a device that was revoked, and tell it: somebody may wait for the answer to a part."""
+        """Let go of everything of a revoked device, and tell it: somebody may wait for the answer to a part."""
         actions: list[Action] = []
         for item in [item for name, item in self._uploads if name == device]:
             told = Refuse(item=item, code=RefuseCode.REVOKED, text="this device was revoked")

@@ -173,11 +173,7 @@ class Sender:
             upload.fin_sent = True
         elif isinstance(action, SendPart):
             in_flight = sum(one.in_flight_bytes for one in self._uploads.values()) + action.length
-            upload.in_flight[action.index] = self._flight.sent(action.length, now_us, in_flight=in_flight)
-            upload.in_flight_bytes += action.length
-            if action.index in upload.sent:
-                upload.resent.add(action.index)
-            upload.sent.add(action.index)
+            upload.part_sent(action.index, self._flight.sent(action.length, now_us, in_flight=in_flight))
 
     def receive(self, message: Grant | Ack | Sealed | Refuse, now_us: int) -> list[Outcome]:
         """Take a message from the centre; messages about items that are not under way are ignored, save receipts."""
@@ -256,8 +252,7 @@ class Sender:
             return self._init(upload.offer)
         if upload.state is State.ASKING and not upload.eager:
             return None
-        index = upload.next_part()
-        if index is None:
+        if upload.is_out:
             fin = Fin(item=upload.offer.item, sha256=upload.offer.sha256)
             return None if upload.fin_sent else SendFin(message=fin, worker=upload.worker)
         if len(upload.in_flight) >= upload.credit:
@@ -265,6 +260,9 @@ class Sender:
         parts, size = self._ahead(upload)
         if parts >= self._window or (size >= self._flight.window and parts >= LEAST_PARTS):
             self._flight.limited()
+            return None
+        index = upload.next_part()
+        if index is None:
             return None
         offset = index * upload.part_size
         length = min(upload.part_size, upload.offer.size - offset)

@@ -37,6 +37,7 @@ class Upload:
     acked: PartSet = field(default_factory=lambda: PartSet(0))
     in_flight: dict[int, Mark] = field(default_factory=dict)
     in_flight_bytes: int = 0
+    begin_at: int = 0
     sent: PartSet = field(default_factory=lambda: PartSet(0))
     resent: set[int] = field(default_factory=set)
     fin_sent: bool = False
@@ -54,9 +55,26 @@ class Upload:
         """Nothing is on its way: it waits for credit, or for what is more urgent."""
         return self.state is State.SENDING and not (self.in_flight or self.fin_sent)
 
+    @property
+    def is_out(self) -> bool:
+        """Every part was acknowledged or is on its way."""
+        return self.acked.count + len(self.in_flight) >= self.acked.total
+
     def next_part(self) -> int | None:
-        """The first part that neither was acknowledged nor is on its way; None when there is none."""
-        return next((index for index in self.acked.missing() if index not in self.in_flight), None)
+        """The first part that neither was acknowledged nor is on its way; None when there is none.
+
+        None before `begin_at` is: parts go in rising order, and when one is sent again, all begin anew.
+        """
+        return next((index for index in self.acked.missing(self.begin_at) if index not in self.in_flight), None)
+
+    def part_sent(self, index: int, mark: Mark) -> None:
+        """This part is on its way."""
+        self.in_flight[index] = mark
+        self.in_flight_bytes += mark.size
+        self.begin_at = index + 1
+        if index in self.sent:
+            self.resent.add(index)
+        self.sent.add(index)
 
     def ask(self) -> None:
         """Ask the centre again where it stands."""
@@ -79,4 +97,4 @@ class Upload:
     def land_all(self) -> None:
         """Count nothing as on its way any more."""
         self.in_flight.clear()
-        self.in_flight_bytes = 0
+        self.in_flight_bytes = self.begin_at = 0

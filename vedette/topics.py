@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from vedette.errors import Integrity
@@ -25,6 +26,7 @@ _FROM_CENTRE = frozenset(
 _PINNED = frozenset({"part", "fin"})
 _ON_BULK = "part"
 _WORKER = re.compile(r"[a-z0-9-]{1,32}")
+SPELT_MOST = 8192  # topics that are remembered: every part of an upload goes to the same one
 
 
 class Named(Protocol):
@@ -55,6 +57,7 @@ class Address:
         return "/".join(filter(None, (root, device, self.name, self.worker)))
 
 
+@lru_cache(maxsize=SPELT_MOST)
 def parse_topic(text: str) -> Address:
     """The address a topic spells; raises Integrity where it is none of ours."""
     root, device, name, worker, *rest = [*text.split("/", 4), "", "", ""]
@@ -73,9 +76,14 @@ def parse_topic(text: str) -> Address:
 
 def topic(device: str, message: Named, worker: str | None = None, *, bulk: bool = False) -> str:
     """The topic `message` travels on to or from `device`; parts and fin need the worker their grant named."""
-    if (worker is not None) != (message.name in _PINNED):
-        raise ValueError(f"{message.name} goes to a worker: {message.name in _PINNED}")
-    return Address(device=device, name=message.name, worker=worker, bulk=bulk).topic
+    return _spelt(device, message.name, worker, bulk)
+
+
+@lru_cache(maxsize=SPELT_MOST)
+def _spelt(device: str, name: str, worker: str | None, bulk: bool) -> str:
+    if (worker is not None) != (name in _PINNED):
+        raise ValueError(f"{name} goes to a worker: {name in _PINNED}")
+    return Address(device=device, name=name, worker=worker, bulk=bulk).topic
 
 
 def check_worker(worker: str) -> str:

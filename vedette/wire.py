@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from vedette import canonical
@@ -281,7 +282,7 @@ class Part:
     def pieces(self) -> tuple[bytes, bytes | memoryview]:
         """The message in two, of which the second is the payload itself."""
         check = zlib.crc32(self.payload)
-        return self.FORM.pack(self.MAGIC, uuid.UUID(self.item).bytes, self.index, check), self.payload
+        return self.FORM.pack(self.MAGIC, bytes.fromhex(self.item.replace("-", "")), self.index, check), self.payload
 
     def encode(self) -> bytes:
         return b"".join(self.pieces())
@@ -292,13 +293,18 @@ class Part:
         if not 0 < size <= MAX_PART_BYTES or data[:4] != Part.MAGIC:
             raise Integrity(f"part message: {len(data)} bytes that are not a VDP2 part of 1 to {MAX_PART_BYTES} bytes")
         _magic, raw_item, index, check = Part.FORM.unpack_from(data)
-        item = check_uuid7(str(uuid.UUID(bytes=raw_item)), "part message: item")
+        item = _item_of(raw_item)
         payload = memoryview(data)[Part.FORM.size :]
         if index >= MAX_PARTS:
             raise Integrity(f"part message: index {index} is above {MAX_PARTS - 1}")
         if zlib.crc32(payload) != check:
             raise Integrity(f"part message: part {index} of item {item} was changed on the way")
         return Part(item=item, index=index, payload=payload)
+
+
+@lru_cache(maxsize=4096)
+def _item_of(raw: bytes) -> str:
+    return check_uuid7(str(uuid.UUID(bytes=raw)), "part message: item")
 
 
 @dataclass(frozen=True, kw_only=True)
