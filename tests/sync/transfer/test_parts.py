@@ -19,6 +19,8 @@ def test_part_set_agrees_with_a_plain_set(pairs: list[tuple[int, int]]) -> None:
         plain |= set(range(min(one, other), max(one, other) + 1))
     assert [index for index in range(61) if index in parts] == sorted(plain)
     assert list(parts.missing()) == sorted(set(range(61)) - plain)
+    for start in range(63):
+        assert list(parts.missing(start)) == sorted(set(range(start, 61)) - plain)
     assert parts.count == len(plain) and parts.complete == (len(plain) == 61)
     assert PartSet(61, parts.ranges).ranges == parts.ranges
     assert all(after[0] > before[1] + 1 for before, after in zip(parts.ranges, parts.ranges[1:], strict=False))
