@@ -101,7 +101,8 @@ class RecorderService:
         self._alive_us = clock.mono_us()
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
-        self._published = 0
+        self._is_read = config.reader.enabled
+        self._pictures = 0
         self._ended, self._resting = False, ""
         self._heat, self._hot_rests = Heat(config.recorder.hot_c), config.recorder.hot_rests
         require_memory(config.run)
@@ -320,13 +321,15 @@ class RecorderService:
             self._keeping.broke_off(self._clock.utc_us(), STARTING)
 
     def _publish(self, frame: SmallFrame) -> None:
-        """Put a picture on the frame bus; nothing that goes wrong there may disturb the recording."""
+        """Put a picture on the frame bus where plates are read; what goes wrong there must not disturb the recording."""
+        self._pictures += 1
+        if not self._is_read:  # a copy of every picture that nobody looks at
+            return
         with suppress(OSError):
             if self._bus is None or self._bus_size != (frame.width, frame.height):
                 self._bus = FrameBusWriter(self._run / FRAME_BUS, width=frame.width, height=frame.height)
                 self._bus_size = (frame.width, frame.height)
             self._bus.publish(frame)
-            self._published += 1
 
     def _show_life(self, now_us: int) -> None:
         """Once a minute without a recording a line in custody: if this run dies, it says until when it lived."""
@@ -362,7 +365,7 @@ class RecorderService:
                     "sealed_bytes": sealed_bytes,
                     "segments": counts.segments,
                     "units": counts.pictures,
-                    "frames": self._published,
+                    "frames": self._pictures,
                     "gaps": counts.gaps,
                     "recovered_whole": counts.completed,
                     "recovered_cut": counts.cut,

@@ -204,6 +204,17 @@ def test_frames_reach_the_bus_when_nothing_is_recorded(device, bench):
     assert one.status()["frames"] == 20
 
 
+def test_no_picture_is_copied_for_reading_when_plates_are_not_read(device, bench):
+    path = device.folder / "device.toml"
+    path.write_text("[reader]\nenabled = false\n\n" + path.read_text())
+    one = bench()
+    one.steps(30)
+    assert one.status()["frames"] == 30
+    one.close()
+    assert sum(item.manifest.media.frames for item in device.items()) == 30
+    assert not (device.run / "framebus").exists()
+
+
 def test_recording_goes_on_when_the_frame_bus_cannot_be_made(device, bench):
     (device.run / "framebus").mkdir()
     one = bench()
