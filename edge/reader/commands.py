@@ -1,8 +1,9 @@
 """`vedette read`: what the models see on pictures and videos, one JSON line for each picture or frame, or a table.
 
 Decides which reads are shown: only what passes the gates, of which one is GATE_PERMILLE, below which a text is more
-likely wrong than right; everything with its verdict where everything is asked for.  A device asks for more (CONSENSUS). A video is looked at as the
-service looks at a camera: every picture for plates, each plate read until its looks agree and now and then afterwards.
+likely wrong than right; everything with its verdict where everything is asked for.  A device asks for more (CONSENSUS).
+A video is looked at as the service looks at a camera: every picture for plates, each plate read until its looks agree
+and now and then afterwards.
 """
 
 from __future__ import annotations

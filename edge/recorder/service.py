@@ -321,7 +321,7 @@ class RecorderService:
             self._keeping.broke_off(self._clock.utc_us(), STARTING)
 
     def _publish(self, frame: SmallFrame) -> None:
-        """Put a picture on the frame bus where plates are read; what goes wrong there must not disturb the recording."""
+        """Put a picture on the frame bus where plates are read; what goes wrong there never disturbs the recording."""
         self._pictures += 1
         if not self._is_read:  # a copy of every picture that nobody looks at
             return
