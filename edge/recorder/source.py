@@ -133,12 +133,18 @@ class Source:
         return replace(info, sound=self._microphone.info) if info and self._microphone else info
 
     def _with_sound(self, found: Sequence[Given]) -> Sequence[Given]:
-        """What the camera gave, and what was heard beside it on its media time; without pictures that is let go."""
+        """What the camera gave, and what was heard beside it on its media time; without pictures that is let go.
+
+        With the first picture, which begins a recording, no sound is taken yet: it waits until the next read.
+        """
         if self._microphone is None:
             return found
+        begins = self._zero_us is None
         for one in found:
             if isinstance(one, EncodedUnit):
                 self._zero_us = one.mono_us - one.pts_us
+        if begins and self._zero_us is not None:
+            return found
         return [*found, *self._microphone.listen(self._zero_us if self.info else None)]
 
     def _begin_listening(self) -> None:
