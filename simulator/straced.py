@@ -31,6 +31,7 @@ _STRACE = ("strace", "-f", "-qq", "-xx", "-s", str(1 << 26), "-e", f"trace={_CAL
 _WITH_PATHS = ("open", "crea", "rena", "link", "syml", "unli", "mkdi", "trun")
 _HARMLESS = {"read", "pread64", "sync_file_range"}
 _CALL = re.compile(r"^(?P<name>\w+)\((?P<words>.*)\)\s+= (?P<result>-?\d+|0x[0-9a-f]+|\?)")
+_SYNC = re.compile(r"^f(?:data)?sync\((?P<descriptor>\d+)")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _PATH = re.compile(r'(?:(\w+), )?"((?:\\x[0-9a-f]{2})*)"')
 _PR_SET_PTRACER = 0x59616D61
@@ -69,11 +70,22 @@ class Traced:
     def take(self, lines: Iterable[str]) -> None:
         """Take the lines of the whole trace; `Refused` names a call that is not known."""
         halves: dict[str, str] = {}
+        begun: set[str] = set()
         for line in lines:
             thread, _, rest = line.strip().partition(" ")
             said = rest.strip()
             if said.endswith("<unfinished ...>"):
                 halves[thread] = said.removesuffix("<unfinished ...>")
+                if (sync := _SYNC.match(said)) is not None:
+                    # What another thread writes before it ends is not sure to be durable then.
+                    self._sync(int(sync["descriptor"]))
+                    begun.add(thread)
+                continue
+            if said.startswith("<...") and thread in begun:
+                begun.remove(thread)
+                del halves[thread]
+                if not said.endswith("= 0"):
+                    raise Refused(f"strace: {said} is not known here")
                 continue
             if said.startswith("<..."):
                 said = halves.pop(thread) + said.partition("resumed>")[2]
@@ -108,9 +120,11 @@ class Traced:
         if name == "close":
             del self._open[descriptor]
         elif name in ("fsync", "fdatasync"):
-            self.operations.append(Sync(opened if isinstance(opened, str) else opened.file))
+            self._sync(descriptor)
         elif name == "fcntl" and "F_DUPFD" not in words:
             return
+        elif name in ("fcntl", "dup"):
+            self._open[result] = opened
         elif isinstance(opened, str):
             raise Refused(f"strace: {name} of a folder is not known here")
         elif name == "lseek":
@@ -136,6 +150,11 @@ class Traced:
         target = others[3] if name == "mmap" else others[1]
         if target.isdigit() and int(target) in self._open:
             raise Refused(f"strace: {name} of a watched file is not known here")
+
+    def _sync(self, descriptor: int) -> None:
+        opened = self._open.get(descriptor)
+        if opened is not None:
+            self.operations.append(Sync(opened if isinstance(opened, str) else opened.file))
 
     def _write(self, file: int, at: int, payload: bytes) -> None:
         self._sizes[file] = max(self._sizes[file], at + len(payload))

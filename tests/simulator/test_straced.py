@@ -43,8 +43,12 @@ def everything(folder: Path) -> None:
     os.write(descriptor, b"eighth")
     os.pwrite(descriptor, b"far", 20_000)
     os.ftruncate(descriptor, 15_000)
-    os.fsync(descriptor)
+    other = os.dup(descriptor)
+    os.write(descriptor, b"one place")
+    os.write(other, b"for both")
     os.close(descriptor)
+    os.fsync(other)
+    os.close(other)
     (folder / "new.part").rename(folder / "deep" / "new")
     (folder / "second").hardlink_to(folder / "deep" / "new")
     (folder / "gone").write_bytes(b"soon")
@@ -96,9 +100,10 @@ def write_mapped(path: Path) -> None:
         mapped[0:1] = b"W"
 
 
-def write_by_another_number(path: Path) -> None:
-    with path.open("wb") as file:
-        os.write(os.dup(file.fileno()), b"1")
+def write_by_a_number_of_its_choice(path: Path) -> None:
+    with path.open("wb") as file, Path("/dev/null").open("wb") as other:
+        os.dup2(file.fileno(), other.fileno())
+        os.write(other.fileno(), b"1")
 
 
 def copy_inside_the_kernel(path: Path) -> None:
@@ -111,12 +116,36 @@ def reserve(path: Path) -> None:
         os.posix_fallocate(file.fileno(), 0, 100)
 
 
-@pytest.mark.parametrize("work", [write_many, write_mapped, write_by_another_number, copy_inside_the_kernel, reserve])
+@pytest.mark.parametrize(
+    "work", [write_many, write_mapped, write_by_a_number_of_its_choice, copy_inside_the_kernel, reserve]
+)
 def test_a_call_that_is_not_known_is_refused_not_passed_over(
     folder: Path, tmp_path: Path, work: Callable[[Path], None]
 ) -> None:
     with pytest.raises(Refused, match="strace: "):
         watch(folder, lambda: work(folder / "old"), tmp_path / "trace")
+
+
+def lines_of(folder: Path, end: str) -> list[str]:
+    name = "".join(f"\\x{byte:02x}" for byte in str(folder / "old").encode())
+    return [
+        f'1 openat(AT_FDCWD, "{name}", O_RDWR) = 3',
+        r'1 pwrite64(3, "\x31", 1, 0) = 1',
+        "2 fdatasync(3 <unfinished ...>",
+        r'1 pwrite64(3, "\x32", 1, 1) = 1',
+        f"2 <... fdatasync resumed>) {end}",
+    ]
+
+
+def test_what_is_written_while_another_thread_syncs_is_not_taken_to_be_durable(folder: Path) -> None:
+    found = Traced(root=str(folder), numbers={"old": 0})
+    found.take(lines_of(folder, "= 0"))
+    assert [type(operation) for operation in found.operations] == [Write, Sync, Write]
+
+
+def test_a_sync_that_fails_is_refused_not_passed_over(folder: Path) -> None:
+    with pytest.raises(Refused, match="strace: "):
+        Traced(root=str(folder), numbers={"old": 0}).take(lines_of(folder, "= -1 EIO (Input/output error)"))
 
 
 def test_a_child_that_fails_is_refused(folder: Path, tmp_path: Path) -> None:

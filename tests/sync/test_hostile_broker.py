@@ -111,7 +111,8 @@ def client(pipe: Pipe, version: int, heard: list[bytes]) -> LeanClient:
         client_id="car-1",
         protocol=version,
         reconnect_on_failure=False,
-        deliver=lambda topic, payload, retained: heard.append(payload),
+        deliver=lambda topic, payload, retained: heard.append(bytes(payload)),
+        answered=lambda number, reason: None,
     )
     made._sock = pipe  # type: ignore[assignment]
     made.publish("devices/car-1/init", b"x", qos=1)
