@@ -103,7 +103,8 @@ def test_each_second_of_the_ring_is_kept_once_and_recovered_when_the_real_record
     assert process.wait(30) == 0
     lines = verify_chain(device.lines(), public)
     items = {item.item_id: item for item in device.items()}
-    assert {one.item for one in kept} <= set(items)
+    # One that was killed before its first second was durable has no moment that could be recovered.
+    assert {one.item for one in kept if one.ending.media_us} <= set(items)
     assert [one.detail["resumed"] for one in lines if one.event == "ring.claimed"][:2] == [False, True]
     assert entries(device, "ring.claimed")[0].detail["id"] in said
     for item in items.values():
