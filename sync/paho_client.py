@@ -162,13 +162,16 @@ class LeanClient(Client):
         return True
 
     def _take_back(self) -> None:
-        """The rooms of what was told of at the last look may be used again."""
-        kept = sum(len(room) for room in self._rooms)
-        for room in self._lent:
+        """The rooms of what was told of at the last look may be used again; the largest are kept, which do for all."""
+        if not self._lent:
+            return
+        rooms, kept = sorted([*self._rooms, *self._lent], key=len, reverse=True), 0
+        self._rooms.clear()
+        self._lent.clear()
+        for room in rooms:
             kept += len(room)
             if kept <= MOST_KEPT_BYTES:
                 self._rooms.append(room)
-        self._lent.clear()
 
     def _read_body(self) -> memoryview:
         """The whole body, in its room."""

@@ -11,7 +11,7 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.paho_client import JOINED_BYTES, LeanClient
+from sync.paho_client import JOINED_BYTES, LEAST_LENT_BYTES, MOST_KEPT_BYTES, LeanClient
 from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 
 RECORD_BYTES = 16 * 1024
@@ -61,7 +61,7 @@ def client(
         CallbackAPIVersion.VERSION2,
         client_id="car-1",
         protocol=version,
-        deliver=lambda topic, payload, retained: heard.append((topic, payload, retained)),
+        deliver=lambda topic, payload, retained: heard.append((topic, bytes(payload), retained)),
         answered=answered,
     )
     made._sock = connection  # type: ignore[assignment]
@@ -158,13 +158,47 @@ def test_number_that_the_broker_has_not_answered_is_not_given_twice() -> None:
     assert made.put("a/b", b"y", retain=False) == 2
 
 
-def test_large_message_is_heard_after_small_ones_and_small_ones_after_it() -> None:
-    """WI-1. The room for what comes is used again, and what was told of before stays as it was."""
-    sizes = [5, MAX_PART_BYTES, 3, MAX_PART_BYTES, 0, 70]
+def test_room_is_used_again_by_the_next_look_and_by_no_packet_of_the_same_one() -> None:
+    """WI-1. What one look tells of stays as it was until the next; a packet that is not whole keeps its room."""
+    told: list[memoryview] = []
+    sizes = [5, MAX_PART_BYTES, 3, MAX_PART_BYTES, LEAST_LENT_BYTES, 0, 70]
     payloads = [bytes([number]) * size for number, size in enumerate(sizes)]
-    made, heard = client(Socket(b"".join(publish(payload) for payload in payloads)))
+    connection = Socket(b"".join(publish(payload) for payload in payloads))
+    made, _ = client(connection)
+    made._deliver = lambda _topic, payload, _retained: told.append(payload)
     made.read_packets(64, len(sizes) * MAX_PACKET_BYTES)
-    assert [payload for _, payload, _ in heard] == payloads
+    assert [bytes(payload) for payload in told] == payloads
+    rooms = {id(payload.obj) for payload in told}
+
+    late = b"z" * MAX_PART_BYTES
+    told.clear()
+    connection.there += publish(late)[:-1]
+    made.read_packets(64, MAX_PACKET_BYTES)
+    connection.there += publish(late)[-1:] + publish(late)
+    made.read_packets(64, 3 * MAX_PACKET_BYTES)
+    assert [bytes(payload) for payload in told] == [late, late]
+    assert {id(payload.obj) for payload in told} <= rooms
+
+
+def test_room_of_large_packets_is_kept_before_that_of_small_ones() -> None:
+    """WI-1: a link that began with small parts has room for larger ones as soon as they come."""
+    small = publish(b"s" * LEAST_LENT_BYTES) * (MOST_KEPT_BYTES // LEAST_LENT_BYTES + 9)
+    connection = Socket(small + publish(b"x" * MAX_PART_BYTES) * 2)
+    made, _ = client(connection)
+    for _ in range(3):
+        made.read_packets(1000, 1000 * MAX_PACKET_BYTES)
+    assert sum(len(room) > MAX_PART_BYTES for room in made._rooms) == 2
+    assert sum(len(room) for room in made._rooms) <= MOST_KEPT_BYTES
+
+
+def test_room_that_is_kept_is_bounded() -> None:
+    """WI-12."""
+    connection = Socket(publish(b"x" * MAX_PART_BYTES) * 12)
+    made, heard = client(connection)
+    made.read_packets(64, 12 * MAX_PACKET_BYTES)
+    made.read_packets(64, MAX_PACKET_BYTES)
+    assert len(heard) == 12
+    assert sum(len(room) for room in made._rooms) <= MOST_KEPT_BYTES
 
 
 @pytest.mark.parametrize("size", [0, 1, RECORD_BYTES - 9, RECORD_BYTES, MAX_PART_BYTES])
