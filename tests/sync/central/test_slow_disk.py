@@ -48,6 +48,14 @@ def once(worker: Any, device: str, *messages: wire.Message) -> list[wire.Message
     return list(worker.link.take())
 
 
+def first_part_waits(worker: Any, device: Any) -> Any:
+    """An item whose first part was sent and is not durable yet."""
+    item = device.item(b"video" * 20_000)
+    once(worker, device.id, item.init())
+    once(worker, device.id, item.parts()[0])
+    return item
+
+
 def until_told(worker: Any) -> list[wire.Message]:
     """Step until something is said."""
     end = time.monotonic() + 30
@@ -86,9 +94,7 @@ def test_nothing_was_acknowledged_when_the_worker_dies_before_the_disk_has_answe
     device: Any, worker: Any, disk: Disk
 ) -> None:
     """RC-8."""
-    item = device.item(b"video" * 20_000)
-    once(worker, device.id, item.init())
-    once(worker, device.id, item.parts()[0])
+    item = first_part_waits(worker, device)
     worker.restart()
     (grant,) = once(worker, device.id, item.init())
     assert isinstance(grant, Grant) and grant.have == ()
@@ -101,9 +107,7 @@ def test_late_answer_of_the_disk_is_not_taken_for_an_upload_that_was_begun_anew(
     device: Any, worker: Any, disk: Disk
 ) -> None:
     """RC-8. The upload was let go of while its first part became durable, and its file with it."""
-    item = device.item(b"video" * 20_000)
-    once(worker, device.id, item.init())
-    once(worker, device.id, item.parts()[0])
+    item = first_part_waits(worker, device)
     worker.ingest._uploads.drop(device.id)
     (refusal,) = worker.link.take() or once(worker, device.id)
     assert isinstance(refusal, Refuse) and refusal.code is RefuseCode.REVOKED
