@@ -2,19 +2,24 @@
 
 Built in are ``clip`` (a video file), ``gst`` (GStreamer: Jetson, USB) and ``pi`` (picamera2). Any other name is
 looked up in the entry point group ``vedette.cameras``; what it names is called with the same two arguments. A camera
-that brings sound of its own (`edge.camera.port.Hearing`) is told so; a microphone stands beside any other.
+that brings sound of its own (`edge.camera.port.Hearing`) is told so; a microphone stands beside any other. An adapter
+is imported when it is opened: who only reads what cameras give takes no codecs into memory.
 """
+
+from __future__ import annotations
 
 import importlib
 import importlib.metadata
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from edge.camera.microphone import Microphone
-from edge.camera.pipelines import MICROPHONES
 from edge.camera.port import Camera, Hearing
 from vedette.clock import Clock, SystemClock
 from vedette.config import CameraSection, SoundSection
 from vedette.errors import Usage
+
+if TYPE_CHECKING:
+    from edge.camera.microphone import Microphone
 
 GROUP = "vedette.cameras"
 BUILT_IN = {"clip": "edge.camera.clip:open_clip", "gst": "edge.camera.gst:open_gst", "pi": "edge.camera.pi:open_pi"}
@@ -38,6 +43,9 @@ def open_microphone(sound: SoundSection, clock: Clock) -> Microphone | None:
 
     Raises Usage for the name of a device that cannot be.
     """
+    from edge.camera.microphone import Microphone
+    from edge.camera.pipelines import MICROPHONES
+
     return Microphone(sound, clock) if sound.adapter in MICROPHONES else None
 
 

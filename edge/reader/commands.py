@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from edge.reader.clips import read_frames
 from edge.reader.eyes import ModelEyes
 from edge.reader.gate import Gates, judge
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     if args.every < 1:
         raise Usage(f"--every {args.every}: give 1 or more")
     files = list(_files(args.paths))
+    # What is wrong with a picture is said below, in one line with its name.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     reading = Reading(
         looker=Looker.load(threads=args.threads, folder=args.models),
         is_crop=args.crop,
@@ -130,6 +134,8 @@ def _lines(path: Path, reading: Reading) -> Iterator[str]:
     if path.suffix.lower() not in VIDEOS:
         picture = read_picture(path)
         yield from _picture(path, 0, picture.luma, picture.reduction, reading)
+        if picture.trouble:
+            raise Unreadable(picture.trouble)
     elif reading.is_crop:
         for frame in read_frames(path, every=reading.every):
             yield from _picture(path, frame.number, frame.luma, 1, reading)

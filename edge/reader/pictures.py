@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.reader.picturesize import Header, header_of
+from edge.reader.picturesize import JPEG_END, Header, header_of, kind_of
 from vedette.errors import Refused
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jpe"})
@@ -24,8 +24,7 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 # The file and all that decoding it takes at once.
 MAX_MEMORY_BYTES = 256 * 1024 * 1024
 ROWS_AT_ONCE = 64
-# A JPEG that was cut is decoded as far as it goes once the mark of its end follows.
-JPEG_END = b"\xff\xd9"
+CUT = "the picture is cut off: the file ends within it, and only what is there was looked at"
 # A JPEG can be decoded at an eighth of its size, so larger ones are still read.
 REDUCTIONS = ((1, cv2.IMREAD_GRAYSCALE), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
               (8, cv2.IMREAD_REDUCED_GRAYSCALE_8))  # fmt: skip
@@ -39,25 +38,36 @@ class Unreadable(Refused):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A grey picture (height, width) and how many of the file's pixels one of its pixels spans."""
+    """A grey picture (height, width), how many of the file's pixels one of its pixels spans, and what is wrong with it
+    (empty: nothing is known to be).
+    """
 
     luma: Luma
     reduction: int
+    trouble: str = ""
 
 
 def read_picture(path: Path) -> Picture:
-    """The picture of a file, upright and grey; raises Unreadable with the reason."""
+    """The picture of a file, upright and grey; raises Unreadable with the reason.
+
+    A JPEG that was cut is decoded as far as it goes, and says so (`trouble`): what is missing is one grey.
+    """
     content = _content(path)
     header = header_of(content.data)
     if header is None or min(header.width, header.height) < 1:
-        raise Unreadable("no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)")
-    reduction, flag = _reduction(header, content.size)
+        kind = kind_of(content.data)
+        raise Unreadable(
+            "no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)"
+            if kind is None
+            else f"a damaged {kind} picture: what says its size is missing or wrong"
+        )
+    reduction, flag = _reduction(header, content.size * (2 if header.cut else 1))
+    if header.cut:
+        content = np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)])
     luma = _decoded(content, flag)
-    if luma is None and header.shrinks:
-        luma = _decoded(np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)]), flag)
     if luma is None or luma.size == 0:
         raise Unreadable("a damaged picture of which nothing can be decoded")
-    return Picture(luma=_eight_bits(luma), reduction=reduction)
+    return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=CUT if header.cut else "")
 
 
 def _content(path: Path) -> Luma:

@@ -1,5 +1,5 @@
-"""What a picture's first bytes say: how large it is and how much memory its decoding takes, so that nothing is decoded
-that would not fit.
+"""What a picture's bytes say before it is decoded: how large it is, how much memory its decoding takes, so that nothing
+is decoded that would not fit, and whether a JPEG, of which a part can be decoded, has its end.
 
 The bytes for each pixel are what OpenCV's decoders were measured to hold at once, the decoded picture included; a JPEG
 that is sent in several passes is kept whole as coefficients, one that is not is decoded line by line.
@@ -18,6 +18,8 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_PASSES = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_SCAN = 0xDA
+JPEG_END = b"\xff\xd9"
+_SEARCHED_BYTES = 1024 * 1024
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _WEBP_BYTES = 7.0
 _WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
@@ -28,7 +30,7 @@ _BAD = (struct.error, IndexError, ValueError, KeyError)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
     """Width and height, and the bytes for each pixel while decoding; `shrinks` where it can be decoded smaller, with
-    `kept_bytes` for each pixel all the same.
+    `kept_bytes` for each pixel all the same; `cut` where the file ends within the picture and a part can be decoded.
     """
 
     width: int
@@ -36,12 +38,19 @@ class Header:
     pixel_bytes: float = 1.0
     shrinks: bool = False
     kept_bytes: float = 0.0
+    cut: bool = False
+
+
+def kind_of(content: memoryview) -> str | None:
+    """What the first bytes say that the file is (`JPEG`, `PNG`, …); None for no picture of a kind that is read."""
+    start = bytes(content[:8])
+    return next((kind for mark, kind, _ in _FORMATS if start.startswith(mark)), None)
 
 
 def header_of(content: memoryview) -> Header | None:
     """The header of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None for anything else or a cut header."""
     start = bytes(content[:8])
-    for mark, read in _FORMATS:
+    for mark, _, read in _FORMATS:
         if start.startswith(mark):
             try:
                 return read(content)
@@ -64,13 +73,14 @@ def _bmp(content: memoryview) -> Header:
 
 
 def _jpeg(content: memoryview) -> Header | None:
-    frame_at, in_passes = None, False
+    frame_at, in_passes, cut = None, False, True
     for marker, at in _markers(content):
         if marker in _JPEG_FRAMES:
             frame_at, in_passes = at, marker in _JPEG_PASSES
         elif marker == _JPEG_SCAN and frame_at is not None:
             # Where a scan has fewer components than the picture, others follow and all are kept until then.
             in_passes = in_passes or content[at + 2] < content[frame_at + 7]
+            cut = not _has_end(content, at)
     if frame_at is None:
         return None
     height, width, components = struct.unpack_from(">HHB", content, frame_at + 3)
@@ -79,7 +89,13 @@ def _jpeg(content: memoryview) -> Header | None:
         sides = [(content[frame_at + 9 + 3 * one] >> 4, content[frame_at + 9 + 3 * one] & 15) for one in range(3)]
         most = max(across for across, _ in sides) * max(down for _, down in sides)
         kept = 2.0 * sum(across * down for across, down in sides) / max(1, most)
-    return Header(width=width, height=height, shrinks=True, kept_bytes=kept)
+    return Header(width=width, height=height, shrinks=True, kept_bytes=kept, cut=cut)
+
+
+def _has_end(content: memoryview, scan_at: int) -> bool:
+    """Whether the picture's end follows its first scan; a thumbnail's lies before it."""
+    starts = range(scan_at, len(content), _SEARCHED_BYTES)
+    return any(JPEG_END in bytes(content[at : at + _SEARCHED_BYTES + 1]) for at in starts)
 
 
 def _markers(content: memoryview) -> Iterator[tuple[int, int]]:
@@ -142,12 +158,12 @@ def _pnm(content: memoryview) -> Header:
     return Header(width=int(words[1]), height=int(words[2]), pixel_bytes=deep)
 
 
-_FORMATS: tuple[tuple[bytes, Callable[[memoryview], Header | None]], ...] = (
-    (b"\xff\xd8\xff", _jpeg),
-    (b"\x89PNG\r\n\x1a\n", _png),
-    (b"BM", _bmp),
-    (b"RIFF", _webp),
-    (b"II*\x00", _tiff),
-    (b"MM\x00*", _tiff),
-    *((start, _pnm) for start in (b"P2", b"P3", b"P5", b"P6")),
+_FORMATS: tuple[tuple[bytes, str, Callable[[memoryview], Header | None]], ...] = (
+    (b"\xff\xd8\xff", "JPEG", _jpeg),
+    (b"\x89PNG\r\n\x1a\n", "PNG", _png),
+    (b"BM", "BMP", _bmp),
+    (b"RIFF", "WebP", _webp),
+    (b"II*\x00", "TIFF", _tiff),
+    (b"MM\x00*", "TIFF", _tiff),
+    *((start, "PNM", _pnm) for start in (b"P2", b"P3", b"P5", b"P6")),
 )

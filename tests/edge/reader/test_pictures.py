@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.reader import pictures
+from edge.reader import pictures, picturesize
 from edge.reader.pictures import Unreadable, read_picture
 from edge.reader.picturesize import header_of
 
@@ -92,7 +93,47 @@ def test_a_jpeg_cut_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:
     ok, coded = cv2.imencode(".jpg", noise)
     assert ok
     path.write_bytes(coded.tobytes()[: len(coded) // 2])
-    assert read_picture(path).luma.shape == (400, 400)
+    picture = read_picture(path)
+    assert picture.luma.shape == (400, 400)
+    assert np.abs(picture.luma[:150].astype(int) - noise[:150]).mean() < 12
+    assert "cut off" in picture.trouble
+
+
+def of_pil(**how: bool) -> bytes:
+    coded = io.BytesIO()
+    Image.fromarray(gradient()).resize((640, 400)).save(coded, "JPEG", **how)
+    return coded.getvalue()
+
+
+@pytest.mark.parametrize("coded", [of_pil(), of_pil(progressive=True), of_pil(optimize=True)])
+def test_a_jpeg_is_cut_until_its_very_end_is_there(tmp_path: Path, coded: bytes) -> None:
+    path = tmp_path / "cut.jpg"
+    for missing in (1, 2, 3, 40):
+        path.write_bytes(coded[:-missing])
+        assert read_picture(path).trouble, missing
+    for more in (b"", b"\0" * 100, coded[:200]):
+        path.write_bytes(coded + more)
+        assert not read_picture(path).trouble, more
+
+
+def test_the_end_of_a_thumbnail_is_not_the_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "phone.jpg"
+    whole, small = of_pil(), bytes(encoded(".jpg", gradient()))
+    content = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small + whole[2:]
+    path.write_bytes(content)
+    assert not read_picture(path).trouble
+    path.write_bytes(content[:-500])
+    assert read_picture(path).trouble
+
+
+def test_an_end_on_the_border_of_what_is_searched_at_once_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "whole.jpg"
+    path.write_bytes(of_pil())
+    for at_once in (1, 2, 3, 7):
+        monkeypatch.setattr(picturesize, "_SEARCHED_BYTES", at_once)
+        assert not read_picture(path).trouble, at_once
 
 
 @pytest.mark.parametrize(
@@ -101,7 +142,7 @@ def test_a_jpeg_cut_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused_with_a_reason(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
-    with pytest.raises(Unreadable, match=r"picture|empty"):
+    with pytest.raises(Unreadable, match=r"no picture of a kind|a damaged \w+ picture: .*size|empty"):
         read_picture(path)
 
 

@@ -141,6 +141,19 @@ def test_every_nth_frame_of_a_video_is_a_line(run: Run, tmp_path: Path, every: i
     assert [line["frame"] for line in lines] == numbers
 
 
+@pytest.mark.parametrize("how", ["--all", "--crop"])
+def test_a_cut_picture_is_looked_at_and_then_named_as_cut(run: Run, tmp_path: Path, how: str) -> None:
+    content = cv2.imencode(".jpg", np.random.default_rng(1).integers(0, 256, (90, 300), dtype=np.uint8))[1].tobytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    (tmp_path / "whole.jpg").write_bytes(content)
+    code, lines = run(how, tmp_path)
+    assert code == 1
+    assert [(Path(str(line["file"])).name, "plates" in line) for line in lines] == [
+        ("cut.jpg", True), ("cut.jpg", False), ("whole.jpg", True),
+    ]  # fmt: skip
+    assert "cut off" in lines[1]["error"]
+
+
 def test_a_damaged_video_is_an_error_line(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\0" * 100)
