@@ -112,15 +112,20 @@ class Incoming:
             futures.append(self._flushing_beside.submit(_make_durable, os.dup(upload.file.fileno())))
         return Flush(parts=list(parts), uploads=uploads, futures=futures)
 
-    def end_sync(self, flush: Flush) -> list[str]:
-        """Remember what became durable, of the uploads that were not closed meanwhile: their items."""
+    def open_still(self, flush: Flush) -> set[str]:
+        """The items of those uploads that were not closed meanwhile; one that was begun anew is another."""
+        return {
+            item
+            for (item, _ranges), upload in zip(flush.parts, flush.uploads, strict=True)
+            if self._open.get(item) is upload
+        }
+
+    def end_sync(self, flush: Flush) -> None:
+        """Remember what became durable, of the uploads that are open still."""
         for future in flush.futures:
             future.result()
-        open_still = [
-            one for one, upload in zip(flush.parts, flush.uploads, strict=True) if self._open.get(one[0]) is upload
-        ]
-        self._remember(open_still)
-        return [item for item, _ranges in open_still]
+        open_still = self.open_still(flush)
+        self._remember([one for one in flush.parts if one[0] in open_still])
 
     def _remember(self, parts: Sequence[tuple[str, Ranges]]) -> None:
         for item, ranges in parts:

@@ -293,16 +293,20 @@ class Uploads:
         return answers
 
     def _flushed(self) -> list[Action]:
-        """What follows from what became durable beside other work, once that is over."""
+        """What follows from what became durable, or did not, beside other work, once that is over.
+
+        It says nothing to an upload that was begun anew meanwhile, whose bytes it was not about.
+        """
         if self._flush is None or not self._flush[1].is_over:
             return []
         (syncs, flush), self._flush = self._flush, None
+        open_still = self._incoming.open_still(flush)
+        waiting = [one for one in syncs if one.item in open_still]
         try:
-            durable = set(self._incoming.end_sync(flush))
+            self._incoming.end_sync(flush)
         except DISK_TROUBLE as error:
-            return self._all_busy(syncs, error)
-        synced = [one for one in syncs if one.item in durable]
-        return [action for one in synced for action in self._receiver.synced(one.device, one.item)]
+            return self._all_busy(waiting, error)
+        return [action for one in waiting for action in self._receiver.synced(one.device, one.item)]
 
     def _all_busy(self, syncs: Sequence[Sync], error: Exception) -> list[Action]:
         return [action for one in syncs for action in self._busy(one.device, one.item, error)]

@@ -120,6 +120,30 @@ def test_late_answer_of_the_disk_is_not_taken_for_an_upload_that_was_begun_anew(
     assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
 
 
+def test_only_uploads_that_waited_for_the_disk_are_told_busy_when_it_takes_nothing(
+    centre: Any, device: Any, worker: Any, disk: Disk
+) -> None:
+    """RC-10. One of the two was begun anew meanwhile: nothing that it has sent since was in the disk's answer."""
+    other = centre.device("car-2")
+    item, kept = device.item(b"video" * 20_000), other.item(b"video" * 20_000)
+    once(worker, device.id, item.init())
+    once(worker, other.id, kept.init())
+    worker.link.hear(other.id, kept.parts()[0])
+    once(worker, device.id, item.parts()[0])
+    worker.ingest._uploads.drop(device.id)
+    (_revoked, grant) = once(worker, device.id, item.init())
+    assert isinstance(grant, Grant)
+
+    disk.trouble = OSError(5, "Input/output error")
+    disk.free.set()
+    told = until_told(worker)
+
+    assert [(type(one), one.item, one.code) for one in told] == [(Refuse, kept.id, RefuseCode.BUSY)]
+    disk.trouble = None
+    worker.say(device.id, *item.parts())
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
+
+
 def test_upload_waits_when_the_disk_takes_nothing_in_the_end(device: Any, worker: Any, disk: Disk) -> None:
     """RC-10: busy, and it is taken up again where it was."""
     item = device.item(b"video" * 20_000)
