@@ -262,8 +262,6 @@ class Sender:
             self._flight.limited()
             return None
         index = upload.next_part()
-        if index is None:
-            return None
         offset = index * upload.part_size
         length = min(upload.part_size, upload.offer.size - offset)
         return SendPart(

@@ -60,12 +60,12 @@ class Upload:
         """Every part was acknowledged or is on its way."""
         return self.acked.count + len(self.in_flight) >= self.acked.total
 
-    def next_part(self) -> int | None:
-        """The first part that neither was acknowledged nor is on its way; None when there is none.
+    def next_part(self) -> int:
+        """The first part that neither was acknowledged nor is on its way; there is one while not all `is_out`.
 
         None before `begin_at` is: parts go in rising order, and when one is sent again, all begin anew.
         """
-        return next((index for index in self.acked.missing(self.begin_at) if index not in self.in_flight), None)
+        return next(index for index in self.acked.missing(self.begin_at) if index not in self.in_flight)
 
     def part_sent(self, index: int, mark: Mark) -> None:
         """This part is on its way."""
