@@ -4,8 +4,8 @@ A TLS record holds 16 KiB, so a socket takes and gives no more at once. paho cop
 record, makes room anew for what is missing, runs a dozen steps of its own for each, answers each message by a packet
 and a record, and keeps each message to send it again in a next session. Here a packet is sent and read record by record
 from and into its place, a payload is never copied, the messages of one look are answered together, and of what was sent
-only its number is kept, since each session has a client of its own. Nothing of the protocol is touched. Made for paho's
-external loop, not for `loop_start`, and for QoS 1.
+only number and topic are kept, since each session has a client of its own. Nothing of the protocol is touched. Made for
+paho's external loop, not for `loop_start`, and for QoS 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 
 class LeanClient(Client):
     """`paho.mqtt.client.Client`, cheaper; `deliver(topic, payload, retained)` is told each message of QoS 0 or 1, and
-    `answered(number, reason)` that the broker has taken what `put` sent under that number.
+    `answered(topic, reason)` that the broker has taken what `put` sent on that topic.
 
     A payload is good until the next `read_packets`: its room is used again then.
     """
@@ -47,13 +47,13 @@ class LeanClient(Client):
         self,
         *arguments: Any,
         deliver: Callable[[str, memoryview, bool], None],
-        answered: Callable[[int, ReasonCode], None],
+        answered: Callable[[str, ReasonCode], None],
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self._deliver = deliver
         self._answered = answered
-        self._unanswered: set[int] = set()
+        self._unanswered: dict[int, str] = {}
         self._head = bytearray()
         self._rooms: list[bytearray] = []
         self._lent: list[bytearray] = []
@@ -63,6 +63,11 @@ class LeanClient(Client):
         self._filled = 0
         self._owed = bytearray()
         self._read_bytes = 0
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages that `put` sent the broker has not taken yet."""
+        return len(self._unanswered)
 
     @property
     def is_choked(self) -> bool:
@@ -91,14 +96,14 @@ class LeanClient(Client):
             self._packet_queue(PacketTypes.PUBACK << 4, owed, 0, 1)
         return MQTTErrorCode.MQTT_ERR_SUCCESS if code in _GOOD else self._loop_rc_handle(code)
 
-    def put(self, topic: str, payload: bytes, behind: Buffer = b"", *, retain: bool) -> int | None:
-        """Send one message with QoS 1, as much as the socket takes at once; its number, None where it cannot be sent.
+    def put(self, topic: str, payload: bytes, behind: Buffer = b"", *, retain: bool) -> bool:
+        """Send one message with QoS 1, as much as the socket takes at once; False where it cannot be sent.
 
         `behind` is the end of the payload and must not change until it is sent.
         """
         number = self._mid_generate()
         if self._sock is None or number in self._unanswered:
-            return None
+            return False
         name = topic.encode()
         body = struct.pack(f"!H{len(name)}sH", len(name), name, number) + (b"\0" if self._protocol == MQTTv5 else b"")
         head = bytearray((PacketTypes.PUBLISH << 4 | 1 << 1 | retain,))
@@ -112,9 +117,9 @@ class LeanClient(Client):
                 pieces.append(one)
         for piece in pieces:
             if self._packet_queue(PacketTypes.PUBLISH << 4, piece, number, 1) not in _GOOD:
-                return None
-        self._unanswered.add(number)
-        return number
+                return False
+        self._unanswered[number] = topic
+        return True
 
     def drop(self) -> None:
         """Close the socket as it is."""
@@ -206,9 +211,9 @@ class LeanClient(Client):
         number, reason = int.from_bytes(packet[:2], "big"), TAKEN
         if len(packet) > 2:
             reason = decode_puback(self._in_packet["command"], packet, self._protocol).reason or TAKEN
-        if number in self._unanswered:
-            self._unanswered.remove(number)
-            self._answered(number, reason)
+        topic = self._unanswered.pop(number, None)
+        if topic is not None:
+            self._answered(topic, reason)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _sock_send(self, buf: bytes | bytearray) -> int:

@@ -61,7 +61,7 @@ class PahoLink:
     def settled(self) -> bool:
         """Nothing that was begun waits: no attempt to connect, no message to be acknowledged, no event to be heard."""
         session = self._session
-        return session is None or (session.up and not session.topics and not session.events)
+        return session is None or (session.up and session.settled and not session.events)
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`."""
@@ -71,7 +71,7 @@ class PahoLink:
         size = len(payload) + len(behind)
         if size + len(topic) + PACKET_OVERHEAD_BYTES > session.packet_bytes:
             raise Refused(f"{topic}: {size} bytes, the broker takes packets of {session.packet_bytes}")
-        if not session.topics:
+        if session.settled:
             session.acked_us = self._clock.mono_us()
         if not session.full and not session.backlog:
             return session.send(topic, payload, behind, retain)
@@ -133,7 +133,7 @@ class PahoLink:
         """As in `Link`; waits up to GOODBYE_S each for the broker to have taken the last words and the goodbye."""
         session = self._session
         for _ in range(GOODBYE_POLLS):
-            if session is None or session is not self._session or not session.topics:
+            if session is None or session is not self._session or session.settled:
                 break
             self.poll(GOODBYE_S / GOODBYE_POLLS)
         self._closed = True
@@ -174,10 +174,9 @@ class PahoLink:
         session = self._session
         undelivered: list[Event] = []
         while session is not None and session.acks:
-            mid, reason = session.acks.popleft()
+            topic, reason = session.acks.popleft()
             session.acked_us = self._clock.mono_us()
-            topic = session.topics.pop(mid, "")
-            if topic and reason.value >= NOBODY_LISTENS:
+            if reason.value >= NOBODY_LISTENS:
                 undelivered.append(Undelivered(topic=topic, reason=str(reason)))
         while session is not None and session.backlog and not session.full and session.send(*session.backlog[0]):
             session.backlog.popleft()

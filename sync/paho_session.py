@@ -72,9 +72,8 @@ class Session:
         self.acked_us = 0
         self.window = config.window
         self.packet_bytes = MAX_PACKET_BYTES
-        self.topics: dict[int, str] = {}
         self.backlog: deque[tuple[str, bytes, Buffer, bool]] = deque()
-        self.acks: deque[tuple[int, ReasonCode]] = deque(maxlen=MAX_WAITING_ACKS)
+        self.acks: deque[tuple[str, ReasonCode]] = deque(maxlen=MAX_WAITING_ACKS)
         self.events: deque[Event] = deque()
         self._is_old = config.version == "3.1.1"
         self.client = self._client(tls)
@@ -88,20 +87,21 @@ class Session:
         """When a broker that has said nothing counts as dead, though the connection looks alive."""
         if not self.up:
             return self.began_us + SESSION_TIMEOUT_US
-        return self.acked_us + ACK_TIMEOUT_US if len(self.topics) > len(self.acks) else sys.maxsize
+        return self.acked_us + ACK_TIMEOUT_US if self.client.unanswered else sys.maxsize
 
     @property
     def full(self) -> bool:
         """The broker has a whole window of messages to acknowledge."""
-        return len(self.topics) - len(self.acks) >= self.window
+        return self.client.unanswered >= self.window
+
+    @property
+    def settled(self) -> bool:
+        """The broker has taken all there was, and the caller has heard of it."""
+        return not self.client.unanswered and not self.acks
 
     def send(self, topic: str, payload: bytes, behind: Buffer, retain: bool) -> bool:
         """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
-        number = self.client.put(topic, payload, behind, retain=retain)
-        if number is None:
-            return False
-        self.topics[number] = topic
-        return True
+        return self.client.put(topic, payload, behind, retain=retain)
 
     def pump(self) -> None:
         """Read what has come, as much as `poll` may tell at once, write what the socket takes, keep it alive."""
@@ -201,8 +201,8 @@ class Session:
         kept = payload if PART_LEVEL in topic else bytes(payload)
         self.events.append(Message(topic=topic, payload=kept, retained=retained))
 
-    def _on_answer(self, number: int, reason: ReasonCode) -> None:
-        self.acks.append((number, reason))
+    def _on_answer(self, topic: str, reason: ReasonCode) -> None:
+        self.acks.append((topic, reason))
 
     def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
         """On the connecting thread."""

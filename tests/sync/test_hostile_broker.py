@@ -112,7 +112,7 @@ def client(pipe: Pipe, version: int, heard: list[bytes]) -> LeanClient:
         protocol=version,
         reconnect_on_failure=False,
         deliver=lambda topic, payload, retained: heard.append(bytes(payload)),
-        answered=lambda number, reason: None,
+        answered=lambda topic, reason: None,
     )
     made._sock = pipe  # type: ignore[assignment]
     made.publish("devices/car-1/init", b"x", qos=1)
