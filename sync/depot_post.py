@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sync.holdings import Holdings
-from sync.link import Connected, Disconnected, Link, Message
+from sync.link import Connected, Disconnected, Door, Message
 from sync.network import Network
 from sync.outbox import Ageing, OutboxItem, next_work
-from sync.sender import Action, Outcome, Sender, SendFin, SendPart, Stopped
+from sync.sender import Action, Outcome, Sender, SendPart, Stopped
 from vedette.errors import Integrity, VedetteError
 from vedette.records import PRIORITY_BULK
-from vedette.topics import parse_topic, topic
+from vedette.topics import parse_topic
 from vedette.wire import Ack, Grant, Refuse, Sealed, decode
 
 MAX_ACTIONS = 64
@@ -27,9 +27,8 @@ PATIENCE_S = 0.005
 class DepotPost:
     """A second, smaller uplink within the uplink; `holdings` is its own, so that its open files are."""
 
-    def __init__(self, device: str, link: Link, sender: Sender, holdings: Holdings) -> None:
-        self._device = device
-        self._link = link
+    def __init__(self, door: Door, sender: Sender, holdings: Holdings) -> None:
+        self._door = door
         self._sender = sender
         self._holdings = holdings
         self.trouble = ""
@@ -39,7 +38,7 @@ class DepotPost:
     @property
     def connected(self) -> bool:
         """Whether the door answers."""
-        return self._link.connected
+        return self._door.connected
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -76,12 +75,12 @@ class DepotPost:
 
     def close(self) -> None:
         """Leave the door; what is under way is offered again."""
-        self._link.close()
+        self._door.close()
         self._holdings.release_all()
 
     def _hear(self, now_us: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for event in self._link.poll(PATIENCE_S if self._waits else 0.0):
+        for event in self._door.poll(PATIENCE_S if self._waits else 0.0):
             if isinstance(event, (Connected, Disconnected)):
                 self._sender.reset()
                 self._holdings.release_all()
@@ -112,12 +111,11 @@ class DepotPost:
                 failed.append(Stopped(item=work.item_id, code=None, text=str(error)))
 
     def _send(self, action: Action, now_us: int, outcomes: list[Outcome]) -> bool:
-        """Hand one action to the link; False when it takes no more now."""
+        """Hand one action to the door; False when it takes no more now."""
         item = action.item if isinstance(action, SendPart) else action.message.item
         try:
             message = self._holdings.read(action) if isinstance(action, SendPart) else action.message
-            worker = action.worker if isinstance(action, (SendPart, SendFin)) else None
-            is_taken = self._link.publish(topic(self._device, message, worker), message.encode())
+            is_taken = self._door.send(message)
         except (VedetteError, OSError) as error:
             self._sender.drop(item)
             outcomes.append(Stopped(item=item, code=None, text=str(error)))

@@ -20,11 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sync.client_tls import client_tls
-from sync.link import Buffer, Connected, Disconnected, Event, Message, backoff_us
+from sync.link import Connected, Disconnected, Event, Message, backoff_us
 from vedette import wire
 from vedette.clock import Clock
-from vedette.errors import Integrity, Refused
-from vedette.topics import parse_topic
+from vedette.errors import Integrity
 from vedette.wire import Fin, Grant, Init, Part, Refuse, Sealed
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -56,7 +55,7 @@ def _jitter_permille() -> int:
 
 
 class HttpsLink:
-    """`Link` over HTTPS. Raises NotFound or Refused where certificate, key or CA cannot be used."""
+    """`Door` over HTTPS. Raises NotFound or Refused where certificate, key or CA cannot be used."""
 
     def __init__(
         self, config: HttpsConfig, clock: Clock, *, jitter_permille: Callable[[], int] = _jitter_permille
@@ -80,12 +79,8 @@ class HttpsLink:
         """A session is up as far as the caller's thread has heard."""
         return self._up
 
-    def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
-        """As in `Link`; this way takes init, parts and fin, anything else is `Refused`."""
-        name = parse_topic(topic).name
-        message = wire.decode(name, b"".join((payload, behind)))
-        if not isinstance(message, (Init, Part, Fin)):
-            raise Refused(f"{name} does not go to a depot")
+    def send(self, message: Init | Part | Fin) -> bool:
+        """As in `Door`; a part has no CRC on this way, TLS and the item's hash find what it would."""
         if not self._up:
             return False
         try:
@@ -95,7 +90,7 @@ class HttpsLink:
         return True
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """As in `Link`."""
+        """As in `Door`."""
         events: list[Event] = []
         with contextlib.suppress(queue.Empty):
             while len(events) < MAX_EVENTS:
@@ -116,7 +111,7 @@ class HttpsLink:
         self._outdated.set()
 
     def close(self) -> None:
-        """As in `Link`; a request under way is given up."""
+        """As in `Door`; a request under way is given up."""
         self._over.set()
         self._up = False
         self._thread.join(timeout=2 * CONNECT_TIMEOUT_S)

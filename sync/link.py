@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from vedette.wire import Fin, Init, Part
+
 MAX_MESSAGES_AT_ONCE = 256
 MAX_BYTES_AT_ONCE = 4 << 20
 Buffer = bytes | memoryview
@@ -85,6 +87,23 @@ class BulkLink(Link, Protocol):
 
     def cut(self, reason: str) -> None:
         """End the session without a goodbye and without what is in its socket; `poll` tells it, and reconnects."""
+
+
+class Door(Protocol):
+    """A connection that carries uploads and nothing else, message by message. All methods are called by one thread."""
+
+    @property
+    def connected(self) -> bool:
+        """As in `Link`."""
+
+    def send(self, message: Init | Part | Fin) -> bool:
+        """Hand one message to the connection; False when it takes none now. A part's bytes must not change."""
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """As in `Link`."""
+
+    def close(self) -> None:
+        """As in `Link`."""
 
 
 def backoff_us(attempt: int, jitter_permille: int) -> int:

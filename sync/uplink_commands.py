@@ -278,7 +278,7 @@ def _door(config: DeviceConfig, clock: Clock) -> HttpsLink | None:
 def _depot(config: DeviceConfig, door: HttpsLink, outbox: Outbox) -> DepotPost:
     """What sends unmarked video to the door, with files and a sender of its own."""
     holdings = Holdings(outbox, config.receipts, keyring(load_trust(config.trust).centre))
-    return DepotPost(config.device.id, door, Sender(holdings.check_receipt), holdings)
+    return DepotPost(door, Sender(holdings.check_receipt), holdings)
 
 
 def _authorities(config: DeviceConfig) -> Path:

@@ -19,14 +19,14 @@ import pytest
 from sync.central import broker, fleet
 from sync.https_link import HttpsConfig, HttpsLink
 from sync.link import Connected, Disconnected, Message
-from sync.sender import Done, Offer, Sender, SendFin, SendPart
+from sync.sender import Done, Offer, Sender, SendPart
 from sync.uplink_commands import make_uplink
 from vedette import spool, topics, wire
 from vedette.clock import SystemClock
 from vedette.config import load_device
 from vedette.errors import NotFound, Refused
 from vedette.records import check_receipt, keyring, open_receipt
-from vedette.wire import Birth, Part
+from vedette.wire import Fin, Init, Part
 
 PART = 16 * 1024
 WAIT_S = 20.0
@@ -77,11 +77,10 @@ def drive(link: HttpsLink, centre: Any, items: list[Any], each: Callable[[int], 
         while (action := sender.next_action()) is not None:
             if isinstance(action, SendPart):
                 payload = held[action.item].sealed_bytes[action.offset : action.offset + action.length]
-                message, worker = Part(item=action.item, index=action.index, payload=payload), action.worker
+                message = Part(item=action.item, index=action.index, payload=payload)
             else:
-                message, worker = action.message, action.worker if isinstance(action, SendFin) else None
-            device = items[0].manifest.device
-            if not link.publish(topics.topic(device, message, worker), message.encode()):
+                message = action.message
+            if not link.send(message):
                 break
             sender.sent(action, clock.mono_us())
             if isinstance(action, SendPart):
@@ -144,15 +143,8 @@ def test_the_door_sees_the_new_certificate_when_one_is_taken_up(
 
 
 @pytest.mark.embedded
-def test_the_link_takes_only_what_belongs_to_an_upload_and_knows_the_server(
-    centre: Any, device: Any, door: Any, tmp_path: Path
-) -> None:
-    """DE-10, DE-12: another authority's server is no depot."""
-    link = door.link(device)
-    birth = Birth(online=True, boot="01890000-0000-7000-8000-000000000001", software="x", list_version=0, utc_us=0)
-    with pytest.raises(Refused, match="does not go to a depot"):
-        link.publish(topics.topic(device.id, birth), birth.encode())
-    link.close()
+def test_the_link_knows_the_server(centre: Any, device: Any, door: Any, tmp_path: Path) -> None:
+    """DE-12: another authority's server is no depot."""
     other = fleet.make_centre(tmp_path / "other", tmp_path / "other-escrow", "other.test/log")
     keys = device.folder / "keys"
     strange = HttpsConfig(
@@ -198,14 +190,14 @@ def test_a_whole_device_sends_hits_by_the_broker_and_unmarked_video_by_the_door(
             assert time.monotonic() < end
             uplink.step(0)
         asked: list[str] = []
-        link = uplink._parts.depot._link
-        publish = link.publish
+        link = uplink._parts.depot._door
+        send = link.send
 
-        def watched(topic: str, payload: bytes, *, retain: bool = False) -> bool:
-            asked.extend([topic] if topic.endswith("/init") else [])
-            return publish(topic, payload, retain=retain)
+        def watched(message: Init | Part | Fin) -> bool:
+            asked.extend([message.item] if isinstance(message, Init) else [])
+            return send(message)
 
-        monkeypatch.setattr(link, "publish", watched)
+        monkeypatch.setattr(link, "send", watched)
         bulk = [put(device, device.item(random.randbytes(700_000))) for _ in range(3)]
         other = [put(device, device.hit()), put(device, device.item(b"marked" * 9_000, priority=3))]
         receipts = device.folder / "receipts"
