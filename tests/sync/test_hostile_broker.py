@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import VariableByteIntegers
 
 from sync.link import Connected, Disconnected
 from sync.paho_client import MOST_UNSENT, LeanClient
@@ -37,25 +38,15 @@ WAIT_S = 30.0
 MORE_LOOKS = 10
 
 
-def length(size: int) -> bytes:
-    """MQTT's variable length."""
-    digits = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        digits.append(digit | (0x80 if size else 0))
-        if not size:
-            return bytes(digits)
-
-
 def packet(kind: int, body: bytes) -> bytes:
-    return bytes([kind]) + length(len(body)) + body
+    return bytes([kind]) + VariableByteIntegers.encode(len(body)) + body
 
 
 few = st.binary(max_size=24)
 properties = st.one_of(
     st.just(b"\0"),
     st.lists(st.builds(lambda name, value: bytes([name]) + value, st.sampled_from(PROPERTIES), few), max_size=4).map(
-        lambda one: length(len(b"".join(one))) + b"".join(one)
+        lambda one: VariableByteIntegers.encode(len(b"".join(one))) + b"".join(one)
     ),
     few,
 )
@@ -209,7 +200,7 @@ ENDS = {
     "garbage": bytes(range(256)) * 40,
     "refused": b"\x20\x03\x00\x87\x00",
     "refused after it was let in": LISTENED + b"\x20\x03\x00\x87\x00",
-    "larger than any packet": LISTENED + b"\x30" + length(MAX_PACKET_BYTES + 1) + bytes(1 << 16),
+    "larger than any packet": LISTENED + b"\x30" + VariableByteIntegers.encode(MAX_PACKET_BYTES + 1) + bytes(1 << 16),
     "no text in a topic": LISTENED + packet(0x30, b"\0\2\xff\xfe\0x"),
     "sent away": LISTENED + b"\xe0\x02\x8e\x00",
 }

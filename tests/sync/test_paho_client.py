@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sync.paho_client import JOINED_BYTES, LEAST_LENT_BYTES, MOST_KEPT_BYTES, LeanClient
@@ -68,21 +69,11 @@ def client(
     return made, heard
 
 
-def length(size: int) -> bytes:
-    """MQTT's variable length."""
-    digits = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        digits.append(digit | (0x80 if size else 0))
-        if not size:
-            return bytes(digits)
-
-
 def publish(payload: bytes, *, topic: bytes = b"a/b", properties: bytes = b"\0", quality: int = 1) -> bytes:
     """A PUBLISH with number 7 as a broker sends it; `properties` is None's worth for 3.1.1: empty."""
     number = b"\0\7" if quality else b""
     body = len(topic).to_bytes(2, "big") + topic + number + properties + payload
-    return bytes([0x30 | quality << 1]) + length(len(body)) + body
+    return bytes([0x30 | quality << 1]) + VariableByteIntegers.encode(len(body)) + body
 
 
 @pytest.mark.parametrize("size", [1, RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, MAX_PART_BYTES])
@@ -239,7 +230,7 @@ def test_messages_of_one_look_are_answered_together_and_no_more_are_taken_than_a
 @pytest.mark.parametrize(
     "there",
     [
-        b"\x30" + length(MAX_PACKET_BYTES + 1),
+        b"\x30" + VariableByteIntegers.encode(MAX_PACKET_BYTES + 1),
         b"\x30\xff\xff\xff\xff\x7f",
         publish(b"q", quality=2),
         b"\x32\2\0\x40",
