@@ -108,11 +108,18 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """Resident memory in MiB: without the models, what both add once they have run, and the most it ever was."""
+    """Resident memory in MiB: without the models, what both add once they have run, the most it ever was, and of what
+    it was at the end the process's own and the pages of files.
+
+    The latter are of libraries and models; how many the system maps beside those that are used depends on how the files
+    lie in its cache, and it takes them back when it needs room.
+    """
 
     without_models_mib: float
     models_mib: float
     peak_mib: float
+    own_mib: float
+    files_mib: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +151,13 @@ def bench(*, threads: int, seconds: float, folder: Path | None = None) -> Bench:
         for width, height in SIZES
         for plates in PLATES
     ]
-    memory = Memory(without_models_mib=before_mib, models_mib=loaded_mib - before_mib, peak_mib=resident_mib("VmHWM"))
+    memory = Memory(
+        without_models_mib=before_mib,
+        models_mib=loaded_mib - before_mib,
+        peak_mib=resident_mib("VmHWM"),
+        own_mib=resident_mib("RssAnon"),
+        files_mib=resident_mib("RssFile"),
+    )
     return Bench(
         machine=machine,
         threads=threads,
@@ -289,6 +302,6 @@ def machine_name(board_model: Path, cpu_info: Path) -> str:
 
 
 def resident_mib(field: str) -> float:
-    """VmRSS (now) or VmHWM (the most so far) of this process."""
+    """VmRSS (now), RssAnon and RssFile (its own and files' part of that) or VmHWM (the most so far) of this process."""
     lines = STATUS.read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024

@@ -188,7 +188,7 @@ def _measured(done: Bench) -> Measured:
         runtime=done.machine.runtime,
         date=iso(SystemClock().utc_us())[:10],
         figures=f"1280x720 with one plate, medians: {told}; {case.frames_per_second:.0f} frames/s; "
-        f"{done.memory.peak_mib:.0f} MiB at most",
+        f"{done.memory.peak_mib:.0f} MiB at most, {done.memory.own_mib:.0f} of them its own",
     )
 
 
@@ -202,7 +202,8 @@ def _bench_head(done: Bench) -> str:
             f"runtime   {machine.runtime}, Python {machine.python}, {done.threads} thread(s)",
             f"models    {versions}; loaded in: {loads}",
             f"memory    {memory.without_models_mib:.0f} MiB without models, {memory.models_mib:.0f} more with both; "
-            f"{memory.peak_mib:.0f} MiB at most",
+            f"{memory.peak_mib:.0f} MiB at most; at the end {memory.own_mib:.0f} MiB of its own, {memory.files_mib:.0f} of "
+            "libraries and models, which the system shares and takes back",
         )
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 from edge.reader.alphabet import WORDS
 from models.synth import typefaces
@@ -23,7 +23,7 @@ SHAPES = {"ه": "ه\u200d"} | WORDS
 
 
 class FontsMissing(RuntimeError):
-    """None of the typefaces of a list is installed."""
+    """None of the typefaces of a list is installed, or nothing here can join Arabic letters."""
 
 
 @cache
@@ -43,6 +43,10 @@ def held_out_faces(kind: str) -> tuple[Path, ...]:
 
 @cache
 def _all_faces(kind: str) -> tuple[Path, ...]:
+    if kind == "arabic" and not (features.check("raqm") and features.check("fribidi")):
+        raise FontsMissing(
+            "Arabic letters would stand unjoined and in reverse order: Pillow finds no libfribidi; install libfribidi0"
+        )
     wanted, families, subset = {
         "plate": (typefaces.DEBIAN_PLATE, typefaces.NPM_PLATE, "latin"),
         "arabic": (typefaces.DEBIAN_ARABIC, typefaces.NPM_ARABIC, "arabic"),

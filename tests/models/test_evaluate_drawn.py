@@ -51,7 +51,7 @@ def test_a_typeface_that_is_not_there_is_named() -> None:
         held_out_lettering([Path("nowhere.ttf")])
 
 
-def made_up(region: str, text: str, read: str | None, confidence: int = 900) -> DrawnRead:
+def made_up(region: str, text: str, read: str | None, confidence: int = 900, width_px: float = 100.0) -> DrawnRead:
     corners = ((20.0, 20.0), (120.0, 20.0), (120.0, 45.0), (20.0, 45.0))
     picture = DrawnPicture(
         luma=np.full((70, 140), 100, dtype=np.uint8),
@@ -63,7 +63,7 @@ def made_up(region: str, text: str, read: str | None, confidence: int = 900) -> 
         arabic_face="",
         rows=1,
     )
-    conditions = Conditions(width_px=100.0, tilt_deg=0.0, brightness=100.0, contrast=30.0, country=region)
+    conditions = Conditions(width_px=width_px, tilt_deg=0.0, brightness=100.0, contrast=30.0, country=region)
     sample = Sample(
         plate=text, source="drawn plates", raw_permille=confidence, right=read == text, size=1.0, conditions=conditions
     )
@@ -76,17 +76,17 @@ def reads() -> Iterator[list[DrawnRead]]:
     yield (
         [made_up("MA", "1|أ|6", "1|أ|6")] * 20
         + [made_up("MA", "1|أ|6", "7|أ|6", 800)] * 5
-        + [made_up("GB", "AB1", "AB7", 600)] * 3
+        + [made_up("GB", "AB1", "AB7", 600, width_px=99.0)] * 3
         + [made_up("", "XX1", None, 0)] * 2
     )
 
 
 def test_the_report_tells_country_shape_typeface_and_condition(reads: list[DrawnRead]) -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in report(reads).splitlines()]
-    assert ["all", "66.7 of 30 (48.8–80.8)"] in rows
-    assert ["MA", "80.0 of 25 (60.9–91.1)"] in rows
-    assert ["other countries", "0.0 of 3 (0.0–56.1)"] in rows
-    assert ["no country", "0.0 of 2 (0.0–65.8)"] in rows
+    assert ["all", "66.7 of 30 (48.8–80.8)", "74.1 of 27 (55.3–86.8)"] in rows
+    assert ["MA", "80.0 of 25 (60.9–91.1)", "80.0 of 25 (60.9–91.1)"] in rows
+    assert ["other countries", "0.0 of 3 (0.0–56.1)", "–"] in rows
+    assert ["no country", "0.0 of 2 (0.0–65.8)", "0.0 of 2 (0.0–65.8)"] in rows
     assert ["MA 9A", "80.0 of 25 (60.9–91.1)"] in rows
     assert ["Face", "66.7 of 30 (48.8–80.8)"] in rows
     assert any(row[:2] == ["width", "80 to 120 px"] for row in rows)

@@ -126,3 +126,22 @@ def test_the_camera_keeps_size_and_kind(harsh: float) -> None:
     for _ in range(30):
         made = degrade.camera(luma, rng, harsh=harsh)
         assert (made.shape, made.dtype) == (luma.shape, np.uint8)
+
+
+def test_arabic_letters_are_not_drawn_where_nothing_can_join_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PIL", reason="Pillow draws the plates")
+    from models.synth import fonts
+
+    monkeypatch.setattr(fonts.features, "check", lambda name: name != "fribidi")
+    with pytest.raises(fonts.FontsMissing, match="libfribidi"):
+        fonts._all_faces.__wrapped__("arabic")
+
+
+def test_the_word_of_a_tunisian_plate_is_drawn_joined() -> None:
+    needs_fonts()
+    from models.synth import fonts
+
+    (face,) = [one for one in fonts._all_faces("arabic") if one.name == "NotoSansArabic-Bold.ttf"]
+    ink = fonts.glyph(face, "ت").max(axis=0) > 100
+    # The second of its four letters joins the first and nobody after it: two pieces, where letters alone are four.
+    assert np.count_nonzero(np.diff(ink.astype(int)) == 1) + int(ink[0]) == 2

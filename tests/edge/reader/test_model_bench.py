@@ -96,6 +96,7 @@ def test_bench_covers_every_size_and_number_of_plates(done: Bench) -> None:
     assert all(value > 0 for value in done.load_ms.values())
     memory = done.memory
     assert 10 < memory.without_models_mib < memory.peak_mib < 4000
+    assert 5 < memory.own_mib < memory.peak_mib and 5 < memory.files_mib < memory.peak_mib
     assert done.machine.runtime.startswith(("ai_edge_litert ", "tflite_runtime "))
 
 
