@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,9 +25,9 @@ from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.link import Buffer, Connected, Event, Message
-from vedette import hitfile, sealed, topics, wire
+from vedette import cli, hitfile, sealed, spool, topics, wire
 from vedette.clock import FakeClock, uuid7
-from vedette.config import IngestSection
+from vedette.config import DeviceConfig, IngestSection, load_device
 from vedette.custody import Journal
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, JournalHead, Manifest, sign_record
@@ -66,6 +68,11 @@ class Item:
     def id(self) -> str:
         return self.manifest.item
 
+    def commit(self, root: Path) -> None:
+        """Lie in the spool as if the recorder had left it there."""
+        spool.part_path(root, self.manifest.kind, self.id).write_bytes(self.sealed_bytes)
+        spool.commit(root, self.manifest.kind, self.id, self.manifest_bytes)
+
     def init(self, **changes: Any) -> wire.Init:
         init = wire.Init(
             item=self.manifest.item,
@@ -103,6 +110,16 @@ class Device:
     def enrol(self) -> Device:
         fleet.enrol(self.centre.store, self.id, self.folder, port=PORT)
         return self
+
+    def join(self, toml: str = "") -> DeviceConfig:
+        """Be enrolled by the command, with `toml` behind what is in device.toml; what an uplink needs is there then."""
+        path, run = self.folder / "device.toml", self.folder / "run"
+        path.write_text(f'{path.read_text()}run = "{run}"\n{toml}')
+        run.mkdir()
+        assert cli.main(["central", "enrol", str(self.centre.folder), self.id, "--device", str(self.folder)]) == 0
+        config = load_device(path)
+        spool.make_folders(config.spool)
+        return config
 
     def item(self, payload: bytes, kind: str = "segment", key: SigningKey | None = None, **changes: Any) -> Item:
         trust = fleet.centre_trust(self.centre.folder)
@@ -176,6 +193,12 @@ class Centre:
     @property
     def signer(self) -> Signer:
         return Signer(origin=ORIGIN, key=SigningKey.load(self.folder / "keys" / "centre.pem"))
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """`vedette central run`; what it prints is in run/test.log."""
+        command = [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(self.folder / fleet.CONFIG)]
+        with (self.folder / "run" / "test.log").open("wb") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
 
     def device(self, name: str = "car-1") -> Device:
         return Device(self, name, self.folder.parent / name).enrol()

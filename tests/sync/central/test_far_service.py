@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +12,6 @@ import pytest
 
 from sync.central import mosquitto
 from sync.uplink_commands import make_uplink
-from vedette import cli, config, spool
 from vedette.clock import SystemClock
 from vedette.daemon import read_status
 
@@ -31,17 +28,7 @@ class Whole:
         centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())  # Mosquitto lives by the real clock
         self.centre, self.device = centre, centre.stranger("car-1")
         self.log = centre.folder / "run" / "test.log"
-        command = [
-            sys.executable,
-            "-m",
-            "vedette.cli",
-            "central",
-            "run",
-            "--config",
-            str(centre.folder / "central.toml"),
-        ]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.process = centre.start()
         self.uplink: Any = None
 
     def begin(self) -> None:
@@ -51,20 +38,13 @@ class Whole:
         while not (self.has_pages and (run / "depot.json").is_file() and read_status(run, "w2")):
             assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
             time.sleep(0.05)
-        toml = self.device.folder / "device.toml"
-        toml.write_text(f'{toml.read_text()}run = "{self.device.folder / "run"}"\n')
-        (self.device.folder / "run").mkdir()
-        folder = str(self.centre.folder)
-        assert cli.main(["central", "enrol", folder, "car-1", "--device", str(self.device.folder)]) == 0
-        self.place = config.load_device(toml)
-        spool.make_folders(self.place.spool)
+        self.place = self.device.join()
         self.uplink = make_uplink(self.place, SystemClock())
 
     def send(self) -> Path:
         """Put a hit into the spool; where its receipt will be."""
         item = self.device.hit()
-        spool.part_path(self.place.spool, "hit", item.id).write_bytes(item.sealed_bytes)
-        spool.commit(self.place.spool, "hit", item.id, item.manifest_bytes)
+        item.commit(self.place.spool)
         return Path(self.place.receipts / f"{item.id}.receipt")
 
     def drive(self, fact: Callable[[], object], within_s: float = WAIT_S) -> bool:

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from sync.central import fleet, mosquitto, shards
 from sync.central.shards import MAX_SHARDS, ShardedLink, shard_of
 from sync.link import Buffer, Connected, Disconnected, Event, Link, Message
 from sync.uplink_commands import make_uplink
-from vedette import cli, config, spool
+from vedette import config
 from vedette.clock import SystemClock
 from vedette.errors import Usage
 
@@ -166,39 +164,22 @@ class Fleet:
         self.addresses = shards.addresses(_configured(centre, f"127.0.0.1:{self.second}"))
         self.uplinks: dict[str, Any] = {}
         self.places: dict[str, Any] = {}
-        command = [
-            sys.executable,
-            "-m",
-            "vedette.cli",
-            "central",
-            "run",
-            "--config",
-            str(centre.folder / "central.toml"),
-        ]
-        with (centre.folder / "run" / "test.log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.process = centre.start()
 
     def add(self, device: Any) -> Any:
         """Enrol by the command and start its uplink."""
-        with (device.folder / "device.toml").open("a") as toml:
-            toml.write(f'run = "{device.folder / "run"}"\n')
-        (device.folder / "run").mkdir()
-        words = ["central", "enrol", str(self.centre.folder), device.id, "--device", str(device.folder)]
-        assert cli.main(words) == 0
+        device.join()
         self.start(device)
         return device
 
     def start(self, device: Any) -> None:
-        place = config.load_device(device.folder / "device.toml")
-        spool.make_folders(place.spool)
-        self.places[device.id] = place
+        place = self.places[device.id] = config.load_device(device.folder / "device.toml")
         self.uplinks[device.id] = make_uplink(place, SystemClock())
 
     def send(self, device: Any) -> Path:
         """Put an item into the spool; where its receipt will be."""
         item, place = device.item(os.urandom(100_000)), self.places[device.id]
-        spool.part_path(place.spool, item.manifest.kind, item.id).write_bytes(item.sealed_bytes)
-        spool.commit(place.spool, item.manifest.kind, item.id, item.manifest_bytes)
+        item.commit(place.spool)
         return Path(place.receipts / f"{item.id}.receipt")
 
     def drive(self, fact: Callable[[], bool], within_s: float = WAIT_S) -> bool:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,7 +22,6 @@ import pytest
 
 from sync.central.check import Broker, Finding, Trial, Verdict, audit
 from sync.uplink_commands import make_uplink
-from vedette import cli, config, spool
 from vedette.clock import SystemClock
 
 ROOT = Path(__file__).parents[4]
@@ -246,22 +244,14 @@ class Elsewhere:
         path = centre.folder / "central.toml"
         text = path.read_text().replace("embedded = true", "embedded = false")
         path.write_text(text.replace("port = 0", f"port = {port}\n{broker_toml}"))
-        command = [sys.executable, "-m", "vedette.cli", "central", "run", "--config", str(path)]
-        with (centre.folder / "run" / "test.log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        toml = self.device.folder / "device.toml"
-        toml.write_text(f'{toml.read_text()}run = "{self.device.folder / "run"}"\n\n[uplink]\n{uplink_toml}')
-        (self.device.folder / "run").mkdir()
-        assert cli.main(["central", "enrol", str(centre.folder), "car-1", "--device", str(self.device.folder)]) == 0
-        self.place = config.load_device(toml)
-        spool.make_folders(self.place.spool)
+        self.process = centre.start()
+        self.place = self.device.join(f"\n[uplink]\n{uplink_toml}")
         self.uplink = make_uplink(self.place, SystemClock())
 
     def send(self, size: int, kind: str = "segment") -> Path:
         """Put an item into the spool; where its receipt will be."""
         item = self.device.hit() if kind == "hit" else self.device.item(os.urandom(size))
-        spool.part_path(self.place.spool, kind, item.id).write_bytes(item.sealed_bytes)
-        spool.commit(self.place.spool, kind, item.id, item.manifest_bytes)
+        item.commit(self.place.spool)
         return Path(self.place.receipts / f"{item.id}.receipt")
 
     def drive(self, fact: Callable[[], object], within_s: float = WAIT_S) -> bool:
