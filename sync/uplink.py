@@ -30,7 +30,7 @@ from vedette.errors import Integrity, VedetteError
 from vedette.records import PRIORITY_BULK
 from vedette.topics import AUTHORITY, CERTIFICATE, COMMAND, PEERS, RENEW, Address, parse_topic, topic
 from vedette.waiting_journal import WaitingJournal
-from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Part, Refuse, Sealed, decode
+from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
 IDLE_S = 0.1
 LOOK_EVERY_US = 100_000
@@ -329,7 +329,7 @@ class Uplink:
             message = parts.holdings.read(action) if isinstance(action, SendPart) else action.message
             worker = action.worker if isinstance(action, (SendPart, SendFin)) else None
             link, bulk = self._way(action)
-            head, behind = message.pieces() if isinstance(message, Part) else (message.encode(), b"")
+            head, behind = message.pieces()
             taken = link.publish(topic(parts.device, message, worker, bulk=bulk), head, behind=behind)
         except (VedetteError, OSError) as error:
             item = action.item if isinstance(action, SendPart) else action.message.item

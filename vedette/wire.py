@@ -64,6 +64,10 @@ class _Control:
         """The payload; Integrity when it is above MAX_CONTROL_BYTES."""
         return _encoded(vars(self))
 
+    def pieces(self) -> tuple[bytes, bytes | memoryview]:
+        """The message in two, as a part's, of which the second is empty."""
+        return self.encode(), b""
+
 
 def _encoded(fields: Mapping[str, Any]) -> bytes:
     encoded = canonical.dumps({"v": VERSION, **{name: _plain(value) for name, value in fields.items()}})

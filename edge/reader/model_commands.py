@@ -202,8 +202,8 @@ def _bench_head(done: Bench) -> str:
             f"runtime   {machine.runtime}, Python {machine.python}, {done.threads} thread(s)",
             f"models    {versions}; loaded in: {loads}",
             f"memory    {memory.without_models_mib:.0f} MiB without models, {memory.models_mib:.0f} more with both; "
-            f"{memory.peak_mib:.0f} MiB at most; at the end {memory.own_mib:.0f} MiB of its own, {memory.files_mib:.0f} of "
-            "libraries and models, which the system shares and takes back",
+            f"{memory.peak_mib:.0f} MiB at most; at the end {memory.own_mib:.0f} MiB of its own, "
+            f"{memory.files_mib:.0f} of libraries and models, which the system shares and takes back",
         )
     )
 

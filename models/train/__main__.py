@@ -39,7 +39,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
      "--start-from", str(BUILD / "reader-1.pt"), *SECOND),
     ("detector", "models.train", "detector", "--pictures", "150000", "--peak-rate", "1e-3",
      "--start-from", str(BUILD / "detector-1.pt"), *SECOND),
-    ("reader-longer", "models.train", "reader", "--pictures", "2150000", "--again", "3", "--batch", "192",
+    ("reader-longer", "models.train", "reader", "--pictures", "5000000", "--again", "3", "--batch", "192",
      "--seed", "77", "--peak-rate", "1e-3", "--start-from", str(BUILD / "reader.pt"),
      "--out", str(BUILD / "reader-longer.pt"), *SECOND),
     ("files", "models.quantize"),
@@ -51,7 +51,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("cards", "models.train.cards"),
 )  # fmt: skip
 REHEARSAL = 0.02
-# Seven minutes where a graphics processor trains and fifteen cores draw, and the better part of a day on two cores.
+# Twenty minutes where a graphics processor trains and fifteen cores draw, and the better part of a day on two cores.
 LONGER = "reader-longer"
 WITHOUT_PHOTOGRAPHS = ("typefaces", "sign-1", "sign-2", "sign-3", "drawn", "cards")
 
