@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"7384aa33842e16d2554275313d18fcba4efc944d9b401c68451cb1c91b2b557f","registry_size":854},"key":"4fbe19795b9a36b5274a4f7f3e2550bf","kind":"vedette/models/1","sig":"IKhDFGrCowwL7L9CIeJVTqIflaGbJwUYOXUfr+tCinXgdWjbS9+Uy/Kxq1xLS0kZRT0souQI72kSdJuVgLOTDw=="}
+{"body":{"registry_sha256":"e0348be76912491980585bfb38d2e8517a18f3058a8bc7391d559dc18b0b2de0","registry_size":1101},"key":"86634f93f4fced3a0ba897a3b4648cfa","kind":"vedette/models/1","sig":"egQih00DtU0B4EZsyVkaYV8v5fpumbkWwhmZYTpXvkUMD57Y6MmRXQFzf68Bn91YV8Qr/Ph3KqXet0T0WcotAA=="}
