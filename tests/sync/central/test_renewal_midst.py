@@ -113,7 +113,7 @@ def test_upload_to_the_depot_loses_nothing_when_the_certificate_is_renewed_in_it
     depot = uplink._parts.depot
     # The broker may bring it before the door has taken anything: it is handed on once the door has.
     brought: list[Any] = []
-    take_up, depot._link.take_up = depot._link.take_up, lambda *pair: brought.append(pair)
+    take_up, depot._door.take_up = depot._door.take_up, lambda *pair: brought.append(pair)
     try:
         _drive(uplink, lambda: depot.connected)
         item = _spooled(place, device.item(os.urandom(LONGER_THAN_THE_BROKER_CAN_TAKE_BEFORE_THE_DOOR_IS_BACK)))
@@ -129,7 +129,7 @@ def test_upload_to_the_depot_loses_nothing_when_the_certificate_is_renewed_in_it
 
     assert (in_the_midst, brought[1:]) == (0, [])
     assert 0 < taken < LONGER_THAN_THE_BROKER_CAN_TAKE_BEFORE_THE_DOOR_IS_BACK
-    assert depot._link._config.certificate == depot._link._config.key == renewed
+    assert depot._door._config.certificate == depot._door._config.key == renewed
     assert item in (centre.folder / "run" / "depot.log").read_text()
     _check_nothing_is_lost(centre, place, [item])
 
