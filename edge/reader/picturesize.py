@@ -43,20 +43,22 @@ class Header:
 
 def kind_of(content: memoryview) -> str | None:
     """What the first bytes say that the file is (`JPEG`, `PNG`, …); None for no picture of a kind that is read."""
-    start = bytes(content[:8])
-    return next((kind for mark, kind, _ in _FORMATS if start.startswith(mark)), None)
+    kind, _ = _format_of(content)
+    return kind
 
 
 def header_of(content: memoryview) -> Header | None:
     """The header of a JPEG, PNG, BMP, WebP, TIFF or PNM picture; None for anything else or a cut header."""
+    _, read = _format_of(content)
+    try:
+        return read(content) if read is not None else None
+    except _BAD:
+        return None
+
+
+def _format_of(content: memoryview) -> tuple[str, Callable[[memoryview], Header | None]] | tuple[None, None]:
     start = bytes(content[:8])
-    for mark, _, read in _FORMATS:
-        if start.startswith(mark):
-            try:
-                return read(content)
-            except _BAD:
-                return None
-    return None
+    return next(((kind, read) for mark, kind, read in _FORMATS if start.startswith(mark)), (None, None))
 
 
 def _png(content: memoryview) -> Header:
