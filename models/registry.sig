@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"e0348be76912491980585bfb38d2e8517a18f3058a8bc7391d559dc18b0b2de0","registry_size":1101},"key":"86634f93f4fced3a0ba897a3b4648cfa","kind":"vedette/models/1","sig":"egQih00DtU0B4EZsyVkaYV8v5fpumbkWwhmZYTpXvkUMD57Y6MmRXQFzf68Bn91YV8Qr/Ph3KqXet0T0WcotAA=="}
+{"body":{"registry_sha256":"6ce9a48c7a397af09a95df31284416d2f2e5aeb833c90127d64994759c0375f7","registry_size":1101},"key":"10c2cb8c6e65ccb40f31010ffa23c3f8","kind":"vedette/models/1","sig":"qixvUzePHxm9WVj2wB89p+4txK4QydHRE+SQEke6+lMmk9hZErAwUEAa27wxEeJCJ4stT5zcE5xHl5GVtJHYBQ=="}

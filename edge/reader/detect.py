@@ -79,7 +79,7 @@ class Detector:
         small = luma
         if scale < 1.0:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            small = resized(luma, size)
         frame = round(share * small.shape[1])
         grey = int(small.mean()) // 2
         framed = cv2.copyMakeBorder(small, frame, frame, frame, frame, cv2.BORDER_CONSTANT, value=grey)
@@ -116,10 +116,25 @@ def fit(luma: NDArray[np.uint8], *, width_px: int, height_px: int) -> tuple[NDAr
     height, width = luma.shape
     scale = min(width_px / width, height_px / height, MAX_ENLARGEMENT)
     size = (min(width_px, max(1, round(width * scale))), min(height_px, max(1, round(height * scale))))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     fitted = np.full((height_px, width_px), PADDING_GREY, dtype=np.uint8)
-    fitted[: size[1], : size[0]] = cv2.resize(luma, size, interpolation=how)
+    fitted[: size[1], : size[0]] = resized(luma, size)
     return fitted, scale
+
+
+def resized(luma: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture at another size (width, height), averaged where it shrinks.
+
+    It is halved as long as it can be: a mean of four pixels is many times as quick as one over a broken number of them.
+    """
+    while all(side % 2 == 0 and side >= 2 * wanted for side, wanted in zip(luma.shape[::-1], size, strict=True)):
+        luma = _shrunk(luma, (luma.shape[1] // 2, luma.shape[0] // 2))
+    if luma.shape[1] > size[0] or luma.shape[0] > size[1]:
+        return _shrunk(luma, size)
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _shrunk(luma: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def decode(heat: NDArray[np.float32], corners: NDArray[np.float32]) -> list[Detection]:

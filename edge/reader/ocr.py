@@ -1,9 +1,9 @@
 """What a plate says: the reader model over the straightened plate, as many looks as it takes.
 
-Two looks are enough where both are sure of the same text of a known shape.  Else the plate is cut in other ways, every
-cut is read, and the texts of all of them are weighed with what is known about plates (`weighing`, `grammar`).  A text
-that fills only a part of its cut is read again on a cut of its own size.  A plate that is nearly square is also read as
-two lines.
+One look is enough where it is nearly certain of a text of a known shape, two where both are sure of the same.  Else
+the plate is cut in other ways, every cut is read, and the texts of all of them are weighed with what is known about
+plates (`weighing`, `grammar`).  A text that fills only a part of its cut is read again on a cut of its own size.  A
+plate that is nearly square is also read as two lines.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from edge.reader.weighing import Alternative, Character, PlateText
 __all__ = ["Alternative", "Character", "PlateReader", "PlateText"]
 
 ENOUGH_PERMILLE = 850
+# So sure a first look is the only one.  Measured on photographs that were not trained on: of 3,109 such looks a second
+# one said otherwise in none, and made one less sure than 800.
+ALONE_PERMILLE = 970
 # Below the first a plate may have two lines and is tried so where one line does not settle it; below the second always.
 TWO_ROWS_BELOW_ASPECT = 2.6
 SQUARE_BELOW_ASPECT = 1.8
@@ -96,7 +99,11 @@ class PlateReader:
 
     def _one_row(self, luma: Luma, corners: Quad) -> tuple[PlateText | None, weighing.Weights]:
         """The likeliest text of one line, and what was weighed for it."""
-        looks = [self._rows(luma, corners, view) for view in (FIRST_VIEW, SECOND_VIEW)]
+        looks = [self._rows(luma, corners, FIRST_VIEW)]
+        alone = weighing.sure(looks[0])
+        if alone is not None and alone.confidence_permille >= ALONE_PERMILLE:
+            return alone, {}
+        looks.append(self._rows(luma, corners, SECOND_VIEW))
         best = weighing.agreed(looks)
         weights = {} if best is not None else weighing.weigh(looks)
         for views in MORE_VIEWS:

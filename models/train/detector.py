@@ -16,7 +16,7 @@ from torch import nn
 from models.synth.scenes import SIZE_PX, Scene, SceneSource, Street, bounds
 from models.train import data
 from models.train.data import Photo
-from models.train.loop import DEVICE, Course, Plan, relit, train
+from models.train.loop import DEVICE, Course, Plan, halves, relit, train
 from models.train.nets import CORNER_SCALE_PX, HEAT_STRIDE_PX, Detector
 
 CELLS = SIZE_PX // HEAT_STRIDE_PX
@@ -77,7 +77,7 @@ def collate(scenes: list[Scene]) -> Targets:
 def loss_of(net: nn.Module, batch: Targets) -> torch.Tensor:
     """Penalty-reduced focal loss on the heat map and a smooth L1 on the corners near each centre."""
     pictures = batch.pictures.to(DEVICE).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+    with halves():
         heat, corners = net(pictures)
     heat, corners = heat.float().cpu(), corners.float().cpu()
     score = heat.sigmoid().clamp(1e-5, 1 - 1e-5)
@@ -91,7 +91,7 @@ def loss_of(net: nn.Module, batch: Targets) -> torch.Tensor:
 
 def varied(batch: Targets) -> Targets:
     """The same scenes in another light."""
-    return replace(batch, pictures=relit(batch.pictures))
+    return replace(batch, pictures=relit(batch.pictures.to(DEVICE)))
 
 
 def streets(photos: Sequence[Photo], labels: Path | None) -> list[Street]:

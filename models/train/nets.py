@@ -29,6 +29,29 @@ class Conv(nn.Sequential):  # type: ignore[misc]
         )
 
 
+class FirstConv(nn.Module):  # type: ignore[misc]
+    """A first convolution of 5 rows to half the width and height, with four pixels of a row as four channels.
+
+    The kernels for 8-bit integers take eight channels at a time, and seven of eight would be zeros; the view costs
+    nothing.  Each step along the row gives two columns of the result.  A kernel of 5 x 5 with a stride of 2 over one
+    channel is the case of it where the taps further out are zero.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.conv = nn.Conv2d(4, 2 * outputs, (5, 3), (2, 1), (2, 1), bias=False)
+        self.norm = nn.BatchNorm2d(2 * outputs)
+        self.act = nn.ReLU6(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, 1, h, w) to (n, outputs, h/2, w/2); w is a multiple of 4."""
+        count, _, height, width = x.shape
+        fours = x.reshape(count, height, width // 4, 4).permute(0, 3, 1, 2)
+        pairs = self.act(self.norm(self.conv(fours))).permute(0, 2, 3, 1)
+        return pairs.reshape(count, height // 2, width // 2, self.outputs).permute(0, 3, 1, 2)
+
+
 class Residual(nn.Module):  # type: ignore[misc]
     """Two convolutions and a way around them; `added` is not in the file that training goes on from."""
 
@@ -62,7 +85,7 @@ class Reader(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            Conv(1, 32, 5, 2), Conv(32, 48), Conv(48, 80, 3, 2), Residual(80), Conv(80, 128, 3, (2, 1)), Residual(128),
+            FirstConv(32), Conv(32, 48), Conv(48, 80, 3, 2), Residual(80), Conv(80, 128, 3, (2, 1)), Residual(128),
             Conv(128, 160, 3, (2, 1)), Residual(160, added=True), Conv(160, 176, (3, 3)),
         )  # fmt: skip
         self.fold = nn.Sequential(
@@ -85,16 +108,16 @@ class Detector(nn.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(Conv(1, 12, 5, 2), Conv(12, 32, 3, 2), Conv(32, 32))
+        self.stem = nn.Sequential(FirstConv(12), Conv(12, 32, 3, 2), Conv(32, 32))
         self.at8 = nn.Sequential(Conv(32, 48, 3, 2), Conv(48, 48))
         self.at16 = nn.Sequential(Conv(48, 64, 3, 2), Residual(64))
         self.at32 = nn.Sequential(Conv(64, 80, 3, 2), Residual(80))
         self.at64 = nn.Sequential(Conv(80, 80, 3, 2), Conv(80, 80))
         # A sum that goes two ways leaves the integers when the file is made; a convolution on one way keeps it in.
-        self.beside32 = Beside(80)
-        self.beside16 = Beside(64)
         self.from64 = nn.Conv2d(80, 80, 1)
+        self.beside32 = Beside(80)
         self.from32 = nn.Conv2d(80, 64, 1)
+        self.beside16 = Beside(64)
         self.from16 = nn.Conv2d(64, 48, 1)
         self.mix = nn.Sequential(Conv(48, 48), Conv(48, 56))
         self.heat = nn.Conv2d(56, 1, 1)

@@ -15,7 +15,7 @@ from edge.reader.alphabet import BAR, BLANK, INDEX_OF, SYMBOLS
 from models.synth.crops import Crop, CropSource, Luma, Quad, RealPlate, cut, normalised
 from models.train import data
 from models.train.data import Character, Photo
-from models.train.loop import DEVICE, Course, Plan, relit, train
+from models.train.loop import DEVICE, Course, Plan, halves, relit, train
 from models.train.nets import Reader
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -116,7 +116,7 @@ def loss_of(net: nn.Module, batch: Batch) -> torch.Tensor:
     """CTC loss of one batch."""
     pictures, targets, lengths = batch
     pictures = pictures.to(DEVICE).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+    with halves():
         logits = net(pictures)
     scores = logits.float().log_softmax(-1).transpose(0, 1)
     steps = torch.full((len(pictures),), scores.shape[0], dtype=torch.long)

@@ -313,7 +313,7 @@ class _Pump:
         return 0 < len(self._room) == self._filled
 
     async def _take(self, piece: memoryview, *, hold: bool) -> None:
-        """Copy a piece of the body to where its part gathers; a part that is full is sent, or held until it is checked."""
+        """Copy a piece of the body to where its part gathers; a full one is sent, or held until it is checked."""
         while piece:
             if self._is_full and hold:
                 raise self._wrong(400, "a body with Upload-Checksum holds one part at most")

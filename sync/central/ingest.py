@@ -60,17 +60,7 @@ class Ingest:
     @property
     def counters(self) -> dict[str, int | str | bool | None]:
         """Figures for the status file."""
-        uploads = self._uploads
-        return {
-            "connected": self._link.connected,
-            "uploads": uploads.under_way,
-            "asked": uploads.asked,
-            "syncing": uploads.syncing,
-            "keeping": uploads.keeping,
-            "items_stored": uploads.items_stored,
-            "bytes_stored": uploads.bytes_stored,
-            "foreign": self._foreign,
-        }
+        return {"connected": self._link.connected, **self._uploads.counters, "foreign": self._foreign}
 
     def turned_away(self) -> set[str]:
         """Who spoke without being enrolled (any more) since this was last asked."""

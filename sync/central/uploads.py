@@ -78,6 +78,18 @@ class Uploads:
         return self._receiver.under_way
 
     @property
+    def counters(self) -> dict[str, int]:
+        """Figures for the status file of whoever takes uploads in."""
+        return {
+            "uploads": self.under_way,
+            "asked": self.asked,
+            "syncing": self.syncing,
+            "keeping": self.keeping,
+            "items_stored": self.items_stored,
+            "bytes_stored": self.bytes_stored,
+        }
+
+    @property
     def asked(self) -> int:
         """How many less urgent uploads have not been opened yet; a few are whenever `settle` is called."""
         return len(self._opens)

@@ -101,25 +101,14 @@ class Worker:
         self._answers.flush()
         if now_us >= self._status_at_us:
             self._status_at_us = now_us + STATUS_US
-            daemon.write_status(self._store.folder / "run", self.name, self._counters())
+            counters = {"connected": self._link.connected, **self._uploads.counters}
+            daemon.write_status(self._store.folder / "run", self.name, counters)
         return 0.0
 
     def close(self) -> None:
         """Leave the broker; unfinished uploads rest on the disk."""
         self._link.close()
         self._store.close()
-
-    def _counters(self) -> dict[str, int | str | bool | None]:
-        uploads = self._uploads
-        return {
-            "connected": self._link.connected,
-            "uploads": uploads.under_way,
-            "asked": uploads.asked,
-            "syncing": uploads.syncing,
-            "keeping": uploads.keeping,
-            "items_stored": uploads.items_stored,
-            "bytes_stored": uploads.bytes_stored,
-        }
 
     def _hear(self, event: Message, now_us: int) -> None:
         try:

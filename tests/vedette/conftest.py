@@ -13,6 +13,8 @@ from vedette.custody_entry import DetailValue, Entry
 from vedette.custody_tail import journal_files
 from vedette.custody_verify import split_lines, verify_chain
 from vedette.keys import SigningKey
+from vedette.timeline import Timeline
+from vedette.timeline_layers import read_timeline
 
 SECOND = 1_000_000
 EIGHT = 1_795_420_800_000_000  # 2026-11-23T08:00:00Z
@@ -66,6 +68,20 @@ class Shift:
 
     def wait(self, seconds: float) -> None:
         self.clock.advance(round(seconds * SECOND))
+
+    def read(self) -> Timeline:
+        """The timeline of what was written, without a gap or an overlap."""
+        timeline = read_timeline(self.entries())
+        assert timeline.stretches[0].from_us == timeline.from_us
+        assert timeline.stretches[-1].to_us == timeline.to_us
+        pairs = zip(timeline.stretches, timeline.stretches[1:], strict=False)
+        assert all(before.to_us == after.from_us for before, after in pairs)
+        return timeline
+
+    @staticmethod
+    def states(timeline: Timeline) -> list[tuple[str, float]]:
+        """(state, seconds), to a tenth."""
+        return [(one.state.value, round(one.length_us / SECOND, 1)) for one in timeline.stretches]
 
     def begin(self, activation: str = "button") -> str:
         """A recording begins, with the picture of this moment."""

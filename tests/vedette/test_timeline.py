@@ -12,25 +12,11 @@ from hypothesis import strategies as st
 
 from vedette.clock import FakeClock
 from vedette.errors import Integrity
-from vedette.timeline import Layer, State, Stretch, Timeline, lay_out
+from vedette.timeline import Layer, State, Stretch, lay_out
 from vedette.timeline_layers import read_timeline
 
 SECOND = 1_000_000
 EIGHT = FakeClock().utc_us()
-
-
-def states(timeline: Timeline) -> list[tuple[str, float]]:
-    """(state, seconds), to a tenth."""
-    return [(one.state.value, round(one.length_us / SECOND, 1)) for one in timeline.stretches]
-
-
-def read(shift: Any) -> Timeline:
-    timeline = read_timeline(shift.entries())
-    assert timeline.stretches[0].from_us == timeline.from_us
-    assert timeline.stretches[-1].to_us == timeline.to_us
-    pairs = zip(timeline.stretches, timeline.stretches[1:], strict=False)
-    assert all(before.to_us == after.from_us for before, after in pairs)
-    return timeline
 
 
 def claims() -> st.SearchStrategy[list[Layer]]:
@@ -60,10 +46,10 @@ def test_stretches_cover_everything_once_whatever_is_claimed(layers: list[Layer]
 def test_a_day_on_which_everything_happens_is_accounted_for(shift: Any, hard_day: Callable[[Any], None]) -> None:
     """TI-1, TI-2, TI-14, TI-15, TI-17."""
     hard_day(shift)
-    timeline = read(shift)
+    timeline = shift.read()
     assert timeline.unexplained_us == 0
     assert sum(timeline.totals.values()) == timeline.to_us - timeline.from_us
-    assert [(state, int(seconds)) for state, seconds in states(timeline) if seconds >= 1] == [
+    assert [(state, int(seconds)) for state, seconds in shift.states(timeline) if seconds >= 1] == [
         ("standby", 600), ("recorded", 1500), ("restarted", 2), ("recorded", 1200), ("camera", 75), ("recorded", 1500),
         ("power_lost", 233), ("recorded", 900), ("full", 420), ("recorded", 900), ("standby", 1200), ("asleep", 1500),
         ("standby", 300), ("off", 900), ("recorded", 1800),
@@ -80,8 +66,8 @@ def test_a_hole_in_a_recording_is_unexplained_when_no_line_speaks_of_it(shift: A
     shift.open_segment()
     shift.film(10)
     shift.end()
-    timeline = read(shift)
-    assert states(timeline)[:3] == [("recorded", 20), ("unknown", 5), ("recorded", 10)]
+    timeline = shift.read()
+    assert shift.states(timeline)[:3] == [("recorded", 20), ("unknown", 5), ("recorded", 10)]
     assert timeline.unexplained_us == 5 * SECOND
 
 
@@ -94,7 +80,7 @@ def test_a_sliver_goes_to_what_was_not_recorded_and_never_to_what_was(shift: Any
     shift.end()
     shift.wait(9)
     shift.stop()
-    assert states(read(shift)) == [("recorded", 10), ("standby", 9.8)]
+    assert shift.states(shift.read()) == [("recorded", 10), ("standby", 9.8)]
 
 
 def test_a_sliver_stays_unexplained_when_it_lies_between_two_recordings() -> None:
@@ -112,16 +98,16 @@ def test_time_after_the_last_line_is_off_only_when_it_stopped_in_order(shift: An
     shift.start()
     shift.wait(60)
     shift.say("service.stopped" if in_order else "keeper.ready")
-    shown = read(shift).between(EIGHT - 10 * SECOND, EIGHT + 100 * SECOND)
-    assert states(shown) == [("unknown", 10), ("standby", 60), (after, 40)]
+    shown = shift.read().between(EIGHT - 10 * SECOND, EIGHT + 100 * SECOND)
+    assert shift.states(shown) == [("unknown", 10), ("standby", 60), (after, 40)]
     assert shown.unexplained_us == (10 + (0 if in_order else 40)) * SECOND
 
 
 def test_a_part_has_what_lies_in_it_when_it_is_cut_out(shift: Any, hard_day: Callable[[Any], None]) -> None:
     """TI-1, TI-6."""
     hard_day(shift)
-    shown = read(shift).between(EIGHT + 900 * SECOND, EIGHT + 1100 * SECOND)
-    assert states(shown) == [("recorded", 200)]
+    shown = shift.read().between(EIGHT + 900 * SECOND, EIGHT + 1100 * SECOND)
+    assert shift.states(shown) == [("recorded", 200)]
     assert [(one.row, (one.to_us - one.from_us) / SECOND) for one in shown.overlays] == [("muted", 100)]
 
 
@@ -135,8 +121,8 @@ def test_a_cut_segment_is_recorded_to_its_last_checkpoint_and_no_further(shift: 
     shift.wait(3)
     shift.start()
     shift.recover()
-    timeline = read(shift)
-    assert states(timeline) == [("recorded", 7), ("restarted", 3.9)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("recorded", 7), ("restarted", 3.9)]
     assert [(one.at_us - EIGHT, one.value) for one in timeline.notes if one.kind == "proven_to"] == [
         (7 * SECOND, recording)
     ]
@@ -149,7 +135,7 @@ def test_video_from_before_the_activation_is_recorded(shift: Any) -> None:
     shift.say("recording.started", activation="button", held=True, recording="r")
     shift.open_segment(before_s=60)
     shift.film(5)
-    assert states(read(shift)) == [("standby", 40), ("recorded", 65)]
+    assert shift.states(shift.read()) == [("standby", 40), ("recorded", 65)]
 
 
 def test_no_standby_is_shown_behind_what_is_recorded_when_the_activation_s_line_came_late(shift: Any) -> None:
@@ -163,7 +149,7 @@ def test_no_standby_is_shown_behind_what_is_recorded_when_the_activation_s_line_
     shift.kill()
     shift.wait(3)
     shift.start()
-    assert states(read(shift)) == [("standby", 90), ("recorded", 8), ("starting", 2), ("restarted", 3.4)]
+    assert shift.states(shift.read()) == [("standby", 90), ("recorded", 8), ("starting", 2), ("restarted", 3.4)]
 
 
 def test_a_stall_within_a_segment_is_not_recorded(shift: Any) -> None:
@@ -175,7 +161,7 @@ def test_a_stall_within_a_segment_is_not_recorded(shift: Any) -> None:
     shift.film(4)
     shift.gap(from_us, "camera_stalled")
     shift.film(6)
-    assert states(read(shift)) == [("recorded", 10), ("camera", 4), ("recorded", 6)]
+    assert shift.states(shift.read()) == [("recorded", 10), ("camera", 4), ("recorded", 6)]
 
 
 def test_a_gap_with_an_unknown_word_shows_the_word(shift: Any) -> None:
@@ -189,8 +175,8 @@ def test_a_gap_with_an_unknown_word_shows_the_word(shift: Any) -> None:
     shift.gap(from_us, "eclipse")
     shift.open_segment()
     shift.film(3)
-    timeline = read(shift)
-    assert states(timeline)[1] == ("other", 30)
+    timeline = shift.read()
+    assert shift.states(timeline)[1] == ("other", 30)
     assert timeline.stretches[1].why == "eclipse"
 
 
@@ -203,7 +189,7 @@ def test_a_gap_until_a_camera_has_started_is_starting(shift: Any, why: str) -> N
     shift.gap(from_us, why)
     shift.begin()
     shift.film(3)
-    assert states(read(shift)) == [("standby", 5), ("starting", 3), ("recorded", 3)]
+    assert shift.states(shift.read()) == [("standby", 5), ("starting", 3), ("recorded", 3)]
 
 
 def test_missing_lines_are_unexplained_except_what_the_others_prove(shift: Any) -> None:
@@ -222,7 +208,7 @@ def test_missing_lines_are_unexplained_except_what_the_others_prove(shift: Any) 
     shift.say("keeper.ready")
     entries = shift.entries()
     timeline = read_timeline([*entries[:-2], entries[-1]])
-    assert states(timeline)[-1] == ("unknown", 600)
+    assert shift.states(timeline)[-1] == ("unknown", 600)
     assert [one.value for one in timeline.notes if one.kind == "lines_missing"] == [
         f"{len(entries) - 1}–{len(entries) - 1}"
     ]
@@ -247,7 +233,7 @@ def test_a_recording_that_stopped_for_a_trouble_leaves_that_trouble(shift: Any, 
     shift.wait(50)
     shift.begin()
     shift.film(10)
-    assert [(one, round(seconds)) for one, seconds in states(read(shift))] == [
+    assert [(one, round(seconds)) for one, seconds in shift.states(shift.read())] == [
         ("recorded", 10), (state, 50), ("recorded", 10),
     ]  # fmt: skip
 
@@ -258,7 +244,7 @@ def test_a_camera_that_gives_nothing_after_the_start_is_starting_for_a_time_only
     shift.wait(200)
     shift.begin("continuous")
     shift.film(10)
-    assert states(read(shift)) == [("starting", 60), ("unknown", 140), ("recorded", 10)]
+    assert shift.states(shift.read()) == [("starting", 60), ("unknown", 140), ("recorded", 10)]
 
 
 def test_sleep_lasts_to_the_end_of_the_run_when_it_is_not_ended(shift: Any) -> None:
@@ -274,8 +260,8 @@ def test_sleep_lasts_to_the_end_of_the_run_when_it_is_not_ended(shift: Any) -> N
     shift.start()
     shift.wait(20)
     shift.stop()
-    timeline = read(shift)
-    assert states(timeline) == [("standby", 10), ("asleep", 100), ("restarted", 7), ("standby", 20)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("standby", 10), ("asleep", 100), ("restarted", 7), ("standby", 20)]
     assert [(one.row, (one.to_us - one.from_us) // SECOND, one.label) for one in timeline.overlays] == [
         ("muted", 100, "button")
     ]
@@ -292,8 +278,8 @@ def test_rest_for_heat_is_a_state_and_heat_a_row_beside_it(shift: Any) -> None:
     shift.say("heat.ended", most_c=91, since_us=shift.clock.utc_us(), lasted_us=1)
     shift.wait(5)
     shift.say("keeper.ready")
-    timeline = read(shift)
-    assert states(timeline) == [("standby", 10), ("thermal", 40), ("standby", 5)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("standby", 10), ("thermal", 40), ("standby", 5)]
     assert [(one.row, (one.to_us - one.from_us) // SECOND) for one in timeline.overlays] == [("heat", 40)]
 
 
@@ -307,8 +293,8 @@ def test_a_camera_fault_is_beside_what_was_recorded(shift: Any) -> None:
     shift.film(5)
     shift.say("camera.recovered", kind="frozen", since_us=since_us, lasted_us=7 * SECOND)
     shift.film(5)
-    timeline = read(shift)
-    assert states(timeline) == [("recorded", 20)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("recorded", 20)]
     assert [(one.row, one.from_us - EIGHT, one.to_us - EIGHT, one.label) for one in timeline.overlays] == [
         ("camera", 8 * SECOND, 15 * SECOND, "frozen")
     ]
@@ -321,7 +307,7 @@ def test_the_length_of_a_power_cut_is_said_to_be_unproven_when_no_clock_knew_it(
     shift.kill()
     shift.reboot(100)
     shift.start()
-    timeline = read(shift)
+    timeline = shift.read()
     assert [one.kind for one in timeline.notes] == ["off_length_unproven", "died_between"]
     shift.kill()
     assert {one.label for one in timeline.overlays} == {"unset:rtc"}
@@ -334,7 +320,7 @@ def test_suspect_time_is_shown_until_it_is_trusted_again(shift: Any) -> None:
     shift.say("time.suspect", off_us=5, source="gnss")
     shift.wait(30)
     shift.say("time.trusted")
-    shown = [(one.row, one.label, one.to_us - one.from_us) for one in read(shift).overlays]
+    shown = [(one.row, one.label, one.to_us - one.from_us) for one in shift.read().overlays]
     assert shown == [("clock", "suspect", 30 * SECOND)]
 
 
@@ -348,8 +334,8 @@ def test_when_an_idle_run_died_is_said_to_be_unknown(shift: Any, filming: bool, 
     shift.kill()
     shift.wait(100)
     shift.start()
-    timeline = read(shift)
-    assert ("restarted", 100) in states(timeline)
+    timeline = shift.read()
+    assert ("restarted", 100) in shift.states(timeline)
     assert [one.kind for one in timeline.notes] == kinds
 
 
@@ -368,8 +354,8 @@ def test_a_time_without_sound_is_beside_what_was_recorded(shift: Any) -> None:
     shift.film(5)
     shift.say("sound.found", since_us=since_us, lasted_us=6 * SECOND)
     shift.film(5)
-    timeline = read(shift)
-    assert states(timeline) == [("recorded", 20)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("recorded", 20)]
     assert [(one.row, one.from_us - EIGHT, one.to_us - EIGHT, one.label) for one in timeline.overlays] == [
         ("sound", 8 * SECOND, 14 * SECOND, "sound_lost")
     ]
@@ -388,6 +374,6 @@ def test_a_time_without_sound_is_told_by_either_line_alone(shift: Any, event: st
     shift.end()
     shift.stop()
     length_us = 9 * SECOND if event == "sound.lost" else 3 * SECOND
-    assert [(one.row, one.from_us - EIGHT, round(one.to_us - one.from_us, -6)) for one in read(shift).overlays] == [
+    assert [(one.row, one.from_us - EIGHT, round(one.to_us - one.from_us, -6)) for one in shift.read().overlays] == [
         ("sound", 6 * SECOND, length_us)
     ]

@@ -7,25 +7,10 @@ from typing import Any
 import pytest
 
 from vedette.clock import FakeClock
-from vedette.timeline import State, Timeline
-from vedette.timeline_layers import read_timeline
+from vedette.timeline import State
 
 SECOND = 1_000_000
 EIGHT = FakeClock().utc_us()
-
-
-def states(timeline: Timeline) -> list[tuple[str, float]]:
-    """(state, seconds), to a tenth."""
-    return [(one.state.value, round(one.length_us / SECOND, 1)) for one in timeline.stretches]
-
-
-def read(shift: Any) -> Timeline:
-    timeline = read_timeline(shift.entries())
-    assert timeline.stretches[0].from_us == timeline.from_us
-    assert timeline.stretches[-1].to_us == timeline.to_us
-    pairs = zip(timeline.stretches, timeline.stretches[1:], strict=False)
-    assert all(before.to_us == after.from_us for before, after in pairs)
-    return timeline
 
 
 @pytest.mark.parametrize("jump_s", [-3600, -2, 0.5, 86_400])
@@ -37,8 +22,8 @@ def test_order_and_lengths_stay_when_the_clock_is_set(shift: Any, jump_s: float)
     shift.clock.jump(round(jump_s * SECOND))
     shift.film(10)
     shift.end()
-    timeline = read(shift)
-    assert states(timeline)[0] == ("recorded", 40)
+    timeline = shift.read()
+    assert shift.states(timeline)[0] == ("recorded", 40)
     assert timeline.from_us == EIGHT
     steps = [(one.from_us - EIGHT, one.label) for one in timeline.overlays if one.row == "clock"]
     assert steps == [(31 * SECOND, f"step:{jump_s:+.3f} s")]
@@ -55,7 +40,7 @@ def test_a_boot_is_dated_by_its_best_clock_when_it_began_with_a_wrong_one(shift:
     shift.clock.source = "gnss"
     shift.film(5)
     shift.end()
-    timeline = read(shift)
+    timeline = shift.read()
     assert timeline.from_us == EIGHT + 3600 * SECOND
     unset = [one for one in timeline.overlays if one.label == "unset:none"]
     assert [(one.from_us - timeline.from_us, one.to_us - one.from_us) for one in unset] == [(0, 50 * SECOND)]
@@ -68,7 +53,7 @@ def test_a_slow_slew_is_no_step(shift: Any) -> None:
     for _ in range(5):
         shift.film(10)
         shift.clock.jump(150_000)
-    assert [one.label for one in read(shift).overlays if one.row == "clock"] == ["step:+0.300 s", "step:+0.300 s"]
+    assert [one.label for one in shift.read().overlays if one.row == "clock"] == ["step:+0.300 s", "step:+0.300 s"]
 
 
 @pytest.mark.parametrize("rank", ["ntp", "rtc"])
@@ -84,8 +69,8 @@ def test_a_boot_is_moved_and_said_so_when_its_date_contradicts_the_order(shift: 
     shift.recover()
     shift.begin()
     shift.film(10)
-    timeline = read(shift)
-    assert [one for one in states(timeline) if one[1]] == [("recorded", 100), ("recorded", 10)]
+    timeline = shift.read()
+    assert [one for one in shift.states(timeline) if one[1]] == [("recorded", 100), ("recorded", 10)]
     assert [one.value for one in timeline.notes if one.kind == "boot_moved"] == ["+570.000 s"]
 
 
@@ -100,8 +85,8 @@ def test_the_earlier_boot_is_moved_when_its_clock_is_the_worse(shift: Any) -> No
     shift.start()
     shift.wait(60)
     shift.stop()
-    timeline = read(shift)
-    assert states(timeline) == [("standby", 120)]
+    timeline = shift.read()
+    assert shift.states(timeline) == [("standby", 120)]
     assert timeline.to_us == shift.clock.utc_us()
     assert [(one.kind, one.value) for one in timeline.notes if one.value] == [("boot_moved", "-3600.000 s")]
 
@@ -113,7 +98,7 @@ def test_a_reboot_is_told_from_a_restart_when_the_monotonic_clock_went_on_higher
     shift.reboot(500)
     shift.clock.advance(200 * SECOND)
     shift.start()
-    assert states(read(shift)) == [("power_lost", 700)]
+    assert shift.states(shift.read()) == [("power_lost", 700)]
 
 
 @pytest.mark.parametrize(("second", "state"), [("a" * 16, "restarted"), ("b" * 16, "power_lost")])
@@ -128,7 +113,7 @@ def test_the_named_boot_of_the_machine_counts_when_the_clocks_would_say_otherwis
     shift.clock.jump((0 if second[0] == "b" else 90_000) * SECOND)
     shift.clock.boot = second
     shift.start()
-    assert states(read(shift)) == [(state, 5)]
+    assert shift.states(shift.read()) == [(state, 5)]
 
 
 @pytest.mark.parametrize("jitter_us", [-40_000, -1, 1, 40_000])
@@ -150,6 +135,6 @@ def test_gap_that_begins_where_a_segment_ended_leaves_nothing_between(shift: Any
     shift.gap(ended_us, "killed")
     shift.open_segment()
     shift.film(5)
-    timeline = read(shift)
+    timeline = shift.read()
     assert [one.state for one in timeline.stretches] == [State.RECORDED, State.RESTARTED, State.RECORDED]
     assert [one.to_us for one in timeline.stretches][:1] == [EIGHT + 7 * SECOND]

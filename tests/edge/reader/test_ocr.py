@@ -251,3 +251,22 @@ def test_a_shorter_text_never_wins_by_a_cut_of_its_own_size() -> None:
     found = PlateReader(model).read(plate, ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0)))  # type: ignore[arg-type]
     assert found is not None and found.text == "38444|أ|4"
     assert max(model.extents) > 0.75
+
+
+@pytest.mark.parametrize(("sure", "looks"), [(12.0, 1), (5.2, 2)])
+def test_a_look_that_is_nearly_certain_is_the_only_one(sure: float, looks: int) -> None:
+    class Sure(NearSighted):
+        def run_real(self, picture: Luma) -> tuple[np.ndarray, ...]:
+            self.extents.append(0.0)
+            rows = rows_for("38444|أ|44", 1 - np.exp(-sure))
+            logits = np.full((1, self.steps, len(SYMBOLS) + 1), -30.0, dtype=np.float32)
+            logits[0, :, BLANK] = 0.0
+            logits[0, : len(rows)] = rows
+            return (logits,)
+
+    model = Sure()
+    corners = ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0))
+    found = PlateReader(model).read(np.full((110, 520), 230, dtype=np.uint8), corners)  # type: ignore[arg-type]
+    assert found is not None and found.text == "38444|أ|44"
+    assert len(model.extents) == looks
+    assert (found.confidence_permille >= 990) is (looks == 1)
