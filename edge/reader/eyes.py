@@ -60,14 +60,15 @@ class ModelEyes:
         """The text of one plate of that picture, after a glance or a thorough read."""
         reader = self._looker.reader
         glance = reader.glance(luma, detection.corners_px)
-        if is_settled(glance, measures(detection.corners_px).aspect):
-            return glance
+        plate = glance.plate
+        if is_settled(plate, measures(detection.corners_px).aspect):
+            return plate
         if self._saved >= 1.0:
             self._saved -= 1.0
-            return reader.read(luma, detection.corners_px)
-        if glance is None:
+            return reader.read(luma, detection.corners_px, glance)
+        if plate is None:
             return None
-        return replace(glance, confidence_permille=int(UNCHECKED_TRUST * glance.confidence_permille))
+        return replace(plate, confidence_permille=int(UNCHECKED_TRUST * plate.confidence_permille))
 
 
 def is_settled(glance: PlateText | None, aspect: float) -> bool:

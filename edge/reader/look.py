@@ -77,11 +77,12 @@ class Looker:
 
     def _read(self, luma: Luma, detection: Detection) -> PlateText | None:
         """A doubtful detection gets a thorough read only where a glance finds anything like a plate's text."""
-        if detection.confidence_permille < DOUBTFUL_PERMILLE:
-            glance = self.reader.glance(luma, detection.corners_px)
-            if glance is None or glance.confidence_permille < HOPELESS_PERMILLE:
-                return glance
-        return self.reader.read(luma, detection.corners_px)
+        if detection.confidence_permille >= DOUBTFUL_PERMILLE:
+            return self.reader.read(luma, detection.corners_px)
+        glance = self.reader.glance(luma, detection.corners_px)
+        if glance.plate is None or glance.plate.confidence_permille < HOPELESS_PERMILLE:
+            return glance.plate
+        return self.reader.read(luma, detection.corners_px, glance)
 
     def _closely(self, luma: Luma, look: Look) -> Look:
         """The same plate, where it was not read surely, read again with corners found anew from closer.

@@ -9,6 +9,7 @@ plate that is nearly square is also read as two lines.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from edge.reader.straighten import (
 )
 from edge.reader.weighing import Alternative, Character, PlateText
 
-__all__ = ["Alternative", "Character", "PlateReader", "PlateText"]
+__all__ = ["Alternative", "Character", "Glance", "PlateReader", "PlateText"]
 
 ENOUGH_PERMILLE = 850
 # So sure a first look is the only one.  Measured on photographs that were not trained on: of 3,109 such looks a second
@@ -43,6 +44,14 @@ SQUARE_BELOW_ASPECT = 1.8
 FITTED_ROOM, LEAST_EMPTY, LEAST_SPOKEN = 0.1, 0.08, 3
 
 Luma = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Glance:
+    """One look at a plate: what it says, and the reader's log-probabilities, with which a thorough read begins."""
+
+    plate: PlateText | None
+    rows: ctc.Rows
 
 
 class PlateReader:
@@ -59,47 +68,51 @@ class PlateReader:
         if others or rows.ndim != 3 or rows.shape[-1] != len(SYMBOLS) + 1:
             raise ModelUnusable(f"a reader emits {len(SYMBOLS) + 1} symbols a step, this model {rows.shape}")
 
-    def read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
-        """The plate between four corners of a grey picture (height, width), or None where no text fits."""
-        return self._calibration.applied(self._read(luma, corners_px))
-
-    def _read(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
+    def read(
+        self, luma: Luma, corners_px: Sequence[tuple[float, float]], glance: Glance | None = None
+    ) -> PlateText | None:
+        """The plate between four corners of a grey picture (height, width), or None where no text fits; goes on from
+        `glance` where it was had of the same plate and picture.
+        """
         corners = np.array(corners_px, dtype=np.float32)
+        first = self._first(luma, corners) if glance is None else glance.rows
+        return self._calibration.applied(self._read(luma, corners, first))
+
+    def _read(self, luma: Luma, corners: Quad, first: ctc.Rows) -> PlateText | None:
         shape = aspect(corners)
-        best, weights = self._one_row(luma, corners)
+        best, weights = self._one_row(luma, corners, first)
         if not _enough(best):
-            best = self._fitted(luma, corners, best)
+            best = self._fitted(luma, corners, best, first)
         if shape >= TWO_ROWS_BELOW_ASPECT or (_enough(best) and shape >= SQUARE_BELOW_ASPECT):
             return best
         rows = weighing.weigh_two_rows(*([self._rows(luma, corners, view) for view in half] for half in TWO_ROWS))
         if best is not None and not weights:
-            weights = weighing.weigh([self._rows(luma, corners, FIRST_VIEW)])
+            weights = weighing.weigh([ctc.condensed(first)])
         return weighing.decide(rows, weights) if rows else best
 
-    def _fitted(self, luma: Luma, corners: Quad, best: PlateText | None) -> PlateText | None:
+    def _fitted(self, luma: Luma, corners: Quad, best: PlateText | None, first: ctc.Rows) -> PlateText | None:
         """As `best`, or longer and surer: where the text leaves room at its ends, the plate is cut to it and read anew.
 
         On a cut with much room characters are narrow, and of two alike side by side one is lost; a shorter text may be
         one that the tighter cut has bitten off.
         """
-        log_rows = ctc.log_softmax(self._logits(luma, corners, FIRST_VIEW))
-        spoken = np.flatnonzero(log_rows.argmax(axis=-1) != BLANK)
-        steps = len(log_rows)
+        spoken = np.flatnonzero(first.argmax(axis=-1) != BLANK)
         if len(spoken) < LEAST_SPOKEN:
             return best
-        first, last = (_along(int(step), steps) for step in (spoken[0], spoken[-1]))
-        room = FITTED_ROOM * (last - first)
-        left, right = max(0.0, first - room), min(1.0, last + room)
+        begin, end = (_along(int(step), len(first)) for step in (spoken[0], spoken[-1]))
+        room = FITTED_ROOM * (end - begin)
+        left, right = max(0.0, begin - room), min(1.0, end + room)
         if right - left > 1.0 - LEAST_EMPTY:
             return best
-        again, _ = self._one_row(luma, part_of(corners, left, right))
+        part = part_of(corners, left, right)
+        again, _ = self._one_row(luma, part, self._first(luma, part))
         if best is None or again is None or len(again.text) <= len(best.text):
             return best or again
         return max((best, again), key=lambda plate: plate.confidence_permille)
 
-    def _one_row(self, luma: Luma, corners: Quad) -> tuple[PlateText | None, weighing.Weights]:
+    def _one_row(self, luma: Luma, corners: Quad, first: ctc.Rows) -> tuple[PlateText | None, weighing.Weights]:
         """The likeliest text of one line, and what was weighed for it."""
-        looks = [self._rows(luma, corners, FIRST_VIEW)]
+        looks = [ctc.condensed(first)]
         alone = weighing.sure(looks[0])
         if alone is not None and alone.confidence_permille >= ALONE_PERMILLE:
             return alone, {}
@@ -115,10 +128,12 @@ class PlateReader:
             best = weighing.decide(weights)
         return best, weights
 
-    def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> PlateText | None:
+    def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> Glance:
         """As `read`, but with one look only: for a video, where the next frame is the second look."""
-        rows = self._rows(luma, np.array(corners_px, dtype=np.float32), FIRST_VIEW)
-        return self._calibration.applied(weighing.sure(rows) or weighing.decide(weighing.weigh([rows])))
+        first = self._first(luma, np.array(corners_px, dtype=np.float32))
+        rows = ctc.condensed(first)
+        plate = weighing.sure(rows) or weighing.decide(weighing.weigh([rows]))
+        return Glance(plate=self._calibration.applied(plate), rows=first)
 
     def read_crop(self, luma_crop: Luma) -> PlateText | None:
         """A picture (height, width) that is the plate itself and nothing else."""
@@ -127,13 +142,16 @@ class PlateReader:
             luma_crop, ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
         )
 
-    def _rows(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
-        return ctc.condensed(ctc.log_softmax(self._logits(luma, corners, view)))
+    def _first(self, luma: Luma, corners: Quad) -> ctc.Rows:
+        return self._seen(luma, corners, FIRST_VIEW)
 
-    def _logits(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
+    def _rows(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
+        return ctc.condensed(self._seen(luma, corners, view))
+
+    def _seen(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
+        """Log-probabilities of every step of one view."""
         cut = straightened(luma, corners, view, width_px=self._model.width_px, height_px=self._model.height_px)
-        rows: ctc.Rows = self._model.run_real(cut[None, :, :, None])[0][0]
-        return rows
+        return ctc.log_softmax(self._model.run_real(cut[None, :, :, None])[0][0])
 
 
 def _along(step: int, steps: int) -> float:

@@ -19,9 +19,10 @@ from edge.reader.eyes import (
     UNCHECKED_TRUST,
     ModelEyes,
 )
-from edge.reader.ocr import PlateText
+from edge.reader.ocr import Glance, PlateText
 
 LUMA = np.zeros((90, 160), np.uint8)
+ROWS = np.zeros((40, 53), np.float32)
 
 
 def text(confidence: int) -> PlateText:
@@ -53,10 +54,11 @@ class Models:
     def detect(self, luma: Any) -> list[Detection]:
         return [plate()]
 
-    def glance(self, luma: Any, corners_px: Any) -> PlateText | None:
-        return self.glanced
+    def glance(self, luma: Any, corners_px: Any) -> Glance:
+        return Glance(plate=self.glanced, rows=ROWS)
 
-    def read(self, luma: Any, corners_px: Any) -> PlateText | None:
+    def read(self, luma: Any, corners_px: Any, glance: Glance) -> PlateText | None:
+        assert glance.rows is ROWS
         self.thorough += 1
         return text(999)
 

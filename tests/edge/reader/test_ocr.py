@@ -55,10 +55,26 @@ def test_a_glance_reads_a_plain_plate_with_one_run_of_the_model(
     runs: list[int] = []
     real = reader._model.run_real
     monkeypatch.setattr(reader._model, "run_real", lambda picture: (runs.append(1), real(picture))[1])
-    plate = reader.glance(lettered("LS15 EBC"), ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0)))
+    plate = reader.glance(lettered("LS15 EBC"), ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0))).plate
     assert plate is not None and plate.text == "LS15EBC"
     reader.glance(np.full((48, 160), 200, dtype=np.uint8), ((0.0, 0.0), (160.0, 0.0), (160.0, 48.0), (0.0, 48.0)))
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize("faded", [0.0, 0.75, 0.93])
+def test_a_read_goes_on_from_a_glance(reader: PlateReader, monkeypatch: pytest.MonkeyPatch, faded: float) -> None:
+    """The same answer with one run of the model less, where the glance settled it and where it did not."""
+    luma = np.asarray(cv2.addWeighted(lettered("LS15 EBC"), 1 - faded, np.full((110, 520), 128, np.uint8), faded, 0))
+    luma += np.random.default_rng(3).integers(0, 9, luma.shape, dtype=np.uint8)
+    corners = ((0.0, 0.0), (520.0, 0.0), (520.0, 110.0), (0.0, 110.0))
+    glance = reader.glance(luma, corners)
+    runs: list[int] = []
+    real = reader._model.run_real
+    monkeypatch.setattr(reader._model, "run_real", lambda picture: (runs.append(1), real(picture))[1])
+    alone = reader.read(luma, corners)
+    whole = len(runs)
+    assert reader.read(luma, corners, glance) == alone
+    assert len(runs) - whole == whole - 1
 
 
 def test_a_blank_plate_is_not_read_with_confidence(reader: PlateReader) -> None:
