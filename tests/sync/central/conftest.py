@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -279,6 +281,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stores" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH_STORES:
         embedded_only = any(metafunc.definition.iter_markers("embedded"))
         metafunc.parametrize("stores", ["embedded"] if embedded_only else ["embedded", "scaled"], indirect=True)
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder for the states of a disk, in memory where there is one: they are many, and no cut falls on them."""
+    place = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="vedette-states-", dir=place if place.is_dir() else tmp_path))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,15 +39,6 @@ from vedette.wire import Sealed
 STATES = int(os.environ.get("POWER_CUTS", "200"))
 FULL_RECOVERY_EVERY = 40
 DRAWS_FOR_ONE = 50
-
-
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder for the states, in memory where there is one: they are many, and no cut falls on them."""
-    place = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="vedette-states-", dir=place if place.is_dir() else tmp_path))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -14,7 +14,6 @@ import os
 import random
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,15 +34,6 @@ DRAWS_FOR_ONE = 50
 BAD_STATES = 400
 GOES_ON_EVERY = 40
 SMALL_WAL_PAGES = 8
-
-
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder for the states, in memory where there is one."""
-    place = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="vedette-states-", dir=place if place.is_dir() else tmp_path))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
