@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"6ce9a48c7a397af09a95df31284416d2f2e5aeb833c90127d64994759c0375f7","registry_size":1101},"key":"10c2cb8c6e65ccb40f31010ffa23c3f8","kind":"vedette/models/1","sig":"qixvUzePHxm9WVj2wB89p+4txK4QydHRE+SQEke6+lMmk9hZErAwUEAa27wxEeJCJ4stT5zcE5xHl5GVtJHYBQ=="}
+{"body":{"registry_sha256":"6a90fcf54b8fdfab3def4c5b6e12238bd526b097de93a9669d9d78a718da2d77","registry_size":1100},"key":"10c2cb8c6e65ccb40f31010ffa23c3f8","kind":"vedette/models/1","sig":"OX8Gkiw2UolEYUWQ1Xq14qrZ/p6oTguW3a4fW/KlCfnMC9hBJQEcGj0JL8W0hp+uVLFK81msX8sP5Lf9dnMjCA=="}
