@@ -12,6 +12,7 @@ virtual environment.
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,5 +86,7 @@ def _fail(why: str) -> int:
 
 
 if __name__ == "__main__":
+    # Whoever was started in the background of a shell script ignores it, and so would this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         sys.exit(main(*sys.argv[1:]))

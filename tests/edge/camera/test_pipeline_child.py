@@ -54,11 +54,21 @@ def test_missing_gstreamer_is_said(monkeypatch):
     assert (done.returncode, done.stderr) == (1, b"ERROR: GStreamer (libnowhere.so) is not installed\n")
 
 
-def test_pipeline_is_stopped_in_order_when_asked():
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+def test_pipeline_is_stopped_in_order_when_asked(before: signal.Handlers):
+    """Also where the signal was ignored by whoever started it, as all in the background of a shell script do."""
     pipeline = LIVE.replace("num-buffers=3", "")
-    with subprocess.Popen(command(0, pipeline.split()), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(8)
-        process.send_signal(signal.SIGINT)
-        _, words = process.communicate()
-        assert (process.returncode, words) == (0, b"")
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        process = subprocess.Popen(command(0, pipeline.split()), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.read(8)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, words) == (0, b"")
