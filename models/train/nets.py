@@ -1,4 +1,4 @@
-"""The two networks, written so that their int8 form is made of convolutions, ReLU6, adds and resizes only.
+"""The two networks, written so that their int8 form is made of convolutions, ReLU6, adds, views and resizes only.
 
 Both are fully convolutional: one set of weights serves any input size.  Input is luma, (batch, 1, height, width),
 scaled to [-1, 1).
@@ -53,11 +53,10 @@ class FirstConv(nn.Module):  # type: ignore[misc]
 
 
 class Residual(nn.Module):  # type: ignore[misc]
-    """Two convolutions and a way around them; `added` is not in the file that training goes on from."""
+    """Two convolutions and a way around them."""
 
-    def __init__(self, width: int, *, added: bool = False) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.added = added
         self.first = Conv(width, width)
         self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
         self.act = nn.ReLU6(inplace=True)
@@ -69,8 +68,6 @@ class Residual(nn.Module):  # type: ignore[misc]
 
 class Beside(nn.Conv2d):  # type: ignore[misc]
     """A convolution of single points that begins as nothing at all: what goes in comes out."""
-
-    added = True
 
     def __init__(self, width: int) -> None:
         super().__init__(width, width, 1)
@@ -86,7 +83,7 @@ class Reader(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.body = nn.Sequential(
             FirstConv(32), Conv(32, 48), Conv(48, 80, 3, 2), Residual(80), Conv(80, 128, 3, (2, 1)), Residual(128),
-            Conv(128, 160, 3, (2, 1)), Residual(160, added=True), Conv(160, 176, (3, 3)),
+            Conv(128, 160, 3, (2, 1)), Residual(160), Conv(160, 176, (3, 3)),
         )  # fmt: skip
         self.fold = nn.Sequential(
             nn.Conv2d(176, 192, (3, 1), bias=False), nn.BatchNorm2d(192), nn.ReLU6(inplace=True), Conv(192, 192, (1, 5))

@@ -2,7 +2,7 @@
 
 A TFLite file holds each convolution with its normalisation folded in.  Here they are read back, and the normalisation
 is set up anew from what it sees on a few training pictures, so that the network answers as the file does and trains as
-one that never was folded.  What the network has more than the file (symbols, added blocks) starts as nothing.
+one that never was folded.  Symbols that the network has more than the file start as nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from torch import nn
 
-from models.train.nets import Residual
-
 Folded = tuple[NDArray[np.float32], NDArray[np.float32]]
 UNSEEN_LOGIT = -6.0
-# How each kind lies in the file, as axes for (out, in, height, width); one input channel makes a depthwise one.
-FROM_FILE = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
 
 
 class OtherNetwork(ValueError):
@@ -36,9 +32,9 @@ def folded_convolutions(path: Path) -> list[Folded]:
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     found = []
     for op in interpreter._get_ops_details():
-        if op["op_name"] in FROM_FILE:
+        if op["op_name"] == "CONV_2D":
             _, kernel, bias = (details[int(i)] for i in op["inputs"][:3])
-            weights = _real(interpreter, kernel).transpose(FROM_FILE[op["op_name"]])
+            weights = _real(interpreter, kernel).transpose(0, 3, 1, 2)  # in the file the channels lie last
             found.append((np.ascontiguousarray(weights), _real(interpreter, bias)))
     return found
 
@@ -62,19 +58,13 @@ def resume(net: nn.Module, path: Path, pictures: torch.Tensor) -> None:
 
     Raises OtherNetwork where the file's convolutions do not fit the network's.
     """
-    known = folded_convolutions(path)
+    folded = iter(folded_convolutions(path))
     pairs = list(_pairs(net))
-    added = _added(net) if len(known) < len(pairs) else set()
-    folded = iter(known)
     for conv, norm in pairs:
-        if conv in added:
-            continue
         kernel, bias = next(folded, (np.zeros(0, np.float32), np.zeros(0, np.float32)))
         _set(conv, norm, kernel, bias, path)
     if next(folded, None) is not None:
         raise OtherNetwork(f"{path} has more convolutions than the network")
-    if added:
-        _quiet(net)
     _normalise(net, [norm for _, norm in pairs if norm is not None], pictures)
 
 
@@ -85,11 +75,6 @@ def _pairs(net: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
         if isinstance(module, nn.Conv2d):
             follows = modules[place + 1] if place + 1 < len(modules) else None
             yield module, follows if isinstance(follows, nn.BatchNorm2d) else None
-
-
-def _added(net: nn.Module) -> set[nn.Module]:
-    blocks = [block for block in net.modules() if getattr(block, "added", False)]
-    return {module for block in blocks for module in block.modules()}
 
 
 def _set(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, kernel: Any, bias: Any, path: Path) -> None:
@@ -110,12 +95,6 @@ def _set(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, kernel: Any, bias: Any, p
             norm.bias.copy_(torch.from_numpy(bias))
             norm.running_mean.zero_()
             norm.running_var.fill_(1.0 - norm.eps)
-
-
-def _quiet(net: nn.Module) -> None:
-    for block in net.modules():
-        if isinstance(block, Residual) and block.added:
-            nn.init.zeros_(block.second[1].weight)
 
 
 def _normalise(net: nn.Module, norms: list[nn.BatchNorm2d], pictures: torch.Tensor) -> None:

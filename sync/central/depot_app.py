@@ -64,7 +64,7 @@ class _Upload:
         first = next(self.durable.missing(), self.durable.total)
         return min(self.init.size, first * self.part_size)
 
-    def part(self, index: int, payload: memoryview) -> Part:
+    def part(self, index: int, payload: bytes) -> Part:
         return Part(item=self.init.item, index=index, payload=payload)
 
     def size_of(self, index: int) -> int:
@@ -287,54 +287,43 @@ class _Pump:
         self._talk = talk
         self._request = request
         self._waiting: set[int] = set()
-        self._index = upload.offset // upload.part_size
-        self._room = memoryview(b"")
-        self._filled = 0
 
     async def run(self) -> None:
         """Until the body ends or breaks off; an incomplete part at its end is not kept."""
         wanted = _checksum(self._request)
+        index, buffer = self._upload.offset // self._upload.part_size, bytearray()
         try:
             async for piece in self._request.stream():
-                await self._take(memoryview(piece), hold=wanted is not None)
+                buffer += piece
+                while index < self._upload.durable.total and len(buffer) >= self._upload.size_of(index):
+                    if wanted is None:
+                        await self._send(index, buffer)
+                        index += 1
+                    elif len(buffer) > self._upload.size_of(index):
+                        raise self._wrong(400, "a body with Upload-Checksum holds one part at most")
+                    else:
+                        break
+                if index == self._upload.durable.total and buffer:
+                    raise self._wrong(413, "the body goes past Upload-Length")
         except ClientDisconnect:
             wanted = None
         if wanted is not None:
             name, digest = wanted
-            if _CHECKSUMS[name](self._room[: self._filled]).digest() != digest:
+            if _CHECKSUMS[name](buffer).digest() != digest:
                 raise self._wrong(BAD_CHECKSUM, f"the body's {name} is another than Upload-Checksum")
-            if self._is_full:
-                await self._send()
+            if buffer and len(buffer) == self._upload.size_of(index):
+                await self._send(index, buffer)
         while self._waiting:
             await self._hear()
 
-    @property
-    def _is_full(self) -> bool:
-        return 0 < len(self._room) == self._filled
-
-    async def _take(self, piece: memoryview, *, hold: bool) -> None:
-        """Copy a piece of the body to where its part gathers; a full one is sent, or held until it is checked."""
-        while piece:
-            if self._is_full and hold:
-                raise self._wrong(400, "a body with Upload-Checksum holds one part at most")
-            if self._index == self._upload.durable.total:
-                raise self._wrong(413, "the body goes past Upload-Length")
-            if not self._filled:
-                self._room = memoryview(bytearray(self._upload.size_of(self._index)))
-            taken = min(len(piece), len(self._room) - self._filled)
-            self._room[self._filled : self._filled + taken] = piece[:taken]
-            self._filled += taken
-            piece = piece[taken:]
-            if self._is_full and not hold:
-                await self._send()
-
-    async def _send(self) -> None:
+    async def _send(self, index: int, buffer: bytearray) -> None:
+        size = self._upload.size_of(index)
         while len(self._waiting) >= min(MOST_IN_FLIGHT, self._upload.credit):
             await self._hear()
-        if self._index not in self._upload.durable:
-            self._waiting.add(self._index)
-            self._talk.tell(self._upload.part(self._index, self._room))
-        self._index, self._filled = self._index + 1, 0
+        if index not in self._upload.durable:
+            self._waiting.add(index)
+            self._talk.tell(self._upload.part(index, bytes(buffer[:size])))
+        del buffer[:size]
 
     async def _hear(self) -> None:
         self._door.heard(self._device, self._upload, await self._talk.hear())
