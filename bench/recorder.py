@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def _ffmpeg(raw: Path, out: Path) -> None:
 
 
 def _rows(whole: Callable[[], float], references: dict[str, Callable[[], None]], starts: Sequence[float]) -> list[Row]:
-    """All of them in every round, so that what slows the machine for a while slows each; the first round is not counted."""
+    """All of them in every round, so that what slows the machine for a while slows each; the first is not counted."""
     rounds = [(whole(), [_cpu_s(run) for run in references.values()]) for _ in range(ROUNDS + 1)][1:]
     start_s = statistics.median(starts)
     return [

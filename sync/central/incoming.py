@@ -1,14 +1,16 @@
 """Bytes on their way in: `incoming/<worker>/<item>.part` and, in the database, which parts of it are durable.
 
 Decided here: data is fsynced before the row that says so is committed, so after any crash the row never claims
-more than the disk holds; no worker touches another's bytes or rows; how much unfinished business one device may leave
-lying. Implements RC-8 and RC-10 of docs/spec/receipt.md.
+more than the disk holds; bulk's is written on a thread of its own, of uploads that are open still; no worker touches
+another's bytes or rows; how much unfinished business one device may leave lying. Implements RC-8 and RC-10 of
+docs/spec/receipt.md.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,12 +44,12 @@ class Flush:
 
     parts: list[tuple[str, Ranges]]
     uploads: list[_Open]
-    futures: list[Future[None]]
+    future: Future[None]
 
     @property
     def is_over(self) -> bool:
         """Whether the disk has answered."""
-        return all(future.done() for future in self.futures)
+        return self.future.done()
 
 
 class Incoming:
@@ -61,6 +63,8 @@ class Incoming:
         self._open: dict[str, _Open] = {}
         self._flushing = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming")
         self._flushing_beside = ThreadPoolExecutor(FLUSHING_THREADS, thread_name_prefix="incoming-beside")
+        self._remembering = ThreadPoolExecutor(1, thread_name_prefix="incoming-remembering")
+        self._closing = threading.Lock()  # held while rows of open uploads are written on another thread
         self.sweep()
 
     def owner(self, item: str) -> str | None:
@@ -105,12 +109,23 @@ class Incoming:
         self._remember(parts)
 
     def begin_sync(self, parts: Sequence[tuple[str, Ranges]]) -> Flush:
-        """As `sync`, beside other work, which nobody waits for; `end_sync` remembers it."""
+        """As `sync`, beside other work, which nobody waits for; `end_sync` tells what came of it."""
         uploads = [self._open[item] for item, _ranges in parts]
-        futures: list[Future[None]] = []
-        for upload in uploads:  # a descriptor of its own, as the upload may be closed meanwhile
-            futures.append(self._flushing_beside.submit(_make_durable, os.dup(upload.file.fileno())))
-        return Flush(parts=list(parts), uploads=uploads, futures=futures)
+        # Descriptors of their own, as an upload may be closed meanwhile.
+        descriptors = [os.dup(upload.file.fileno()) for upload in uploads]
+        return Flush(
+            parts=list(parts),
+            uploads=uploads,
+            future=self._remembering.submit(self._sync_beside, descriptors, list(zip(parts, uploads, strict=True))),
+        )
+
+    def _sync_beside(self, descriptors: Sequence[int], added: Sequence[tuple[tuple[str, Ranges], _Open]]) -> None:
+        """On a thread of its own. What was closed meanwhile is not remembered: its file may have been begun anew."""
+        futures = [self._flushing_beside.submit(_make_durable, descriptor) for descriptor in descriptors]
+        for future in futures:
+            future.result()
+        with self._closing:
+            self._remember([(item, ranges) for (item, ranges), upload in added if self._open.get(item) is upload])
 
     def open_still(self, flush: Flush) -> set[str]:
         """The items of those uploads that were not closed meanwhile; one that was begun anew is another."""
@@ -121,11 +136,8 @@ class Incoming:
         }
 
     def end_sync(self, flush: Flush) -> None:
-        """Remember what became durable, of the uploads that are open still."""
-        for future in flush.futures:
-            future.result()
-        open_still = self.open_still(flush)
-        self._remember([one for one in flush.parts if one[0] in open_still])
+        """Raises what went wrong; else all of it is remembered, of the uploads that were open still."""
+        flush.future.result()
 
     def _remember(self, parts: Sequence[tuple[str, Ranges]]) -> None:
         for item, ranges in parts:
@@ -158,15 +170,18 @@ class Incoming:
 
     def whole(self, item: str) -> Path:
         """The finished file, closed, every byte of it synced before; its hash is the caller's to check."""
-        self._open.pop(item).file.close()
+        with self._closing:
+            upload = self._open.pop(item)
+        upload.file.close()
         return self.path(item)
 
     def close(self, device: str, item: str) -> None:
         """Close this device's file and keep what is durable; one that is not open, or is another device's, stays so."""
         upload = self._open.get(item)
         if upload is not None and upload.device == device:
+            with self._closing:
+                del self._open[item]
             upload.file.close()
-            del self._open[item]
             if not upload.durable.count:
                 self.path(item).unlink(missing_ok=True)
 

@@ -51,23 +51,29 @@ def test_parts_are_synced_and_committed_when_they_are_acknowledged(
 ) -> None:
     """RC-8. fdatasync first, then the row, then the ack."""
     order: list[str] = []
-    real = os.fdatasync
+    real, connect = os.fdatasync, centre.store._connect
 
     def fdatasync(descriptor: int) -> None:
         order.append("data")
         real(descriptor)
 
+    def statement(sql: str) -> None:
+        order.extend(word for word in ("INSERT INTO transfers", "COMMIT") if sql.startswith(word))
+
+    def connect_traced() -> Any:  # rows of bulk are written over a connection of their own
+        database = connect()
+        database.conn.set_trace_callback(statement)
+        return database
+
     monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(centre.store, "_connect", connect_traced)
     item = device.item(b"video" * 9_000)
     worker.say(device.id, item.init())
-    centre.store.db.conn.set_trace_callback(
-        lambda sql: order.append("row") if sql.startswith("INSERT INTO transfers") else None
-    )
 
     (answer,) = worker.say(device.id, *item.parts())
 
     assert isinstance(answer, Ack) and answer.ranges == ((0, len(item.parts()) - 1),)
-    assert order == ["data", "row"]
+    assert order == ["data", "INSERT INTO transfers", "COMMIT"]
 
 
 def test_connection_for_bulk_carries_parts_and_nothing_else(centre: Any, device: Any, worker: Any) -> None:
