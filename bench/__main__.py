@@ -7,7 +7,20 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import absence, crowd, endurance, evidence, microphones, plates, recorder, sound, steps, stores, transfer
+from bench import (
+    absence,
+    beside,
+    crowd,
+    endurance,
+    evidence,
+    microphones,
+    plates,
+    recorder,
+    sound,
+    steps,
+    stores,
+    transfer,
+)
 from bench.harness import Fact, Row
 from vedette.cli import table
 
@@ -18,6 +31,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "segment": evidence.segment_writer,
     "recorder": recorder.recorder_cpu,
     "endurance": endurance.endurance,
+    "beside": beside.beside_the_reader,
     "steps": steps.longest_steps,
     "sound": sound.sound_over_an_hour,
     "microphones": microphones.microphones_in_step,

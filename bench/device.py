@@ -106,14 +106,18 @@ class UnitCamera:
 
 
 @contextmanager
-def device_folder() -> Iterator[tuple[Path, Path]]:
-    """A new device: its folder on the disk and its run folder in memory; both are gone afterwards."""
+def device_folder(opens: HybridIdentity | None = None) -> Iterator[tuple[Path, Path]]:
+    """A new device: its folder on the disk and its run folder in memory; both are gone afterwards.
+
+    `opens` is who may open its video; nobody where it is not given.
+    """
     run = Path(tempfile.mkdtemp(prefix="vedette-bench-", dir="/dev/shm"))
     try:
         with tempfile.TemporaryDirectory() as base:
             folder = Path(base) / "car-1"
             init_device(folder, "car-1", camera=CameraSection(), run_dir=run)
-            centre, names = SigningKey.generate(), [HybridIdentity.generate().recipient.text for _ in range(3)]
+            centre, others = SigningKey.generate(), [HybridIdentity.generate() for _ in range(2)]
+            names = [one.recipient.text for one in (opens or HybridIdentity.generate(), *others)]
             trust = Trust(
                 centre=centre.public,
                 list_signer=centre.public,
@@ -123,6 +127,9 @@ def device_folder() -> Iterator[tuple[Path, Path]]:
                 triage=names[2],
             )
             (folder / "trust.json").write_bytes(trust.to_bytes())
+            list_identity = folder / "keys" / "list.identity"
+            list_identity.touch(mode=0o600)
+            list_identity.write_text(f"{HybridIdentity.generate().secret_text}\n")
             yield folder, run
     finally:
         shutil.rmtree(run)

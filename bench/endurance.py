@@ -77,7 +77,7 @@ def pictures_under_load() -> Fact:
     ground = generator.integers(40, 200, (1080 * 3 // 2, 1920), dtype=np.uint8)
     ground = np.asarray(np.repeat(np.repeat(ground[::10, ::10], 10, axis=0), 10, axis=1), dtype=np.uint8)
     pictures = [np.roll(ground, 4 * n, axis=1) for n in range(8)]
-    load = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(multiprocessing.cpu_count())]
+    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(multiprocessing.cpu_count())]
     for one in load:
         one.start()
     try:
@@ -123,7 +123,7 @@ def _resident_kib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1024
 
 
-def _burn() -> None:
+def burn() -> None:
     """Load a core as the reader does: five steps of niceness behind the recorder, as the units of systemd have it."""
     os.nice(5)
     while True:
