@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edge.camera.encode import X264Encoder
 from edge.camera.microphone import Microphone
-from edge.camera.port import Camera, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import Camera, EncodedUnit, SmallFrame, SoundUnit, StreamInfo
+from edge.camera.sound import SoundEncoder
 from edge.commands import init_device
 from edge.recorder.keeping import Terms
 from edge.recorder.service import RecorderService
@@ -71,13 +72,20 @@ class RawCamera:
 
 @dataclass
 class UnitCamera:
-    """Gives the same encoded second again and again, for `total` pictures: a stream that costs nothing to make."""
+    """Gives the same encoded second again and again, for `total` pictures: a stream that costs nothing to make.
+
+    With each comes `picture` for the frame bus where there is one (I420), and its share of a second of `pcm` (int16,
+    samples by channels), encoded by `sound`.
+    """
 
     second: Sequence[tuple[bytes, bool]]
     info: StreamInfo
     total: int
     clock: Clock
     batch: int = 1
+    picture: NDArray[np.uint8] | None = None
+    sound: SoundEncoder | None = None
+    pcm: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 1), np.int16))
     ended: bool = False
     index: int = 0
     _from: tuple[int, int] = field(default=(0, 0))
@@ -87,16 +95,22 @@ class UnitCamera:
         self._from = (self.clock.utc_us(), self.clock.mono_us())
         return self.info
 
-    def read(self, _timeout_s: float) -> Sequence[EncodedUnit | SmallFrame]:
-        """The next `batch` units."""
-        found: list[EncodedUnit | SmallFrame] = []
-        while len(found) < self.batch and self.index < self.total:
+    def read(self, _timeout_s: float) -> Sequence[EncodedUnit | SmallFrame | SoundUnit]:
+        """The next `batch` units, and what comes with them."""
+        found: list[EncodedUnit | SmallFrame | SoundUnit] = []
+        for _ in range(min(self.batch, self.total - self.index)):
             data, is_key = self.second[self.index % len(self.second)]
             at_us = self.index * self.info.frame_us
-            found.append(
-                EncodedUnit(data=data, pts_us=at_us, is_key=is_key, utc_us=self._from[0] + at_us,
-                            mono_us=self._from[1] + at_us)
-            )  # fmt: skip
+            utc_us, mono_us = self._from[0] + at_us, self._from[1] + at_us
+            found.append(EncodedUnit(data=data, pts_us=at_us, is_key=is_key, utc_us=utc_us, mono_us=mono_us))
+            if self.picture is not None:
+                found.append(
+                    SmallFrame(i420=self.picture, index=self.index, utc_us=utc_us, mono_us=mono_us, media_us=at_us)
+                )
+            if self.sound is not None:
+                share = len(self.pcm) // len(self.second)
+                pcm = self.pcm[self.index % len(self.second) * share :][:share]
+                found += self.sound.encode(pcm, at_us, utc_us=utc_us, mono_us=mono_us)
             self.index += 1
         self.ended = self.index >= self.total
         return found

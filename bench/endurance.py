@@ -16,8 +16,11 @@ from bench.device import SECOND_US, RawCamera, UnitCamera, device_folder, record
 from bench.harness import Fact
 from edge.camera.encode import X264Encoder
 from edge.camera.port import EncodedUnit, StreamInfo
+from edge.camera.sound import RATE as SOUND_RATE
+from edge.camera.sound import SoundEncoder
 from edge.recorder.preevent import PreEventBuffer
 from vedette.clock import FakeClock, SystemClock
+from vedette.config import SoundSection
 
 HOUR_S, RATE = 3600, 30
 LOAD_S, QUEUE = 20, 15
@@ -30,13 +33,19 @@ def endurance() -> list[Fact]:
 
 
 def memory_of_an_hour() -> Fact:
-    """An hour of 720p30 media at 4 Mbit/s through the whole recorder, as fast as it goes; files are taken away."""
+    """An hour of 720p30 at 4 Mbit/s with sound through the whole recorder, frame bus included, as fast as it goes.
+
+    Sealed files are taken away.
+    """
     second = _second(1280, 720, 4_000_000)
+    generator, sound = np.random.default_rng(8), SoundEncoder(SoundSection())
+    picture = generator.integers(0, 255, (720 * 3 // 2, 1280), dtype=np.uint8)
+    pcm = generator.integers(-3000, 3000, (SOUND_RATE, 1), dtype=np.int16)
     samples: list[tuple[float, float]] = []
     with device_folder() as (folder, _):
         clock = FakeClock()
-        info = StreamInfo(width=1280, height=720, rate_num=RATE, rate_den=1)
-        camera = UnitCamera(second, info, HOUR_S * RATE, clock)
+        info = StreamInfo(width=1280, height=720, rate_num=RATE, rate_den=1, sound=sound.info)
+        camera = UnitCamera(second, info, HOUR_S * RATE, clock, picture=picture, sound=sound, pcm=pcm)
         service = recorder_of(folder, camera, clock, segment_s=60)
         while not camera.ended:
             service.step(clock.mono_us())
@@ -48,7 +57,7 @@ def memory_of_an_hour() -> Fact:
     settled = np.array(samples[10:])
     slope, _ = np.polyfit(settled[:, 0], settled[:, 1], 1)
     return Fact(
-        name="memory over one hour of recording, after its first ten minutes",
+        name="memory over one hour of recording with sound and frame bus, after its first ten minutes",
         figure=f"{settled[0, 1] / 1024:.1f} to {settled[-1, 1] / 1024:.1f} MiB, slope {slope * 60:+.0f} KiB an hour",
         bound="flat",
     )
