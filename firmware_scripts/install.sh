@@ -20,6 +20,7 @@ set -eu
 
 OPT=/opt/vedette
 UNITS=/etc/systemd/system
+MOTION_RULE=/etc/udev/rules.d/70-vedette-motion.rules
 DEVICE=/var/lib/vedette/device
 CENTRE=/var/lib/vedette-central/centre
 WORKER=/var/lib/vedette-central/worker
@@ -263,6 +264,11 @@ units() {
     if [ "$role" = device ]; then
         clock=vedette-position.service.d/20-clock.conf
         run install -D -m 0644 "$source_folder/systemd/$clock" "$UNITS/$clock"
+        run install -D -m 0644 "$source_folder/systemd/70-vedette-motion.rules" "$MOTION_RULE"
+        if [ -S /run/udev/control ]; then
+            run udevadm control --reload
+            run udevadm trigger --subsystem-match=iio
+        fi
     fi
     if [ "$role" = worker ] || [ -n "$scale" ]; then
         run install -D -m 0644 "$source_folder/systemd/scale/20-scale.conf" "$UNITS/vedette-$role.service.d/20-scale.conf"
@@ -307,6 +313,7 @@ remove() {
     done
     if [ "$role" = device ]; then
         run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
+        run rm -f "$MOTION_RULE"
     else
         run rm -rf "$UNITS/vedette-$role.service.d"
     fi

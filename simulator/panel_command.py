@@ -15,7 +15,7 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
-from simulator.board import BUTTONS, INBOX, MAX_HOLD_MS
+from simulator.board import BUTTONS, CRASH, INBOX, MAX_HOLD_MS
 from vedette import cli, commands, config, daemon
 from vedette.clock import Clock, SystemClock
 from vedette.errors import NotFound, Refused, Usage
@@ -24,9 +24,9 @@ SHORT_MS = 200
 HOLD_EXTRA_MS = 500
 KEYS = {
     "r": ("record", False), "R": ("record", True), "m": ("mute", False), "s": ("stealth", False),
-    "z": ("sleep", False), "l": ("lights", False), "d": ("door", False),
+    "z": ("sleep", False), "l": ("lights", False), "d": ("door", False), "c": (CRASH, False),
 }  # fmt: skip
-HELP = "r press record   R hold record (stop)   m mute   s stealth   z sleep   l light bar   d door   q leave"
+HELP = "r press record   R hold record (stop)   m mute   s stealth   z sleep   l light bar   d door   c crash   q leave"
 _QUIT = ("q", "\x03", "\x04", "")
 _SHOW_EVERY_S = 0.5
 
@@ -34,8 +34,8 @@ _SHOW_EVERY_S = 0.5
 def register(nouns: cli.Nouns) -> None:
     """Add the verbs `sim press` and `sim panel`."""
     verbs = cli.noun(nouns, "sim", help="a street on this laptop")
-    one = verbs.add_parser("press", help="press a button of a device whose board is the simulated one")
-    one.add_argument("button", choices=BUTTONS)
+    one = verbs.add_parser("press", help="press a button of a device whose board is the simulated one, or crash")
+    one.add_argument("button", choices=(*BUTTONS, CRASH))
     one.add_argument("--hold-ms", type=int, default=SHORT_MS, help=f"for how long (0 to {MAX_HOLD_MS}, default 200)")
     one.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
     one.set_defaults(run=_press)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.accelerometer import FOLDER
 from simulator.demo_command import USER
 from simulator.processes import Process
 from vedette import cli, files
@@ -173,6 +174,8 @@ class Stage:
             "camera": self.scene.camera,
             "recorder": {"min_free_mib": 64, **self.scene.recorder},
             "board": self.scene.board,
+            # The drawn street's own, or none: what this desk's computer feels is no part of the scene.
+            "motion": {"sensor": str(self.run / FOLDER) if self.scene.board.get("adapter") == "sim" else "none"},
         }
         return "\n".join(f"[{name}]\n{_toml(values)}" for name, values in sections.items())
 

@@ -132,6 +132,13 @@ class PositionSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MotionSection:
+    """Which accelerometer feels a crash: `auto`, `none`, its name or label, or its folder below /sys."""
+
+    sensor: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UplinkSection:
     """Where the broker is and how evidence goes there; empty paths mean the files in the device's `keys` folder."""
 
@@ -184,6 +191,7 @@ class DeviceConfig:
     reader: ReaderSection = field(default_factory=ReaderSection)
     board: BoardSection = field(default_factory=BoardSection)
     position: PositionSection = field(default_factory=PositionSection)
+    motion: MotionSection = field(default_factory=MotionSection)
     panel: PanelSection = field(default_factory=PanelSection)
     peers: PeersSection = field(default_factory=PeersSection)
     uplink: UplinkSection = field(default_factory=UplinkSection)

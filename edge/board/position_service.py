@@ -1,8 +1,9 @@
-"""The service `position`: where the device is, and how good its clock is, for every other service of the device.
+"""The service `position`: where the device is, how good its clock is and how it is shaken, for every other service.
 
-Decided here: it is the only one that speaks to gpsd and asks the kernel about its clock; the others read
-`position.json` and `time.json` in the run folder. It may die at any moment: recording goes on and says that it knows no
-place. Changes, never places, go into its custody journal (docs/spec/position.md PO-15 to PO-18).
+Decided here: it is the only one that speaks to gpsd, asks the kernel about its clock and reads the accelerometer; the
+others read `position.json`, `time.json` and `motion.json` in the run folder. It may die at any moment: recording goes
+on and says that it knows no place. Changes, never places, go into its custody journal (docs/spec/position.md PO-15 to
+PO-18, docs/spec/activation.md AC-41).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+from edge.board import iio
+from edge.board.accelerometer import SILENT_US, Accelerometer, Heard, State, Watch
 from edge.board.gnss import GpsdClient, Report
 from edge.board.gnss_time import Belief, Knowledge, Sample, after_sample, error_of
 from edge.board.position import fix_of, write_fix
@@ -40,7 +44,16 @@ def open_position(config: DeviceConfig, clock: Clock | None = None) -> PositionS
     """The position service of the device that `config` describes; Refused or NotFound when key or trust are missing."""
     key = SigningKey.load(config.keys / "sign.pem")
     recipients = load_trust(config.trust).lead_recipients() if config.trust.exists() else ()
-    return PositionService(config, clock or SystemClock(), key=key, recipients=recipients)
+    clock = clock or SystemClock()
+    return PositionService(config, clock, key=key, recipients=recipients, watch=open_watch(config, clock))
+
+
+def open_watch(config: DeviceConfig, clock: Clock) -> Watch | None:
+    """The accelerometer on its thread; None where `[motion] sensor` is `none` or no peak counts as a crash."""
+    wanted, crash_mg = config.motion.sensor, config.panel.crash_mg
+    if wanted == iio.NONE or not crash_mg:
+        return None
+    return Watch(Accelerometer(wanted, config.run, clock, crash_mg=crash_mg), clock)
 
 
 class PositionService:
@@ -56,14 +69,16 @@ class PositionService:
         key: SigningKey,
         recipients: Sequence[Recipient] = (),
         ask_kernel: Callable[[], KernelTime | None] = kernel_time,
+        watch: Watch | Accelerometer | None = None,
     ) -> None:
-        """Open the journal; gpsd need not be there yet, nor ever."""
+        """Open the journal; neither gpsd nor an accelerometer need be there yet, nor ever."""
         self._run, self._spool, self._clock, self._ask_kernel = config.run, config.spool, clock, ask_kernel
         self._recipients, self._identity = recipients, identity_of(config)
         folder = config.journals / self.name
         self._past_us = _known_past(config)
         self._journal = Journal.open(folder, service=self.name, device=config.device.id, key=key, clock=clock)
         self._client = GpsdClient(config.position.gpsd, clock) if config.position.gpsd else None
+        self._watch, self._heard = watch, Heard(state=State.NONE, at_us=clock.mono_us())
         self._tolerance_us = config.position.suspect_ms * 1000
         self._belief = Belief()
         self._last: Report | None = None
@@ -82,6 +97,7 @@ class PositionService:
             self._second_us = now_us
             self._look_at_clock()
             self._look_at_fix(now_us)
+            self._look_at_motion(now_us)
             self._report()
         if now_us - self._seal_us >= SEAL_US and self._recipients:
             self._seal_us = now_us
@@ -92,6 +108,8 @@ class PositionService:
         """Say in the journal that the service stopped, and seal what it says."""
         if self._client:
             self._client.close()
+        if self._watch:
+            self._watch.close()
         self._say("service.stopped")
         self._journal.roll()
         if self._recipients:
@@ -158,6 +176,22 @@ class PositionService:
             connected = self._client is not None and self._client.is_connected
             self._say("gnss.lost", since_us=self._clock.utc_us() - (now_us - self._fix_us), connected=connected)
 
+    def _look_at_motion(self, now_us: int) -> None:
+        if self._watch is None:
+            return
+        before, heard = self._heard.state, self._watch.heard
+        if now_us - heard.at_us > SILENT_US:
+            heard = replace(heard, state=State.SILENT)
+        self._heard = heard
+        if heard.state is not before:
+            self._say(
+                "motion.sensor",
+                state=heard.state.value,
+                before=before.value,
+                sensor=heard.name,
+                range_mg=heard.range_mg,
+            )
+
     def _say(self, event: str, **detail: DetailValue) -> None:
         """Into the journal, where the disk takes it; a full disk is the recorder's to tell."""
         with suppress(VedetteError, OSError):
@@ -175,6 +209,8 @@ class PositionService:
             "time_source": self._source,
             "time_error_us": self._error_us,
             "faults": self._client.faults if self._client else 0,
+            "motion": self._heard.state.value if self._watch else "off",
+            "motion_sensor": self._heard.name,
         }
         daemon.write_status(self._run, self.name, counters)
 

@@ -1,42 +1,29 @@
-"""Crash and speed from what the vehicle's sensors leave in the run folder: `motion.json`, canonical JSON.
+"""Crash and speed from what the vehicle's sensors and its receiver say (edge/board/motion.py, position.py).
 
-Decided here: the file's form, what counts as a crash (a peak of acceleration, or a loss of speed within a second) and
-as speed (for some time without a break), and that each activates once: a crash again after `CRASH_PAUSE_US`, speed
-again once it was below its limit. Not decided here: the limits (device.toml). Implements docs/spec/activation.md,
-AC-16 to AC-19.
+Decided here: what counts as a crash (a peak of acceleration, or a loss of speed within a second) and as speed (for some
+time without a break), and that each activates once: a crash again after `CRASH_PAUSE_US`, speed again once it was below
+its limit. Peaks and speeds have clocks of their own: a sensor that knows no speed does not interrupt one that the
+receiver says. Not decided here: the limits (device.toml). Implements docs/spec/activation.md, AC-16 to AC-19.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from vedette import canonical, files
-from vedette.errors import VedetteError
-from vedette.fields import Fields
+from edge.board.motion import MAX_SPEED_CM_S, Motion
 from vedette.hitfile import Position
 
-MAX_MOTION_BYTES = 512
-MAX_AGE_US = 2_000_000
 CRASH_PAUSE_US = 10_000_000
 WITHIN_US = 1_000_000
-MAX_SPEED_CM_S = 20_000
+# Fixes come once a second, give or take the time until somebody looks.
+APART_US = 1_500_000
+UNBROKEN_US = 5_000_000
 MAX_SAMPLES = 32
 CRASH, SPEED = "crash", "speed"
 _METRES_PER_E7 = 40_075_017 / 360 / 1e7
-_FIX_APART_US = (500_000, 5_000_000)
+_FIX_APART_US = (500_000, UNBROKEN_US)
 _MAX_ACCURACY_CM = 2000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Motion:
-    """What was measured by `measured_us` (UTC): peak acceleration, without gravity, since the file before; speed."""
-
-    measured_us: int
-    peak_mg: int
-    speed_cm_s: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,44 +38,58 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """The last second's speeds (µs, cm/s), since when it is fast, whether that was told, when a crash was told."""
+    """When a peak was measured last, the last speeds (µs, cm/s), since when it is fast, whether that was told, when a
+    crash was told.
+    """
 
+    peak_us: int = 0
     speeds: tuple[tuple[int, int], ...] = ()
-    last_us: int = 0
     fast_since_us: int | None = None
     speed_told: bool = False
     crash_us: int | None = None
 
 
-def after_motion(course: Course, motion: Motion, limits: Limits) -> tuple[Course, list[str]]:
-    """The course after a measurement, and the activations because of it; an old or repeated one changes nothing."""
-    if motion.measured_us <= course.last_us:
+def after_peak(course: Course, motion: Motion, limits: Limits) -> tuple[Course, list[str]]:
+    """The course after a sensor's peak, and what it activates; an old or repeated measurement changes nothing."""
+    if motion.measured_us <= course.peak_us:
         return course, []
-    now_us, speed = motion.measured_us, motion.speed_cm_s
-    recent = [one for one in course.speeds if now_us - one[0] <= WITHIN_US]
-    if speed is not None:
-        recent.append((now_us, speed))
-    course = replace(course, last_us=now_us, speeds=tuple(recent[-MAX_SAMPLES:]))
-    asked = []
-    if _is_crash(motion, course.speeds, limits) and not (
-        course.crash_us is not None and now_us - course.crash_us < CRASH_PAUSE_US
-    ):
-        course = replace(course, crash_us=now_us)
-        asked.append(CRASH)
-    if speed is None or not limits.speed_cm_s or speed < limits.speed_cm_s:
+    course = replace(course, peak_us=motion.measured_us)
+    if not limits.crash_mg or motion.peak_mg < limits.crash_mg:
+        return course, []
+    return _after_crash(course, motion.measured_us)
+
+
+def after_speed(course: Course, at_us: int, speed_cm_s: int | None, limits: Limits) -> tuple[Course, list[str]]:
+    """The course after a speed at `at_us`, None where nobody knows it; what it activates. An old one does nothing."""
+    if speed_cm_s is None:
+        return replace(course, fast_since_us=None), []
+    last_us = course.speeds[-1][0] if course.speeds else 0
+    if at_us <= last_us:
+        return course, []
+    recent = [one for one in course.speeds if at_us - one[0] <= APART_US]
+    since_us = course.fast_since_us if at_us - last_us <= UNBROKEN_US else None
+    course = replace(course, speeds=(*recent, (at_us, speed_cm_s))[-MAX_SAMPLES:])
+    asked: list[str] = []
+    if limits.drop_cm_s and any(_loss(one, at_us, speed_cm_s) >= limits.drop_cm_s for one in recent):
+        course, asked = _after_crash(course, at_us)
+    if not limits.speed_cm_s or speed_cm_s < limits.speed_cm_s:
         return replace(course, fast_since_us=None, speed_told=False), asked
-    since_us = now_us if course.fast_since_us is None else course.fast_since_us
-    if now_us - since_us >= limits.speed_us and not course.speed_told:
-        return replace(course, fast_since_us=since_us, speed_told=True), [*asked, SPEED]
-    return replace(course, fast_since_us=since_us), asked
+    since_us = at_us if since_us is None else since_us
+    course = replace(course, fast_since_us=since_us)
+    if at_us - since_us >= limits.speed_us and not course.speed_told:
+        return replace(course, speed_told=True), [*asked, SPEED]
+    return course, asked
 
 
-def _is_crash(motion: Motion, speeds: Sequence[tuple[int, int]], limits: Limits) -> bool:
-    if limits.crash_mg and motion.peak_mg >= limits.crash_mg:
-        return True
-    if not limits.drop_cm_s or motion.speed_cm_s is None:
-        return False
-    return max(speed for _, speed in speeds) - motion.speed_cm_s >= limits.drop_cm_s
+def _after_crash(course: Course, at_us: int) -> tuple[Course, list[str]]:
+    if course.crash_us is not None and at_us - course.crash_us < CRASH_PAUSE_US:
+        return course, []
+    return replace(course, crash_us=at_us), [CRASH]
+
+
+def _loss(before: tuple[int, int], at_us: int, speed_cm_s: int) -> float:
+    """The loss since `before`; over more than a second the loss a second, or hard braking would pass for a crash."""
+    return (before[1] - speed_cm_s) * WITHIN_US / max(at_us - before[0], WITHIN_US)
 
 
 def speed_between(first: Position, second: Position) -> int | None:
@@ -107,24 +108,3 @@ def speed_between(first: Position, second: Position) -> int | None:
     east_m = (second.lon_e7 - first.lon_e7) * _METRES_PER_E7 * math.cos(math.radians(first.lat_e7 / 1e7))
     way_cm = math.hypot(north_m, east_m) * 100 - sum(error or 0 for error in errors) / 2
     return min(max(0, round(way_cm * 1_000_000 / apart_us)), MAX_SPEED_CM_S)
-
-
-def read_motion(run_dir: Path, *, now_us: int) -> Motion | None:
-    """The motion in `run_dir`; None when there is none, it is not whole, or it is more than two seconds old."""
-    try:
-        found = parse_motion(files.read(run_dir / "motion.json", max_bytes=MAX_MOTION_BYTES))
-    except VedetteError:
-        return None
-    return found if abs(now_us - found.measured_us) <= MAX_AGE_US else None
-
-
-def parse_motion(data: bytes) -> Motion:
-    """The motion in the file's bytes; `Integrity` names the field that is wrong."""
-    fields = Fields(canonical.loads(data, max_bytes=MAX_MOTION_BYTES), "motion")
-    found = Motion(
-        measured_us=fields.integer("measured_us"),
-        peak_mg=fields.integer("peak_mg", most=1_000_000),
-        speed_cm_s=fields.optional("speed_cm_s", lambda name: fields.integer(name, most=MAX_SPEED_CM_S)),
-    )
-    fields.close()
-    return found

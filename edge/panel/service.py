@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.board import heat, open_board
 from edge.board.alerts import BLIND, REMINDER, STARTED, STOPPED
+from edge.board.motion import MAX_AGE_US, MAX_SPEED_CM_S, Motion, read_motion
 from edge.board.port import RECORD, AlertPattern, Board, ButtonEvent
 from edge.board.position import read_fix
 from edge.board.relay import PANEL, parse_signal
 from edge.panel import motion, page, press
-from edge.panel.motion import Course, Limits, Motion
+from edge.panel.motion import Course, Limits
 from edge.panel.page import Shown
 from edge.panel.press import Ask, Press, Recording
 from edge.panel.sign import RingSign
@@ -83,6 +84,7 @@ class PanelService:
         self._ring_sign = RingSign()
         self._signalled_us: int | None = None
         self._fix: Position | None = None
+        self._moved_us = 0
         self._asked_us: int | None = None
         self._look_us = self._status_us = self._heat_us = 0
         self._reminded_us = clock.mono_us()
@@ -164,24 +166,41 @@ class PanelService:
         self._asked_us = now_us if ask is Ask.START else None
 
     def _move(self) -> None:
-        """Ask the rules about motion; where no sensor gives a speed the receiver does, or else two of its fixes."""
+        """Ask the rules about motion."""
         utc_us = self._clock.utc_us()
-        found = motion.read_motion(self._run_dir, now_us=utc_us)
-        fix, before, told = self._board.position(), self._fix, read_fix(self._run_dir, now_us=utc_us)
-        if fix is not None and (before is None or fix.fixed_us != before.fixed_us):
-            self._fix = fix
-            speed = None if before is None else motion.speed_between(before, fix)
-            if told is not None and told.position == fix and told.speed_cm_s is not None:
-                speed = min(told.speed_cm_s, motion.MAX_SPEED_CM_S)
-            if speed is not None and (found is None or found.speed_cm_s is None):
-                found = Motion(measured_us=fix.fixed_us, peak_mg=0, speed_cm_s=speed) if found is None else replace(
-                    found, speed_cm_s=speed
-                )  # fmt: skip
-        if found is None:
-            return
-        self._course, asked = motion.after_motion(self._course, found, self._limits)
-        for why in asked:
+        if utc_us < self._moved_us - MAX_AGE_US:  # the wall clock was set back; what it said before is of no use
+            self._course = Course()
+        self._moved_us = utc_us
+        found = read_motion(self._run_dir, now_us=utc_us)
+        asked: list[str] = []
+        if found is not None:
+            self._course, asked = motion.after_peak(self._course, found, self._limits)
+        speed = self._speed(found, utc_us)
+        if speed is not None:
+            self._course, more = motion.after_speed(self._course, *speed, self._limits)
+            asked += more
+        for why in dict.fromkeys(asked):
             self._post({"command": "start", "activation": why, "id": ""})
+
+    def _speed(self, found: Motion | None, utc_us: int) -> tuple[int, int | None] | None:
+        """When which speed was measured; where no sensor gives one the receiver does, or else two of its fixes.
+
+        The speed is None where nobody can know it; None is said where nothing came since the last look.
+        """
+        fix, before, told = self._board.position(), self._fix, read_fix(self._run_dir, now_us=utc_us)
+        is_new = fix is not None and (before is None or fix.fixed_us != before.fixed_us)
+        if is_new:
+            self._fix = fix
+        if found is not None and found.speed_cm_s is not None:
+            return found.measured_us, found.speed_cm_s
+        if fix is None:
+            return utc_us, None
+        if not is_new:
+            return None
+        speed = None if before is None else motion.speed_between(before, fix)
+        if told is not None and told.position == fix and told.speed_cm_s is not None:
+            speed = min(told.speed_cm_s, MAX_SPEED_CM_S)
+        return None if speed is None else (fix.fixed_us, speed)
 
     def _relay(self) -> None:
         with contextlib.suppress(OSError):

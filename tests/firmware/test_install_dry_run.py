@@ -32,7 +32,7 @@ def _names() -> list[list[str]]:
     [
         ("pi", ["python3-picamera2", "--system-site-packages", "[device-pi]"]),
         ("jetson", ["gstreamer1.0-tools", "[device-jetson]", "20-jetson.conf"]),
-        ("none", ["[device]"]),
+        ("none", ["[device]", "/etc/udev/rules.d/70-vedette-motion.rules"]),
     ],
 )
 def test_install_names_what_the_board_needs_when_rehearsed(board: str, wanted: list[str]) -> None:

@@ -106,6 +106,15 @@ def test_position_reaches_this_machine_alone_and_may_ask_the_kernel_about_its_cl
     assert _settings(FOLDER / HARDENING)["CapabilityBoundingSet"] == [""]
 
 
+def test_position_may_read_the_accelerometer_s_files_and_set_nothing_there() -> None:
+    """AC-39: ProtectKernelTunables leaves /sys readable; nothing of the unit hides it or opens it for writing."""
+    unit, common = _unit("position"), _settings(FOLDER / HARDENING)
+    assert common["ProtectKernelTunables"] == ["yes"]
+    hiding = ("InaccessiblePaths", "TemporaryFileSystem", "RootDirectory", "RootImage", "ReadWritePaths", "BindPaths")
+    paths = " ".join(value for name in hiding for value in [*unit.get(name, []), *common.get(name, [])]).split()
+    assert [path for path in paths if path.lstrip("-+").startswith("/sys") or path.lstrip("-+") == "/"] == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_is_restarted_in_a_second_and_watched_when_it_dies_or_hangs(service: str) -> None:
     common = _settings(FOLDER / HARDENING)

@@ -8,7 +8,8 @@ import pytest
 
 from edge.board import open_board as open_configured
 from edge.board.port import AlertPattern, Board
-from simulator.board import BUTTON, INBOX, MAX_PATTERNS, SimBoard, open_board
+from simulator.accelerometer import CRASH_US, FOLDER, G_MS2, NAME, SCALE_MS2
+from simulator.board import BUTTON, CRASH, INBOX, MAX_PATTERNS, SimBoard, open_board
 from simulator.world import plan
 from vedette import commands
 from vedette.clock import FakeClock
@@ -89,7 +90,41 @@ def test_sim_board_keeps_the_last_patterns_when_there_are_more_than_it_holds() -
     assert list(sim.patterns) == [PATTERN] * MAX_PATTERNS
 
 
-@pytest.mark.parametrize(("name", "value"), [("press_s", "two"), ("press_s", "-1"), ("colour", "red")])
+def test_sim_board_shakes_its_accelerometer_when_a_crash_is_due_or_asked_for(tmp_path: Path) -> None:
+    clock = FakeClock(utc_us=START_US, mono_us=1_000_000)
+    sim = open_board({"seconds": "60", "crash_s": "2"}, run_dir=tmp_path, clock=clock)
+
+    def felt() -> list[float]:
+        assert sim.buttons() == []
+        raw = [int((tmp_path / FOLDER / f"in_accel_{axis}_raw").read_text()) for axis in "xyz"]
+        return [round(one * SCALE_MS2 / G_MS2, 1) for one in raw]
+
+    before = felt()
+    clock.advance(2_000_000)
+    due = felt()
+    clock.advance(CRASH_US)
+    after = felt()
+    commands.post(tmp_path, INBOX, {"button": CRASH, "hold_ms": 200}, clock=clock)
+    asked = felt()
+    clock.advance(CRASH_US - 1)
+    still = felt()
+
+    assert (before, after) == ([0.0, 0.0, 1.0], [0.0, 0.0, 1.0])
+    assert due == asked == still == [-8.0, 0.0, 1.0]
+    assert (tmp_path / FOLDER / "name").read_text() == f"{NAME}\n"
+
+
+def test_sim_board_gives_presses_where_the_accelerometer_cannot_be_laid_down() -> None:
+    clock = FakeClock(utc_us=START_US)
+    sim = board(clock, seconds=60, press_s="1", crash_s="1")
+    clock.advance(1_100_000)
+
+    assert [one.button for one in sim.buttons()] == [BUTTON]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("press_s", "two"), ("press_s", "-1"), ("crash_s", "now"), ("colour", "red")]
+)
 def test_sim_board_names_the_option_when_it_is_wrong(name: str, value: str) -> None:
     with pytest.raises(Usage, match=name):
         board(FakeClock(), **{name: value})

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.board.accelerometer import Accelerometer, State
 from edge.commands import init_device
 from edge.panel.service import open_panel
+from simulator.accelerometer import FOLDER, NAME
 from simulator.panel_command import HELP, KEYS, drive
 from vedette import cli, commands, config, daemon
 from vedette.clock import FakeClock
@@ -53,6 +55,30 @@ def test_keys_become_what_an_officer_asks_of_the_recorder(device: Path, capsys: 
     shown = capsys.readouterr().out
     assert HELP in shown
     assert "recording (button)" in shown
+    panel.close()
+
+
+def test_crash_key_is_felt_by_the_accelerometer_and_starts_a_recording(device: Path) -> None:
+    """AC-16, AC-37: the drawn street's board shakes the files, `position` reads them, the panel asks the recorder."""
+    loaded, clock = config.load_device(device), FakeClock()
+    panel = open_panel(loaded, clock)
+    chip = Accelerometer(str(loaded.run / FOLDER), loaded.run, clock, crash_mg=loaded.panel.crash_mg)
+
+    def runs(seconds: int) -> list[object]:
+        due_us = 0
+        for tick in range(seconds * 100):
+            clock.advance(10_000)
+            if tick % 5 == 0:
+                panel.step(clock.mono_us())
+            if clock.mono_us() >= due_us:
+                due_us = clock.mono_us() + round(chip.step(clock.mono_us()) * 1e6)
+        return [body["activation"] for body in commands.take(loaded.run, "recorder")]
+
+    assert runs(2) == []
+    turn = keys("c")
+    drive(lambda _timeout_s: next(turn), loaded, clock)
+    assert runs(2) == ["crash"]
+    assert (chip.heard.state, chip.heard.name) == (State.OK, NAME)
     panel.close()
 
 

@@ -24,7 +24,7 @@ def sentence(body: str) -> str:
     return f"${body}*{total:02X}\r\n"
 
 
-def second(moment: datetime.datetime, *, has_fix: bool = True, north: str = "3401.2000") -> str:
+def second(moment: datetime.datetime, *, has_fix: bool = True, north: str = "3401.2000", knots: float = 10.0) -> str:
     """What a receiver says of one second, in Rabat."""
     clock, date = moment.strftime("%H%M%S.00"), moment.strftime("%d%m%y")
     if not has_fix:
@@ -41,7 +41,7 @@ def second(moment: datetime.datetime, *, has_fix: bool = True, north: str = "340
         for part in range(2)
     ]
     return (
-        sentence(f"GPRMC,{clock},A,{north},N,00650.4000,W,010.0,054.7,{date},,,A")
+        sentence(f"GPRMC,{clock},A,{north},N,00650.4000,W,{knots:05.1f},054.7,{date},,,A")
         + sentence(f"GPGGA,{clock},{north},N,00650.4000,W,1,08,0.9,75.0,M,46.9,M,,")
         + sentence(f"GPGSA,A,3,{','.join(used)},,,,,1.6,0.9,1.3")
         + "".join(views)
@@ -56,11 +56,13 @@ def free_port() -> int:
 
 @pytest.fixture
 def nmea() -> Callable[..., str]:
-    """`nmea(from_s, to_s)`: what a receiver says in these seconds after eight; `off_s`: its clock is wrong."""
+    """`nmea(from_s, to_s)`: what a receiver says in these seconds after eight, at so many `knots`, by a clock that is
+    `off_s` wrong.
+    """
 
-    def say(from_s: int, to_s: int, *, has_fix: bool = True, off_s: int = 0) -> str:
+    def say(from_s: int, to_s: int, *, has_fix: bool = True, off_s: int = 0, knots: float = 10.0) -> str:
         moments = (START + datetime.timedelta(seconds=one + off_s) for one in range(from_s, to_s))
-        return "".join(second(moment, has_fix=has_fix) for moment in moments)
+        return "".join(second(moment, has_fix=has_fix, knots=knots) for moment in moments)
 
     return say
 

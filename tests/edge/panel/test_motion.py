@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.board.motion import MAX_AGE_US, Motion, parse_motion, read_motion, write_motion
 from edge.panel.motion import (
+    APART_US,
     CRASH_PAUSE_US,
-    MAX_AGE_US,
     MAX_SAMPLES,
+    UNBROKEN_US,
     Course,
     Limits,
-    Motion,
-    after_motion,
-    parse_motion,
-    read_motion,
+    after_peak,
+    after_speed,
     speed_between,
 )
 from vedette import canonical
@@ -31,9 +31,10 @@ def asked(*measured: tuple[int, int, int | None], limits: Limits = LIMITS) -> li
     """What (ms, mg, cm/s) after (ms, mg, cm/s) activates, and at which ms."""
     course, found = Course(), []
     for at_ms, peak_mg, speed in measured:
-        motion = Motion(measured_us=T + at_ms * 1000, peak_mg=peak_mg, speed_cm_s=speed)
-        course, whys = after_motion(course, motion, limits)
-        found += [(at_ms, why) for why in whys]
+        at_us = T + at_ms * 1000
+        course, whys = after_peak(course, Motion(measured_us=at_us, peak_mg=peak_mg, speed_cm_s=speed), limits)
+        course, more = after_speed(course, at_us, speed, limits)
+        found += [(at_ms, why) for why in whys + more]
     return found
 
 
@@ -68,6 +69,37 @@ def test_speed_activates_once_when_it_lasts_and_again_after_it_was_below() -> No
     assert asked(*fast, (6000, 0, 2999), *[(ms, 0, 3000) for ms in range(6500, 10_500, 500)])[1:] == [(9500, "speed")]
 
 
+@pytest.mark.parametrize(
+    ("drop", "apart_us", "is_crash"),
+    [(1499, APART_US, False), (1500, APART_US, True), (1100, 1_100_000, True), (9999, APART_US + 1, False)],
+)
+def test_loss_over_more_than_a_second_counts_by_the_second(drop: int, apart_us: int, is_crash: bool) -> None:
+    """AC-16, AC-19."""
+    course, _ = after_speed(Course(), T, 10_000, LIMITS)
+    assert after_speed(course, T + apart_us, 10_000 - drop, LIMITS)[1] == (["crash"] if is_crash else [])
+
+
+@pytest.mark.parametrize(("apart_us", "whys"), [(UNBROKEN_US, ["speed"]), (UNBROKEN_US + 1, [])])
+def test_speed_lasts_only_where_it_was_known_all_the_time(apart_us: int, whys: list[str]) -> None:
+    """AC-17, AC-19."""
+    course, _ = after_speed(Course(), T, 3000, LIMITS)
+    assert after_speed(course, T + apart_us, 3000, LIMITS)[1] == whys
+
+
+def test_speed_is_not_told_again_because_nobody_knew_it_for_a_while() -> None:
+    """AC-18: once until it was below its limit."""
+    fast = [(ms, 0, 3000) for ms in range(0, 6000, 500)]
+    tunnel = [(6000, 0, None), *[(ms, 0, 3000) for ms in range(6500, 12_000, 500)]]
+    assert asked(*fast, *tunnel) == [(3000, "speed")]
+
+
+def test_peak_is_measured_beside_a_speed_that_is_later() -> None:
+    """AC-18: what is old is told by each of the two alone."""
+    course, _ = after_speed(Course(), T + 500_000, 0, LIMITS)
+    motion = Motion(measured_us=T, peak_mg=2500, speed_cm_s=None)
+    assert after_peak(course, motion, LIMITS)[1] == ["crash"]
+
+
 @pytest.mark.parametrize("between", [2999, None])
 def test_speed_does_not_activate_when_it_breaks_off_or_is_unknown_in_between(between: int | None) -> None:
     """AC-17."""
@@ -87,7 +119,7 @@ def test_measurement_changes_nothing_when_it_is_repeated_or_older() -> None:
 def test_course_is_bounded_when_measurements_flood() -> None:
     course = Course()
     for at_us in range(10 * MAX_SAMPLES):
-        course, _ = after_motion(course, Motion(measured_us=T + at_us, peak_mg=0, speed_cm_s=1), LIMITS)
+        course, _ = after_speed(course, T + at_us, 1, LIMITS)
     assert len(course.speeds) == MAX_SAMPLES
 
 
@@ -133,3 +165,12 @@ def test_motion_is_known_only_while_it_is_recent(tmp_path: Path, age_us: int, kn
     found = read_motion(tmp_path, now_us=T + age_us)
     assert (found == Motion(measured_us=T, peak_mg=900, speed_cm_s=1400)) is known
     assert (found is None) is not known
+
+
+def test_motion_is_written_as_it_is_read_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    """AC-19; a folder that is gone is no reason to stop."""
+    motion = Motion(measured_us=T, peak_mg=900, speed_cm_s=None)
+    write_motion(tmp_path, motion)
+    assert read_motion(tmp_path, now_us=T) == motion
+    assert [one.name for one in tmp_path.iterdir()] == ["motion.json"]
+    write_motion(tmp_path / "gone", motion)

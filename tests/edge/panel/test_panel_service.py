@@ -276,3 +276,67 @@ def test_speed_of_the_receiver_counts_before_the_way_between_two_fixes(tmp_path:
         one.steps(10, each_us=100_000)
     assert one.asked() == [("start", "speed")]
     one.service.close()
+
+
+def leave_fix(one: Bench, speed_cm_s: int) -> None:
+    position = Position(lat_e7=0, lon_e7=0, accuracy_cm=None, fixed_us=one.clock.utc_us())
+    write_fix(one.run, Fix(position=position, speed_cm_s=speed_cm_s))
+
+
+def leave_peak(one: Bench, peak_mg: int, speed_cm_s: int | None = None) -> None:
+    motion = {"measured_us": one.clock.utc_us(), "peak_mg": peak_mg, "speed_cm_s": speed_cm_s}
+    (one.run / "motion.json").write_bytes(canonical.dumps(motion))
+
+
+@pytest.mark.parametrize("apart_ms", [1000, 1001, 1100])
+def test_crash_is_seen_by_a_receiver_of_one_fix_a_second_which_is_never_quite_a_second(
+    bench: Bench, apart_ms: int
+) -> None:
+    """AC-16, AC-19: 60 km/h, then nothing; no accelerometer."""
+    for speed in (1667, 1667, 0, 0):
+        leave_fix(bench, speed)
+        bench.steps(10, each_us=apart_ms * 100)
+    assert bench.asked() == [("start", "crash")]
+
+
+def test_hard_braking_is_no_crash_by_a_receiver_of_one_fix_a_second(bench: Bench) -> None:
+    """AC-16, AC-19: 0.8 g from 100 km/h."""
+    for speed in (2778, 2778, 1993, 1209, 424, 0, 0):
+        leave_fix(bench, speed)
+        bench.steps(10, each_us=100_000)
+    assert bench.asked() == []
+
+
+def test_speed_and_crash_by_the_receiver_count_beside_an_accelerometer_that_knows_no_speed(
+    tmp_path: Path, pins: MockFactory
+) -> None:
+    """AC-16, AC-17, AC-19: ten measurements without a speed lie between two fixes, and do not interrupt."""
+    one = Bench(tmp_path, pins, speed_kmh=50, speed_s=3)
+    for second in range(7):
+        for tenth in range(10):
+            leave_peak(one, 90)
+            if tenth == 3:
+                leave_fix(one, 1667 if second < 6 else 0)
+            one.steps(2)
+    assert one.asked() == [("start", "speed"), ("start", "crash")]
+    one.service.close()
+
+
+def test_speed_that_nobody_knows_in_between_did_not_last(tmp_path: Path, pins: MockFactory) -> None:
+    """AC-17: a tunnel."""
+    one = Bench(tmp_path, pins, speed_kmh=50, speed_s=3)
+    for _ in range(2):
+        leave_fix(one, 1667)
+        one.steps(20, each_us=500_000)
+    assert one.asked() == []
+    one.service.close()
+
+
+def test_crash_is_felt_after_the_wall_clock_was_set_back(bench: Bench) -> None:
+    """AC-18: what came before by a clock that ran ahead is no reason to be deaf until it is that late again."""
+    leave_peak(bench, 100)
+    bench.steps(3)
+    bench.clock.jump(-3_600_000_000)
+    leave_peak(bench, 9000)
+    bench.steps(3)
+    assert bench.asked() == [("start", "crash")]
