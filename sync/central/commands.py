@@ -9,11 +9,13 @@ import argparse
 import getpass
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sync.central import authority_commands, case_commands, fleet, log_commands, shards
+from sync.central import authority_commands, case_commands, fleet, log_commands, quarantine_commands, shards
 from sync.central.children import is_running
+from sync.central.quarantine import all_counts
 from sync.central.rows import ROLES
 from sync.central.store import Store
 from vedette import cli, config, daemon
@@ -151,12 +153,13 @@ def _revoke(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     store = Store(args.central)
-    counts = store.counts()
+    counts, counted = store.counts(), all_counts(store)
     value: dict[str, Any] = {
         "running": False,
         "ports": {},
         "log_size": store.log_size(),
         **{name: getattr(counts, name) for name in counts.__slots__ if name != "revision"},
+        "quarantine_counts": [asdict(one) for one in counted],
     }
     ports = args.central / "run" / "ports.json"
     if is_running(args.central / "run") and ports.is_file():
@@ -176,17 +179,19 @@ def _status(args: argparse.Namespace) -> int:
         }
         for one in store.devices()
     ]
-    cli.show(args, value, _status_text(value))
+    cli.show(args, value, _status_text(value, quarantine_commands.status_lines(counted)))
     return 0
 
 
-def _status_text(value: dict[str, Any]) -> str:
+def _status_text(value: dict[str, Any], quarantine: list[str]) -> str:
     ports = ", ".join(f"{name} on port {port}" for name, port in value["ports"].items())
     lines = [
         f"running: {ports}" if value["running"] else "not running",
         f"{value['items']} items, {value['stored_bytes']} bytes, log of {value['log_size']} entries",
-        f"{value['hits']} hits, {value['open_hits']} open; {value['quarantined']} in quarantine,"
+        f"{value['hits']} hits, {value['open_hits']} open; {value['quarantined']} in quarantine"
+        f" ({value['quarantine_repeated']} repeats of them, {value['quarantine_dropped']} more not kept),"
         f" {value['broken_chains']} broken custody chains",
+        *quarantine,
     ]
     lines += [value["authority"]["text"]] if value["authority"] is not None else []
     rows = [

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from sync.central.admission import Admission
+from sync.central.quarantine import settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
@@ -67,6 +68,7 @@ class Desk:
         self._clock = clock
         self._work: queue.Queue[tuple[str, Init | Part | Fin]] = queue.Queue()
         self._talks: dict[tuple[str, str], Talk] = {}
+        self._store = store
         self._admission = Admission(store)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = threading.Event()
@@ -110,6 +112,10 @@ class Desk:
                     self._take(uploads, device, message, now_us)
             with lost_when_not_written():
                 uploads.settle(now_us)
+            with lost_when_not_written():
+                settle(self._store)
+        with lost_when_not_written():
+            write_counts(self._store)
 
     def _batch(self, patience_s: float) -> list[tuple[str, Init | Part | Fin]]:
         """What waits, after waiting so long for the first."""

@@ -14,13 +14,13 @@ from sync.central.commanding import Commanding
 from sync.central.fleet import device_key
 from sync.central.peer_lists import PeerLists
 from sync.central.presence import Presence
-from sync.central.quarantine import quarantine
+from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
 from sync.central.triage import Triage
 from sync.central.uploads import Uploads
-from sync.link import Connected, Disconnected, Link, Message, is_all
+from sync.link import Connected, Disconnected, Link, Message
 from vedette import topics, wire
 from vedette.activation_messages import CommandAnswer, PeersWant
 from vedette.config import IngestSection
@@ -83,7 +83,7 @@ class Ingest:
             with lost_when_not_written():
                 self._commanding.step()
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=is_all(events))
+        self._uploads.looked(now_us, emptied=self._link.emptied)
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
@@ -94,6 +94,8 @@ class Ingest:
             self._presence.settle()
         with lost_when_not_written():
             self._uploads.settle(now_us)
+        with lost_when_not_written():
+            settle(self._store)
         self._answers.flush()
         with lost_when_not_written():
             self._triage.open_waiting(BUSY_TRIAGE_BATCH if events else TRIAGE_BATCH)
@@ -105,6 +107,8 @@ class Ingest:
         with lost_when_not_written():
             self._presence.nobody()
             self._presence.settle()
+        with lost_when_not_written():
+            write_counts(self._store)
 
     def _announce(self) -> None:
         """Offer a list that came out since the last look to whoever is there."""

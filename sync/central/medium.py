@@ -18,7 +18,7 @@ from pathlib import Path
 from sync import medium
 from sync.central import receipts
 from sync.central.fleet import device_key
-from sync.central.quarantine import quarantine
+from sync.central.quarantine import quarantine, write_counts
 from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
 from vedette import files, spool
@@ -57,11 +57,14 @@ def take_in(store: Store, signer: Signer, folder: Path, *, max_item_bytes: int) 
     if not root.is_dir():
         raise NotFound(f"{root} is not there: nothing was carried on this medium (vedette device carry)")
     taken = Taken()
-    for place in sorted(root.iterdir()):
-        with contextlib.suppress(Integrity):  # a folder that no device is called is not ours
-            check_device_id(place.name)
-            if place.is_dir() and not place.is_symlink():
-                _Import(store, signer, place, max_item_bytes, taken).run()
+    try:
+        for place in sorted(root.iterdir()):
+            with contextlib.suppress(Integrity):  # a folder that no device is called is not ours
+                check_device_id(place.name)
+                if place.is_dir() and not place.is_symlink():
+                    _Import(store, signer, place, max_item_bytes, taken).run()
+    finally:
+        write_counts(store)
     return taken
 
 

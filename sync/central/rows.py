@@ -19,6 +19,7 @@ HitState = Literal["open", "confirmed", "misread", "wrong_vehicle", "stale_entry
 HIT_STATES: tuple[HitState, ...] = get_args(HitState)
 Role = Literal["admin", "investigator", "viewer"]
 ROLES: tuple[Role, ...] = get_args(Role)
+QuarantineOutcome = Literal["dropped", "repeated"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +136,11 @@ class GapRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuarantineRow:
-    """Something that came in and did not verify. `code` is the wire's refusal code; `sha256` names kept bytes."""
+    """Something that came in and did not verify. `code` is the wire's refusal code; `sha256` names the kept bytes.
+
+    `sent_bytes` is how much was sent, None where nothing was or an older version kept the row; `kept_bytes` how much of
+    it is kept.
+    """
 
     id: int
     received_us: int
@@ -144,6 +149,22 @@ class QuarantineRow:
     code: str
     text: str
     sha256: str | None
+    sent_bytes: int | None
+    kept_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuarantineCount:
+    """How often a device's complaints of one `code` were not kept: `repeated` is of one that is kept, `dropped` is
+    beyond the rows that one device may fill.
+    """
+
+    device: str
+    code: str
+    outcome: QuarantineOutcome
+    times: int
+    first_us: int
+    last_us: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +212,8 @@ class Counts:
     hits: int
     open_hits: int
     quarantined: int
+    quarantine_repeated: int
+    quarantine_dropped: int
     broken_chains: int
     revision: str
 
@@ -212,6 +235,9 @@ DEVICE_SQL = (
     " (SELECT count(*) FROM chains c WHERE c.device = d.device AND c.problem IS NOT NULL)"
     " FROM devices d LEFT JOIN totals t ON t.device = d.device"
 )
+QUARANTINE_SQL = (
+    "SELECT id, received_us, device, item, code, text, sha256, sent_bytes, length(evidence) FROM quarantine"
+)
 
 COUNTS_SQL = (
     "SELECT (SELECT count(*) FROM devices WHERE revoked_us IS NULL),"
@@ -219,6 +245,8 @@ COUNTS_SQL = (
     " (SELECT coalesce(sum(items), 0) FROM totals), (SELECT coalesce(sum(stored_bytes), 0) FROM totals),"
     " (SELECT count(*) FROM hits),"
     " (SELECT count(*) FROM hits WHERE state = 'open'), (SELECT count(*) FROM quarantine),"
+    " (SELECT coalesce(sum(times), 0) FROM quarantine_counts WHERE outcome = 'repeated'),"
+    " (SELECT coalesce(sum(times), 0) FROM quarantine_counts WHERE outcome = 'dropped'),"
     " (SELECT count(*) FROM chains WHERE problem IS NOT NULL), (SELECT coalesce(max(id), 0) FROM decisions),"
     " (SELECT coalesce(max(last_seen_us), 0) FROM devices)"
 )

@@ -208,6 +208,22 @@ def totals(db: Database) -> None:
     )
 
 
+@migrations()
+def quarantine_counts(db: Database) -> None:
+    """What quarantine does not keep is counted, one row for a device, reason and outcome; and how much was sent."""
+    db.execute("ALTER TABLE quarantine ADD COLUMN sent_bytes INTEGER")
+    db.execute("CREATE INDEX quarantine_words ON quarantine(device, code, substr(text, 1, 200))")
+    db.execute(
+        "CREATE TABLE quarantine_counts (device TEXT NOT NULL, code TEXT NOT NULL, outcome TEXT NOT NULL,"
+        " times INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"
+        " PRIMARY KEY (device, code, outcome)) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TRIGGER quarantine_counts_no_delete BEFORE DELETE ON quarantine_counts "
+        "BEGIN SELECT RAISE(ABORT, 'quarantine_counts is append-only'); END"
+    )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

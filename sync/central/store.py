@@ -24,6 +24,7 @@ from sync.central.rows import (
     HIT_SQL,
     HIT_STATES,
     ITEM_SQL,
+    QUARANTINE_SQL,
     AccessRow,
     ChainRow,
     Counts,
@@ -42,6 +43,7 @@ from sync.central.rows import (
     hit_row,
     item_row,
 )
+from sync.central.tally import Tally
 from sync.central.users import Users
 from vedette import hitfile, sealed
 from vedette.clock import Clock, SystemClock
@@ -52,8 +54,9 @@ MAX_NOTE_CHARACTERS = 2000
 MAX_HIT_BYTES = 16 << 20
 
 _LAST_ID = "~"
+_LAST_NUMBER = (1 << 63) - 1
 
-Row = TypeVar("Row", DecisionRow, GapRow, QuarantineRow, ListRow, AccessRow)
+Row = TypeVar("Row", DecisionRow, GapRow, ListRow, AccessRow)
 
 
 class Store:
@@ -66,6 +69,7 @@ class Store:
         self.blobs = places.blobs
         self._connect = places.connect
         self._threads = threading.local()
+        self.tally = Tally()
         places.migrate(self.db)
 
     @property
@@ -252,9 +256,12 @@ class Store:
         where, values = _where({"device": device})
         return self._all(GapRow, f"gaps WHERE true{where} ORDER BY from_us DESC LIMIT ?", *values, _most(limit))
 
-    def quarantine(self, limit: int = 100) -> list[QuarantineRow]:
-        """What came in and did not verify, the latest first."""
-        return self._all(QuarantineRow, "quarantine ORDER BY id DESC LIMIT ?", _most(limit))
+    def quarantine(self, limit: int = 100, device: str | None = None, after: int | None = None) -> list[QuarantineRow]:
+        """What came in and did not verify, the latest first; `after` is the last id of the page before."""
+        where, values = _where({"device": device})
+        last = _LAST_NUMBER if after is None else after
+        rows = self._rows(f"{QUARANTINE_SQL} WHERE id < ?{where} ORDER BY id DESC LIMIT ?", last, *values, _most(limit))
+        return [QuarantineRow(**dict(zip(QuarantineRow.__slots__, row, strict=True))) for row in rows]
 
     def lists(self) -> list[ListRow]:
         """Every watchlist version, the newest first."""

@@ -20,12 +20,12 @@ from sync.central.admission import Admission
 from sync.central.answers import Answers
 from sync.central.authority import Authority
 from sync.central.broker import reachable
-from sync.central.quarantine import quarantine
+from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
 from sync.central.uploads import Uploads
-from sync.link import Link, Message, is_all
+from sync.link import Link, Message
 from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics, wire
 from vedette.clock import Clock, SystemClock
@@ -70,7 +70,7 @@ def link(config: CentralConfig, name: str, clock: Clock) -> Link:
         )
         for host, port in shards.addresses(config)
     ]
-    return links[0] if len(links) == 1 else shards.ShardedLink(links)
+    return shards.joined(links)
 
 
 class Worker:
@@ -91,13 +91,15 @@ class Worker:
             for device in self._admission.lost(now_us):
                 self._uploads.drop(device)
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=is_all(events))
+        self._uploads.looked(now_us, emptied=self._link.emptied)
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
                     self._hear(event, now_us)
         with lost_when_not_written():
             self._uploads.settle(now_us)
+        with lost_when_not_written():
+            settle(self._store)
         self._answers.flush()
         if now_us >= self._status_at_us:
             self._status_at_us = now_us + STATUS_US
@@ -108,6 +110,8 @@ class Worker:
     def close(self) -> None:
         """Leave the broker; unfinished uploads rest on the disk."""
         self._link.close()
+        with lost_when_not_written():
+            write_counts(self._store)
         self._store.close()
 
     def _hear(self, event: Message, now_us: int) -> None:

@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from sync.central.quarantine import MAX_EVIDENCE_BYTES, quarantine, write_counts
+from vedette.clock import uuid7
+from vedette.wire import RefuseCode
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = shutil.which("chromium")
@@ -173,6 +177,40 @@ def test_page_words_change_when_english_is_chosen(tab: Watched, address: str) ->
     assert tab.page.inner_text("h1") == "Hits"
 
 
+def flood(store: Any, kept: int) -> None:
+    """A device complains so often that some is only counted, in long words without a place to break them."""
+    for number in range(kept):
+        quarantine(store, "car-1", uuid7(store.clock), RefuseCode.INVALID, f"complaint {number} {'x' * 200}", b"sent")
+    quarantine(store, f"a-{'b' * 55}-c", None, RefuseCode.MISMATCH, "not the bytes", bytes(MAX_EVIDENCE_BYTES + 1))
+    quarantine(store, f"a-{'b' * 55}-c", None, RefuseCode.MISMATCH, "not the bytes", b"again")
+    write_counts(store)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, TABLET])
+def test_quarantine_is_read_to_its_end_by_its_links(
+    chromium: Any, address: str, centre: Any, viewport: dict[str, int]
+) -> None:
+    """CS-19. From the log's page to the oldest complaint and back, and to one device's alone."""
+    flood(centre.store, kept=60)
+    tab = Watched(chromium, viewport)
+    tab.sign_in(address, "youssef")
+    tab.page.goto(f"{address}log")
+    tab.page.click("a[href='/log/quarantine']")
+    tab.page.wait_for_selector("#counted")
+    assert tab.page.locator("#counted tbody tr").count() == 1
+    assert tab.page.locator("main > .table tbody tr").count() == 50
+    tab.page.click("text=Plus anciens")
+    tab.page.wait_for_selector("text=Les plus récents")
+    assert tab.page.locator("main > .table tbody tr").count() == 11
+    assert "complaint 0 " in tab.page.locator("main > .table tbody tr").last.inner_text()
+    tab.page.click("main > .table tbody tr:last-child a")
+    tab.page.wait_for_selector(".filter a")
+    assert tab.page.input_value("input[name=device]") == "car-1"
+    assert tab.page.locator("#counted").count() == 0
+    tab.context.close()
+    assert tab.errors == []
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, TABLET, {"width": 1180, "height": 820}, {"width": 414, "height": 896}])
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_no_page_scrolls_sideways_when_the_window_is_narrow(
@@ -181,8 +219,17 @@ def test_no_page_scrolls_sideways_when_the_window_is_narrow(
     tab = Watched(chromium, viewport)
     tab.page.goto(f"{address}language/{language}")
     wide = {"login": tab.page.evaluate("document.documentElement.scrollWidth")}
+    flood(centre.store, kept=60)
     tab.sign_in(address, "chief")
-    for path in ("", "evidence", "devices", "log", f"hits/{centre.hits[0]}", f"evidence/{centre.segments[0]}"):
+    for path in (
+        "",
+        "evidence",
+        "devices",
+        "log",
+        "log/quarantine",
+        f"hits/{centre.hits[0]}",
+        f"evidence/{centre.segments[0]}",
+    ):
         tab.page.goto(address + path)
         wide[path] = tab.page.evaluate("document.documentElement.scrollWidth")
     tab.context.close()

@@ -39,6 +39,8 @@ BOTH_STORES = (
     "test_store",
     "test_receipts",
     "test_ingest",
+    "test_quarantine",
+    "test_quarantine_commands",
     "test_triage",
     "test_users",
     "test_watchlists",
@@ -54,6 +56,9 @@ BOTH_STORES = (
     "test_service",
     "test_depot",
     "test_depot_link",
+    "test_hostile_device",
+    "test_slow_disk",
+    "test_admission",
 )
 PORT = 18883
 
@@ -146,7 +151,7 @@ class Device:
         record = sign_record(MANIFEST, manifest.to_body(), key or self.key)
         return Item(sealed_bytes=sealed_bytes, manifest=manifest, manifest_bytes=record)
 
-    def resign(self, item: Item, **changes: Any) -> Item:
+    def resign(self, item: Item, /, **changes: Any) -> Item:
         """The same sealed bytes under another manifest."""
         manifest = replace(item.manifest, **changes)
         record = sign_record(MANIFEST, manifest.to_body(), self.key)
@@ -214,6 +219,7 @@ class FakeLink:
     """A connection to nobody: `hear` puts a message in, `sent` is what the centre published, decoded."""
 
     connected: bool = True
+    emptied: bool = True
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[str, wire.Message]] = field(default_factory=list)
 
@@ -273,7 +279,7 @@ class Worker:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    why = "reaches into SQLite or the folder, what was taken out of the store, or one step's order: it runs there only"
+    why = "asks nothing of the store, or of SQLite, the folder or one step's order: it runs on one store only"
     config.addinivalue_line("markers", f"embedded: {why}")
 
 

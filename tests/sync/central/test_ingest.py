@@ -43,6 +43,7 @@ def test_quarantine_stops_when_one_device_has_filled_its_share(centre: Any, devi
     ).fetchall()
 
     assert counts == [("car-1", MAX_PER_DEVICE, 65536), ("car-2", 1, None)]
+    assert centre.store.counts().quarantine_dropped == 1
 
 
 @pytest.mark.embedded

@@ -14,6 +14,7 @@ from sync.central import fleet, moving
 from sync.central.children import take_lock
 from sync.central.log import Log
 from sync.central.places import DATABASE, MOVED
+from sync.central.quarantine import all_counts
 from sync.central.store import Store
 from vedette import cli
 from vedette.errors import Integrity, NotFound, Refused
@@ -30,8 +31,11 @@ def test_centre_goes_on_with_everything_when_it_is_moved(
         worker.upload(item)
     centre.store.decide_hit(centre.store.hits()[0].hit, "confirmed", "chief", "ü ? %")
     centre.store.add_user("chief", "correct horse", "admin")
-    worker.say(device.id, device.item(b"").init(size=99))
+    refused = device.item(b"").init(size=99)
+    for _ in range(2):
+        worker.say(device.id, refused)
     before = _everything(centre.store)
+    assert [one.outcome for one in all_counts(centre.store)] == ["repeated"]
     centre.store.close()
     with (centre.folder / fleet.CONFIG).open("a") as config:
         config.write(f"\n{scaled}")
@@ -132,6 +136,7 @@ def _everything(store: Store) -> list[object]:
         store.counts(),
         store.chains(),
         store.quarantine(),
+        all_counts(store),
         store.users(),
         store.decisions(store.hits()[0].hit),
         store.checkpoint(),

@@ -11,11 +11,12 @@ from vedette import tiles
 from vedette.errors import NotFound
 
 router = APIRouter()
+SHOWN_COMPLAINTS = 10
 
 
 @router.get("/log")
 def show_log(request: Request, session: SignedIn) -> Response:
-    """The checkpoint, and the last things people did."""
+    """The checkpoint, the last complaints (all are on their own page), and the last things people did."""
     store = site_of(request).store
     try:
         checkpoint = store.checkpoint()
@@ -24,7 +25,8 @@ def show_log(request: Request, session: SignedIn) -> Response:
     values = {
         "checkpoint": checkpoint,
         "chains": store.chains(),
-        "quarantine": store.quarantine(limit=50),
+        "counts": store.counts(),
+        "quarantine": store.quarantine(limit=SHOWN_COMPLAINTS),
         "accesses": store.accesses(limit=50) if session.user.role == "admin" else [],
     }
     return draw(request, "log.html", values)
