@@ -6,7 +6,6 @@ again. Nothing a broker says is a receipt. The real adapter is `sync.paho_link`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,19 +50,16 @@ class Undelivered:
 Event = Connected | Disconnected | Message | Undelivered
 
 
-def is_all(events: Sequence[Event]) -> bool:
-    """Whether these events of one `poll` are all there were: it ended because nothing more had come."""
-    messages = [event for event in events if isinstance(event, Message)]
-    size = sum(len(message.payload) for message in messages)
-    return len(messages) < MAX_MESSAGES_AT_ONCE and size < MAX_BYTES_AT_ONCE
-
-
 class Link(Protocol):
     """One connection of one identity. All methods are called by one thread."""
 
     @property
     def connected(self) -> bool:
         """A session is up as far as is known."""
+
+    @property
+    def emptied(self) -> bool:
+        """The last `poll` ended because nothing more had come; what it returned does not tell that."""
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """Hand one message to the connection; False when it takes none now (not connected, or its window is full).
@@ -90,7 +86,7 @@ class BulkLink(Link, Protocol):
 
 
 class Door(Protocol):
-    """A connection that carries uploads and nothing else, message by message. All methods are called by one thread."""
+    """A connection that carries bulk uploads and nothing else, message by message. One thread calls all methods."""
 
     @property
     def connected(self) -> bool:
@@ -101,6 +97,9 @@ class Door(Protocol):
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`."""
+
+    def cut(self, reason: str) -> None:
+        """As in `BulkLink`, and without what was handed over and is not sent."""
 
     def close(self) -> None:
         """As in `Link`."""

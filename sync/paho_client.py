@@ -63,6 +63,7 @@ class LeanClient(Client):
         self._filled = 0
         self._owed = bytearray()
         self._read_bytes = 0
+        self.emptied = True
 
     @property
     def unanswered(self) -> int:
@@ -80,8 +81,11 @@ class LeanClient(Client):
         return self._sock is not None and self._sock.pending() > 0 and not self.is_choked  # type: ignore[attr-defined]
 
     def read_packets(self, most: int, most_bytes: int) -> MQTTErrorCode:
-        """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`."""
-        code, self._read_bytes = MQTTErrorCode.MQTT_ERR_SUCCESS, 0
+        """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`.
+
+        `emptied` says afterwards that this was all: the broker's answers count as packets, and are told nobody here.
+        """
+        code, self._read_bytes, self.emptied = MQTTErrorCode.MQTT_ERR_SUCCESS, 0, False
         self._take_back()
         if self.is_choked:
             return code
@@ -89,7 +93,8 @@ class LeanClient(Client):
             if self._sock is None:
                 return MQTTErrorCode.MQTT_ERR_NO_CONN
             code = self._packet_read()
-            if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._read_bytes >= most_bytes:
+            self.emptied = code is not MQTTErrorCode.MQTT_ERR_SUCCESS
+            if self.emptied or self._read_bytes >= most_bytes:
                 break
         if self._owed and self._sock is not None:
             owed, self._owed = self._owed, bytearray()

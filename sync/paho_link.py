@@ -46,6 +46,7 @@ class PahoLink:
         self._jitter_permille = jitter_permille
         self._tls = client_tls(config.ca, config.certificate, config.key)
         self._beside: tuple[PahoLink, ...] = ()
+        self._heard_with: tuple[PahoLink, ...] = ()
         self._also: tuple[Readable, ...] = ()
         self._session: Session | None = None
         self._attempt = 0
@@ -56,6 +57,11 @@ class PahoLink:
     def connected(self) -> bool:
         """A session is up as far as the caller's thread has heard."""
         return self._session is not None and self._session.up
+
+    @property
+    def emptied(self) -> bool:
+        """As in `Link`; where there is no session nothing can have come."""
+        return self._session is None or self._session.emptied
 
     @property
     def settled(self) -> bool:
@@ -87,6 +93,10 @@ class PahoLink:
         """
         self._beside, self._also = tuple(others), tuple(also)
 
+    def hear_with(self, others: Sequence[PahoLink]) -> None:
+        """Let `poll` also end its wait when one of `others` has something to be polled for."""
+        self._heard_with = tuple(others)
+
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`, and the broker's complaints."""
         if self._closed:
@@ -94,8 +104,9 @@ class PahoLink:
         events = self._connect_when_due()
         session = self._session
         if timeout_s > 0 and not events:
+            heard = [one._session for one in (self, *self._heard_with) if one._session is not None]
             beside = [one._session for one in self._beside if one._session is not None]
-            wait(session, beside, timeout_s, self._also)
+            wait(heard, beside, timeout_s, self._also)
         if session is not None:
             session.pump()
             while session.events:
@@ -143,7 +154,7 @@ class PahoLink:
         session.say_goodbye()
         until = time.monotonic() + GOODBYE_S
         while session.up and not session.events and time.monotonic() < until:
-            wait(session, (), GOODBYE_S / GOODBYE_POLLS)
+            wait((session,), (), GOODBYE_S / GOODBYE_POLLS)
             session.pump()
         session.end()
 

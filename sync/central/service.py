@@ -168,7 +168,7 @@ class Central:
 
     def _link(self) -> Link:
         links = [self._link_to(reachable(host), port) for host, port in self._addresses]
-        return links[0] if len(links) == 1 else shards.ShardedLink(links)
+        return shards.joined(links)
 
     def _link_to(self, host: str, port: int) -> PahoLink:
         keys = self._config.keys

@@ -2,7 +2,8 @@
 
 Decided here: a device is enrolled at the shard that its id's hash names, and stays there; the centre listens at every
 shard and answers where it last heard the device, so that shards may be added without moving anybody. A broker that is
-down loses what is said to its devices, as any message may be lost, and holds up nobody else's. See docs/guide/scale.md.
+down loses what is said to its devices, as any message may be lost, and holds up nobody else's. One look takes no more
+than it does from one broker; what it leaves at a shard is first at the next. See docs/guide/scale.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import re
 from collections.abc import Sequence
 
 from sync.central.broker import broker_port
-from sync.link import Buffer, Connected, Disconnected, Event, Link, Message
+from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Buffer, Connected, Disconnected, Event, Link, Message
+from sync.paho_link import PahoLink
 from vedette.config import CentralConfig
 from vedette.errors import Integrity, Usage
 from vedette.topics import parse_topic
@@ -43,6 +45,15 @@ def shard_of(device: str, shards: int) -> int:
     return int.from_bytes(hashlib.sha256(device.encode()).digest()[:8], "big") % shards
 
 
+def joined(links: Sequence[PahoLink]) -> Link:
+    """One link over these, one for each shard in the order of `addresses`; what any of them hears ends the wait."""
+    if len(links) == 1:
+        return links[0]
+    for link in links:
+        link.hear_with([other for other in links if other is not link])
+    return ShardedLink(links)
+
+
 class ShardedLink:
     """`Link` over one link for each shard, in the order of `addresses`."""
 
@@ -50,11 +61,18 @@ class ShardedLink:
         self._links = tuple(links)
         self._homes: dict[str, int] = {}
         self._was_connected = False
+        self._next = 0
+        self._emptied = True
 
     @property
     def connected(self) -> bool:
         """At least one shard is there."""
         return any(link.connected for link in self._links)
+
+    @property
+    def emptied(self) -> bool:
+        """As in `Link`: the last `poll` has come to every shard, and to the end of what waited there."""
+        return self._emptied
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`, to the device's shard; what is for a shard that is down is void and counts as taken."""
@@ -64,17 +82,29 @@ class ShardedLink:
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`; `Connected` is the first shard that comes, `Disconnected` the last that goes."""
-        events = [event for index in range(len(self._links)) for event in self._from(index, 0.0)]
-        for index in range(len(self._links)):
-            if events or timeout_s <= 0:
-                break
-            events += self._from(index, timeout_s / len(self._links))
+        events = self._look(0.0)
+        if timeout_s > 0 and not events:
+            events = self._look(timeout_s)
         return events + self._changed()
 
     def close(self) -> None:
         """As in `Link`."""
         for link in self._links:
             link.close()
+
+    def _look(self, timeout_s: float) -> list[Event]:
+        """Once at every shard, or at as many as give enough for one look; the first of them does the waiting."""
+        events: list[Event] = []
+        self._emptied = True
+        for _ in self._links:
+            if _is_enough(events):
+                self._emptied = False
+                break
+            events += self._from(self._next, timeout_s)
+            self._emptied = self._emptied and self._links[self._next].emptied
+            self._next = (self._next + 1) % len(self._links)
+            timeout_s = 0.0
+        return events
 
     def _from(self, index: int, timeout_s: float) -> list[Event]:
         events: list[Event] = []
@@ -99,3 +129,10 @@ class ShardedLink:
         if before == self._was_connected:
             return []
         return [Connected() if self._was_connected else Disconnected(reason="no shard's broker is there")]
+
+
+def _is_enough(events: Sequence[Event]) -> bool:
+    """Whether these are as many as one look is to take in before they are worked off."""
+    messages = [event for event in events if isinstance(event, Message)]
+    size = sum(len(message.payload) for message in messages)
+    return len(messages) >= MAX_MESSAGES_AT_ONCE or size >= MAX_BYTES_AT_ONCE

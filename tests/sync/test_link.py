@@ -314,6 +314,22 @@ def test_link_leaves_its_will_when_it_dies_and_none_when_it_closes(broker, open_
     assert wait_for(central, Message)[-1] == Message(topic="devices/car-1/birth", payload=b"offline")
 
 
+def test_wait_of_one_link_ends_with_what_another_hears(broker, open_link: Opener) -> None:
+    """WI-68. A centre at several brokers waits for all of them at once; this one would wait for a minute."""
+    first = open_link(broker.config("car-2", subscriptions=("cmd/car-2/#",)))
+    second = open_link(broker.config("central", subscriptions=("devices/#",)))
+    device = open_link(broker.config("car-1", subscriptions=("cmd/car-1/#",)))
+    for link in (first, second, device):
+        wait_for(link, Connected)
+    first.hear_with([second])
+    waiting = threading.Thread(target=first.poll, args=(60.0,), daemon=True)
+    waiting.start()
+    assert device.publish("devices/car-1/status", b"here")
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert second.poll(0.0) == [Message(topic="devices/car-1/status", payload=b"here")]
+
+
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_link_throws_away_what_is_in_its_socket_when_it_is_cut(broker, open_link: Opener, is_cut: bool) -> None:
     """WI-61: what the kernel has not sent is not sent any more; without the cut it all arrives."""

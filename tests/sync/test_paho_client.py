@@ -267,6 +267,22 @@ def test_no_further_message_is_begun_when_enough_bytes_came() -> None:
     assert len(heard) == 4
 
 
+@pytest.mark.parametrize(
+    ("messages", "answers", "most", "most_bytes", "emptied"),
+    [(0, 0, 8, 999, True), (7, 0, 8, 999, True), (8, 0, 8, 999, False), (4, 4, 8, 999, False), (2, 0, 8, 106, False)],
+    ids=["nothing", "below the most", "the most", "the most, with answers", "the most bytes, with topics"],
+)
+def test_look_says_whether_it_came_to_the_end_of_what_was_there(
+    messages: int, answers: int, most: int, most_bytes: int, emptied: bool
+) -> None:
+    """WI-68. What is told of a look does not say it: a broker's answers and a message's head count and are not told."""
+    made, heard = client(Socket(publish(b"m" * 46) * messages + b"\x40\2\0\x09" * answers))
+    made.read_packets(most, most_bytes)
+    assert (len(heard), made.emptied) == (messages, emptied)
+    made.read_packets(most, most_bytes)
+    assert made.emptied
+
+
 def test_session_is_ended_when_the_other_side_has_left() -> None:
     """WI-12."""
     made, _ = client(Socket(publish(b"z" * 99)[:50], is_over=True))

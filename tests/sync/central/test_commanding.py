@@ -29,6 +29,7 @@ class RawLink:
     """A connection to nobody that keeps what was published as it was."""
 
     connected: bool = True
+    emptied: bool = True
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[str, bytes]] = field(default_factory=list)
 

@@ -66,6 +66,7 @@ def test_part_is_refused_when_it_is_larger_than_any_part(centre: Any, device: An
     assert len(centre.store.quarantine()) == 1
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("length", [1, 16 * 1024 - 1, 16 * 1024 + 1, MAX_PART_BYTES])
 def test_part_is_not_written_when_its_length_is_not_the_granted_one(
     centre: Any, device: Any, worker: Any, length: int
@@ -80,6 +81,7 @@ def test_part_is_not_written_when_its_length_is_not_the_granted_one(
     assert (centre.folder / "incoming" / fleet.CENTRE_ID / f"{item.id}.part").stat().st_size == 0
 
 
+@pytest.mark.embedded
 def test_part_is_not_written_when_its_index_is_past_the_end(centre: Any, device: Any, worker: Any) -> None:
     """WI-24: no hole of gigabytes is made in a file."""
     item = device.item(b"video" * 9_000)
@@ -91,6 +93,7 @@ def test_part_is_not_written_when_its_index_is_past_the_end(centre: Any, device:
     assert (centre.folder / "incoming" / fleet.CENTRE_ID / f"{item.id}.part").stat().st_size == 0
 
 
+@pytest.mark.embedded
 def test_endless_inits_are_answered_busy_and_hold_up_nobody(centre: Any, device: Any, worker: Any) -> None:
     """WI-25, RC-10: uploads, open files, rows and memory have a bound; another device's hit is stored."""
     inits = [device.item(b"video").init() for _ in range(300)]
@@ -109,6 +112,7 @@ def test_endless_inits_are_answered_busy_and_hold_up_nobody(centre: Any, device:
     check_others_are_served(centre, worker)
 
 
+@pytest.mark.embedded
 def test_one_init_said_endlessly_is_one_upload(centre: Any, device: Any, worker: Any) -> None:
     """WI-22."""
     init = device.item(b"video").init()
@@ -166,6 +170,7 @@ def test_message_counts_as_what_its_topic_says_whatever_is_in_it(
 FOREIGN = ["", "devices", "devices/car-1", "devices/car-1/init/x", "$SYS/x", "devices/car-1.bulk/init"]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("topic", [*FOREIGN, "devices/../init", "devices/car-1/part/../../x"])
 def test_foreign_topic_is_counted_and_ignored(centre: Any, worker: Any, topic: str) -> None:
     """WI-1, WI-5: nothing is said, kept or counted as an upload."""
@@ -177,6 +182,7 @@ def test_foreign_topic_is_counted_and_ignored(centre: Any, worker: Any, topic: s
     assert worker.ingest.counters["foreign"] == 1
 
 
+@pytest.mark.embedded
 def test_what_only_the_centre_says_is_counted_and_ignored(device: Any, worker: Any) -> None:
     """WI-5: were the access list broken, a device that plays the centre would be heard by nobody here."""
     refuse = Refuse(item=device.item(b"video").id, code=RefuseCode.BUSY, text="go away")
@@ -203,6 +209,7 @@ def test_foreign_will_changes_nobody_else(centre: Any, device: Any, worker: Any,
     }
 
 
+@pytest.mark.embedded
 def test_claims_of_size_reserve_nothing(centre: Any, device: Any, worker: Any) -> None:
     """RC-10: an item that says it is as large as is taken costs an empty file until its bytes come."""
     item = device.item(b"", sealed_size=4 << 20)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sync.central import fleet, mosquitto, shards
+from sync.central import fleet, shards
 from sync.central.shards import MAX_SHARDS, ShardedLink, shard_of
-from sync.link import Buffer, Connected, Disconnected, Event, Link, Message
-from sync.uplink_commands import make_uplink
+from sync.link import (
+    MAX_BYTES_AT_ONCE,
+    MAX_MESSAGES_AT_ONCE,
+    Buffer,
+    Connected,
+    Disconnected,
+    Event,
+    Link,
+    Message,
+)
 from vedette import config
-from vedette.clock import SystemClock
 from vedette.errors import Usage
-
-WAIT_S = 30.0
 
 
 @dataclass
@@ -31,7 +31,9 @@ class FakeShard:
 
     connected: bool = True
     takes: bool = True
+    most: int = MAX_MESSAGES_AT_ONCE
     waiting: list[Event] = field(default_factory=list)
+    waits_s: list[float] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     closed: bool = False
 
@@ -40,8 +42,13 @@ class FakeShard:
             self.sent.append(topic)
         return self.takes
 
+    @property
+    def emptied(self) -> bool:
+        return not self.waiting
+
     def poll(self, timeout_s: float) -> list[Event]:
-        events, self.waiting = self.waiting, []
+        self.waits_s.append(timeout_s)
+        events, self.waiting = self.waiting[: self.most], self.waiting[self.most :]
         return events
 
     def close(self) -> None:
@@ -126,6 +133,58 @@ def test_stranger_topic_is_passed_on_and_remembered_nowhere() -> None:
     assert first.closed
 
 
+MANY = MAX_MESSAGES_AT_ONCE - 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, MANY])
+def test_link_is_emptied_when_each_shard_is_however_much_came_of_all(count: int) -> None:
+    """WI-68. Two shards give more than one broker could at once, and nothing waits: the centre keeps up."""
+    link = sharded(*(FakeShard(waiting=[birth(f"car-{shard}")] * count) for shard in range(2)))
+
+    events = link.poll(0.0)
+
+    assert (len(events), link.emptied) == (2 * count + 1, True)  # with Connected
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_link_is_not_emptied_while_one_shard_is_not(busy: int) -> None:
+    """WI-68."""
+    shards_of_two = [FakeShard(), FakeShard()]
+    shards_of_two[busy] = FakeShard(waiting=[birth("car-1")] * 3, most=2)
+    link = sharded(*shards_of_two)
+
+    told = [(len(link.poll(0.0)), link.emptied) for _ in range(2)]
+
+    assert told == [(3, False), (1, True)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(MAX_MESSAGES_AT_ONCE, 2), (4, MAX_BYTES_AT_ONCE // 4)])
+def test_one_look_takes_no_more_than_of_one_broker_and_leaves_nobody_for_later(count: int, size: int) -> None:
+    """WI-68. A hit waits for one look to be worked off and not for one of each shard; a shard that was left is
+    the first of the next look, also when the others never end."""
+    messages = [Message(topic="devices/car-1/init", payload=bytes(size))] * count
+    busy = [FakeShard(waiting=messages * 9, most=count) for _ in range(2)]
+    quiet = FakeShard(waiting=[birth("car-2")])
+    link = sharded(*busy, quiet)
+    assert len(link.poll(0.0)) == count + 1  # with Connected
+    assert not link.emptied
+
+    looks = [link.poll(0.0) for _ in range(2)]
+
+    assert looks == [messages, [birth("car-2"), *messages]]
+    assert not link.emptied
+
+
+def test_wait_is_one_and_not_one_for_each_shard() -> None:
+    first, second = FakeShard(), FakeShard()
+    link = sharded(first, second)
+    link.poll(0.0)
+
+    link.poll(0.05)
+
+    assert [first.waits_s, second.waits_s] == [[0.0, 0.0, 0.05], [0.0, 0.0, 0.0]]
+
+
 @pytest.mark.parametrize(
     "text",
     ["broker-2", "broker-2:0", "broker-2:65536", "a:b", "::1:8883", "127.0.0.1:1883 127.0.0.1:1883", "h:8883,g:8883"],
@@ -153,75 +212,17 @@ def _configured(centre: Any, text: str) -> config.CentralConfig:
     return config.load_central(path)
 
 
-class Fleet:
-    """A centre process with two Mosquittos and devices with their real uplinks."""
-
-    def __init__(self, centre: Any) -> None:
-        self.centre = centre
-        centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.second = int(probe.getsockname()[1])
-        self.addresses = shards.addresses(_configured(centre, f"127.0.0.1:{self.second}"))
-        self.uplinks: dict[str, Any] = {}
-        self.places: dict[str, Any] = {}
-        self.process = centre.start()
-
-    def add(self, device: Any) -> Any:
-        """Enrol by the command and start its uplink."""
-        device.join()
-        self.start(device)
-        return device
-
-    def start(self, device: Any) -> None:
-        place = self.places[device.id] = config.load_device(device.folder / "device.toml")
-        self.uplinks[device.id] = make_uplink(place, SystemClock())
-
-    def send(self, device: Any) -> Path:
-        """Put an item into the spool; where its receipt will be."""
-        item, place = device.item(os.urandom(100_000)), self.places[device.id]
-        item.commit(place.spool)
-        return Path(place.receipts / f"{item.id}.receipt")
-
-    def drive(self, fact: Callable[[], bool], within_s: float = WAIT_S) -> bool:
-        end = time.monotonic() + within_s
-        while not fact() and time.monotonic() < end:
-            for uplink in self.uplinks.values():
-                uplink.step(SystemClock().mono_us())
-        return fact()
-
-    def is_connected(self, device: Any) -> bool:
-        return bool(self.uplinks[device.id]._parts.link.connected)
-
-    def broker(self, number: int) -> int:
-        name = f"broker-{number}" if number else "broker"
-        return int(json.loads((self.centre.folder / "run" / f"{name}.pid.json").read_bytes())["pid"])
-
-    def close(self) -> None:
-        for uplink in self.uplinks.values():
-            uplink.close()
-        self.process.terminate()
-        self.process.wait(WAIT_S)
-
-
-@pytest.fixture
-def two(centre: Any) -> Iterator[Fleet]:
-    if mosquitto.find_mosquitto() is None:
-        pytest.skip("mosquitto is not installed")
-    fleet_of_two = Fleet(centre)
-    yield fleet_of_two
-    fleet_of_two.close()
-
-
-def test_devices_of_two_shards_are_served_cut_and_moved(centre: Any, two: Fleet) -> None:
+def test_devices_of_two_shards_are_served_cut_and_moved(centre: Any, make_fleet: Any) -> None:
     """WI-18, WI-20. Real brokers: each device at its own, one broker's death is no matter to the other's devices, a
     revoked device is cut at its shard, and a device that moves to the other shard is answered there.
     """
+    two = make_fleet()
     here, there, more = (two.add(centre.stranger(name)) for name in (car_of(0), car_of(1), f"{car_of(1)}0.x"))
     assert [two.places[one.id].uplink.port for one in (here, there)] == [two.addresses[0][1], two.second]
     receipts = [two.send(one) for one in (here, there)]
     assert two.drive(lambda: all(path.is_file() for path in receipts)), two.uplinks
 
-    os.kill(two.broker(1), signal.SIGKILL)
+    os.kill(two.pid("broker-1"), signal.SIGKILL)
     first, second = two.send(here), two.send(there)
     assert two.drive(first.is_file)
     assert two.drive(second.is_file)  # the broker was started again
