@@ -39,12 +39,16 @@ class _Lane:
 
 @dataclass(eq=False, slots=True)
 class Relay:
-    """One link; `port` is where the device connects. Methods may be called from any thread."""
+    """One link; `port` is where the device connects. Methods may be called from any thread.
+
+    `carried` counts the bytes that were taken from the device and from the other side, of each connection in turn.
+    """
 
     loop: asyncio.AbstractEventLoop
     upstream: tuple[str, int]
     shape: Shape
     port: int = 0
+    carried: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _lanes: tuple[_Lane, _Lane] = field(default_factory=lambda: (_Lane(), _Lane()))
     _muted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,12 +83,14 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        both = {writer, far_writer}
+        both, place = {writer, far_writer}, len(self.carried[0])
+        for counts in self.carried:
+            counts.append(0)
         self._open |= both
         for one in both:
             one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        up = asyncio.create_task(self._carry(reader, far_writer, self._lanes[0]))
-        down = asyncio.create_task(self._carry(far_reader, writer, self._lanes[1]))
+        up = asyncio.create_task(self._carry(reader, far_writer, 0, place))
+        down = asyncio.create_task(self._carry(far_reader, writer, 1, place))
         with contextlib.suppress(asyncio.CancelledError):  # the loop ends, and asyncio would print that as an error
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         for one in both:
@@ -95,11 +101,14 @@ class Relay:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await task
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lane: _Lane) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int, place: int) -> None:
+        """One direction (0 is from the device) of the connection at that place."""
+        lane = self._lanes[way]
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivery = asyncio.create_task(self._deliver(waiting, writer))
         try:
             while data := await reader.read(CHUNK_BYTES):
+                self.carried[way][place] += len(data)
                 await self._muted.wait()
                 await self._line(lane, len(data))
                 waiting.put_nowait((lane.free_at_s + self.shape.delay_s, data))

@@ -2,7 +2,7 @@
 
 Decided here: which items go that way (priority bulk, while the door answers and the network is one for bulk), with a
 sender of its own, one after the other, whose worker is the door. An item whose door closes goes on by whichever way is
-there next. Implements DE-10 and DE-13 of docs/spec/depot.md.
+there next. Implements DE-10, DE-13 and DE-15 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DepotPost:
         self._holdings = holdings
         self.trouble = ""
         self.bytes_sent = 0
-        self._waits = False
+        self._waits = self._handed_over = False
 
     @property
     def connected(self) -> bool:
@@ -59,9 +59,6 @@ class DepotPost:
         outcomes = self._hear(now_us) + self._sender.tick(now_us)
         if network.allow_bulk and self.connected:
             outcomes += self._look_for_work(items, taken | {one.item for one in outcomes}, ageing, now_us)
-        elif not network.allow_bulk:
-            for item_id in self._sender.stop_from(PRIORITY_BULK):
-                self._holdings.release(item_id)
         sent = 0
         while sent < MAX_ACTIONS:
             action = self._sender.next_action()
@@ -72,6 +69,14 @@ class DepotPost:
         for outcome in outcomes:
             self._holdings.release(outcome.item)
         return outcomes
+
+    def rest(self, why: str) -> None:
+        """Stop where it stands, since the network is no more one for bulk; nothing more of it leaves, nothing fails."""
+        for item_id in self._sender.stop_from(PRIORITY_BULK):
+            self._holdings.release(item_id)
+        if self._handed_over:  # not only what is under way: the parts of an item that ended may wait there too
+            self._handed_over = False
+            self._door.cut(f"bulk waits: {why}")
 
     def close(self) -> None:
         """Leave the door; what is under way is offered again."""
@@ -84,6 +89,7 @@ class DepotPost:
             if isinstance(event, (Connected, Disconnected)):
                 self._sender.reset()
                 self._holdings.release_all()
+                self._handed_over = False
                 self.trouble = event.reason if isinstance(event, Disconnected) else ""
             elif isinstance(event, Message):
                 try:
@@ -121,6 +127,7 @@ class DepotPost:
             outcomes.append(Stopped(item=item, code=None, text=str(error)))
             return True
         if is_taken:
+            self._handed_over = True
             self._sender.sent(action, now_us)
             self.bytes_sent += action.length if isinstance(action, SendPart) else 0
         return is_taken

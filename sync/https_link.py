@@ -2,8 +2,8 @@
 
 Decided here: init becomes a creation, parts that follow each other become one PATCH, fin asks for the receipt; what
 the server answers is handed on as the messages they are on the wire, so that the sender's state machine is the same on
-both ways. One thread, one connection; a request that fails ends the session, and whoever asked asks again. Implements
-DE-10 to DE-13 of docs/spec/depot.md.
+both ways. One thread, one connection (`sync.https_session`); a request that fails, or is cut, ends the session, and
+whoever asked asks again. Implements DE-10 to DE-15 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import contextlib
 import http.client
 import queue
 import random
-import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sync.client_tls import client_tls
+from sync.https_session import CONNECT_TIMEOUT_S, HttpsSession
+from sync.https_session import HttpsConfig as HttpsConfig
 from sync.link import Connected, Disconnected, Event, Message, backoff_us
 from vedette import wire
 from vedette.clock import Clock
@@ -28,26 +29,11 @@ from vedette.wire import Fin, Grant, Init, Part, Refuse, Sealed
 
 TUS = {"Tus-Resumable": "1.0.0"}
 ANSWER_HEADER = "Vedette-Answer"
-MAX_WAITING = 64
 MAX_EVENTS = 256
 MAX_BODY_BYTES = 4 << 20
 MAX_ANSWER_BYTES = wire.MAX_CONTROL_BYTES
-TIMEOUT_S = 30.0
-CONNECT_TIMEOUT_S = 5.0
 STABLE_US = 30_000_000
 LOOK_S = 0.2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HttpsConfig:
-    """Where the depot's door is, and as whom to knock."""
-
-    host: str
-    port: int
-    device: str
-    ca: Path
-    certificate: Path
-    key: Path
 
 
 def _jitter_permille() -> int:
@@ -64,11 +50,10 @@ class HttpsLink:
         self._clock = clock
         self._jitter_permille = jitter_permille
         self._tls = client_tls(config.ca, config.certificate, config.key)
-        self._jobs: queue.Queue[Init | Part | Fin] = queue.Queue(MAX_WAITING)
-        self._events: queue.Queue[Event] = queue.Queue(MAX_EVENTS)
+        self._events: queue.Queue[tuple[Event, HttpsSession | None]] = queue.Queue(MAX_EVENTS)
         self._next: Init | Part | Fin | None = None
         self._part_sizes: dict[str, int] = {}
-        self._up = False
+        self._session: HttpsSession | None = None
         self._over = threading.Event()
         self._outdated = threading.Event()
         self._thread = threading.Thread(target=self._run, name="https", daemon=True)
@@ -77,28 +62,34 @@ class HttpsLink:
     @property
     def connected(self) -> bool:
         """A session is up as far as the caller's thread has heard."""
-        return self._up
+        return self._session is not None
 
     def send(self, message: Init | Part | Fin) -> bool:
         """As in `Door`; a part has no CRC on this way, TLS and the item's hash find what it would."""
-        if not self._up:
+        if self._session is None:
             return False
         try:
-            self._jobs.put_nowait(message)
+            self._session.jobs.put_nowait(message)
         except queue.Full:
             return False
         return True
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Door`."""
-        events: list[Event] = []
+        events: list[tuple[Event, HttpsSession | None]] = []
         with contextlib.suppress(queue.Empty):
             while len(events) < MAX_EVENTS:
                 events.append(self._events.get(block=not events and timeout_s > 0, timeout=timeout_s or None))
-        for event in events:
+        for event, session in events:
             if isinstance(event, (Connected, Disconnected)):
-                self._up = isinstance(event, Connected)
-        return events
+                self._session = session
+        return [event for event, _session in events]
+
+    def cut(self, reason: str) -> None:
+        """As in `Door`."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.cut(reason)
 
     def take_up(self, certificate: Path, key: Path, ca: Path | None = None) -> None:
         """Connect with this certificate from now on, and with these authorities; without `ca` they stay as they are.
@@ -113,69 +104,62 @@ class HttpsLink:
     def close(self) -> None:
         """As in `Door`; a request under way is given up."""
         self._over.set()
-        self._up = False
+        self.cut("closed")
         self._thread.join(timeout=2 * CONNECT_TIMEOUT_S)
 
     def _run(self) -> None:
         attempt = 0
         while not self._over.is_set():
             began_us = self._clock.mono_us()
-            why = self._session()
+            why = self._one_session()
             lasted = self._clock.mono_us() - began_us > STABLE_US
             attempt = 1 if lasted else attempt + 1
             if not self._over.is_set():
                 self._tell(Disconnected(reason=why))
             self._over.wait(backoff_us(attempt, self._jitter_permille()) / 1_000_000)
 
-    def _session(self) -> str:
+    def _one_session(self) -> str:
         """From a connection to its end; why it ended."""
         self._outdated.clear()  # before the certificate is read: one that is taken up right now ends this session
-        connection = http.client.HTTPSConnection(
-            self._config.host, self._config.port, timeout=CONNECT_TIMEOUT_S, context=self._tls
-        )
+        session = HttpsSession(self._config, self._tls)
+        self._next = None
+        self._part_sizes.clear()
         try:
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.sock.settimeout(TIMEOUT_S)
-            self._request(connection, "OPTIONS", "/files", {}, b"")
-            with contextlib.suppress(queue.Empty):  # what was meant for the session before
-                while True:
-                    self._jobs.get_nowait()
-            self._next = None
-            self._part_sizes.clear()
-            self._tell(Connected())
-            while not self._over.is_set() and not self._outdated.is_set():
-                job = self._take(block=True)
+            session.connect()
+            self._request(session, "OPTIONS", "/files", {}, b"")
+            self._tell(Connected(), session)
+            while not (self._over.is_set() or self._outdated.is_set() or session.why_cut):
+                job = self._take(session, block=True)
                 if job is not None:
-                    self._do(connection, job)
+                    self._do(session, job)
         except (OSError, http.client.HTTPException, Integrity, ValueError) as error:
-            return f"the depot's door: {error or type(error).__name__}"
+            return session.why_cut or f"the depot's door: {error or type(error).__name__}"
         finally:
-            connection.close()
-        return "closed" if self._over.is_set() else "a new certificate is taken up"
+            session.end()
+        return session.why_cut or ("closed" if self._over.is_set() else "a new certificate is taken up")
 
-    def _take(self, *, block: bool) -> Init | Part | Fin | None:
+    def _take(self, session: HttpsSession, *, block: bool) -> Init | Part | Fin | None:
         job, self._next = self._next, None
         if job is None:
             with contextlib.suppress(queue.Empty):
-                job = self._jobs.get(block=block, timeout=LOOK_S)
+                job = session.jobs.get(block=block, timeout=LOOK_S)
         return job
 
-    def _do(self, connection: http.client.HTTPSConnection, job: Init | Part | Fin) -> None:
+    def _do(self, session: HttpsSession, job: Init | Part | Fin) -> None:
         if isinstance(job, Init):
             value = base64.b64encode(job.encode()).decode()
             headers = {"Upload-Length": str(job.size), "Upload-Metadata": f"init {value}"}
-            self._request(connection, "POST", "/files", headers, b"")
+            self._request(session, "POST", "/files", headers, b"")
         elif isinstance(job, Fin):
-            self._request(connection, "GET", f"/files/{job.item}", {}, b"")
+            self._request(session, "GET", f"/files/{job.item}", {}, b"")
         else:
-            self._send_parts(connection, job)
+            self._send_parts(session, job)
 
-    def _send_parts(self, connection: http.client.HTTPSConnection, first: Part) -> None:
+    def _send_parts(self, session: HttpsSession, first: Part) -> None:
         """`first` and those waiting behind it that go on where it ends."""
         run, size = [first], len(first.payload)
         while size + len(first.payload) <= MAX_BODY_BYTES:
-            job = self._take(block=False)
+            job = self._take(session, block=False)
             if not isinstance(job, Part) or (job.item, job.index) != (first.item, run[-1].index + 1):
                 self._next = job
                 break
@@ -183,19 +167,18 @@ class HttpsLink:
             size += len(job.payload)
         offset = first.index * self._part_sizes.get(first.item, len(first.payload))
         headers = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
-        self._request(connection, "PATCH", f"/files/{first.item}", headers, b"".join(one.payload for one in run))
+        self._request(session, "PATCH", f"/files/{first.item}", headers, b"".join(one.payload for one in run))
 
-    def _request(
-        self, connection: http.client.HTTPSConnection, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> None:
+    def _request(self, session: HttpsSession, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         """One request; what it is answered goes to the caller's thread. Raises OSError or HTTPException."""
-        connection.request(method, path, body=body or None, headers={**TUS, **headers})
-        response = connection.getresponse()
-        content = response.read(MAX_ANSWER_BYTES + 1)
+        session.request(method, path, body=body or None, headers={**TUS, **headers})
+        with session.getresponse() as response:
+            content = response.read(MAX_ANSWER_BYTES + 1)
+            is_whole = response.isclosed()
         name, _, value = response.headers.get(ANSWER_HEADER, "").partition(" ")
         if not name and method == "OPTIONS" and response.status == 204:
             return
-        if not name or len(content) > MAX_ANSWER_BYTES or not response.isclosed():
+        if not name or len(content) > MAX_ANSWER_BYTES or not is_whole:
             raise http.client.HTTPException(f"{method} was answered by {response.status} {response.reason[:60]}")
         payload = base64.b64decode(value) if value else content
         message = wire.decode(name, payload)
@@ -205,9 +188,9 @@ class HttpsLink:
             self._part_sizes.pop(message.item, None)
         self._tell(Message(topic=f"cmd/{self._config.device}/{name}", payload=payload))
 
-    def _tell(self, event: Event) -> None:
-        """Hand an event to the caller's thread, which may be busy; nothing is thrown away."""
+    def _tell(self, event: Event, session: HttpsSession | None = None) -> None:
+        """Hand an event, and a session that begins, to the caller's thread, which may be busy; nothing is lost."""
         while not self._over.is_set():
             with contextlib.suppress(queue.Full):
-                self._events.put(event, timeout=LOOK_S)
+                self._events.put((event, session), timeout=LOOK_S)
                 return

@@ -7,11 +7,9 @@ thread of its own; it ends before the first packet is read.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import ssl
-import struct
 import sys
 import threading
 from collections import deque
@@ -26,6 +24,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from sync.bulk_socket import drop_unsent
+from sync.bulk_socket import mark as mark
 from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Buffer, Connected, Disconnected, Event, Message, Will
 from sync.paho_client import LeanClient
 from vedette.wire import MAX_PACKET_BYTES, Part
@@ -99,6 +99,11 @@ class Session:
         """The broker has taken all there was, and the caller has heard of it."""
         return not self.client.unanswered and not self.acks
 
+    @property
+    def emptied(self) -> bool:
+        """The last `pump` has read all that had come."""
+        return self.client.emptied
+
     def send(self, topic: str, payload: bytes, behind: Buffer, retain: bool) -> bool:
         """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
         return self.client.put(topic, payload, behind, retain=retain)
@@ -121,8 +126,7 @@ class Session:
         """Let the kernel throw away what it has not sent when the socket is closed (it sends a reset)."""
         connection = self.client.socket()
         if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # type: ignore[attr-defined]
+            drop_unsent(connection)  # type: ignore[arg-type]
 
     def say_goodbye(self) -> None:
         """Queue MQTT's own goodbye; `pump` sends it."""
@@ -236,35 +240,23 @@ class Readable(Protocol):
         """The descriptor."""
 
 
-def wait(session: Session | None, beside: Sequence[Session], timeout_s: float, also: Sequence[Readable] = ()) -> None:
-    """Wait until `session` or one of `also` has something to read, or it or one `beside` can go on writing.
+def wait(heard: Sequence[Session], beside: Sequence[Session], timeout_s: float, also: Sequence[Readable] = ()) -> None:
+    """Wait until one that is `heard` or of `also` has something to read, or one `heard` or `beside` can go on writing.
 
     `timeout_s` at most.
     """
     waiting = select.poll()
-    if session is None:
-        interests = []
-    elif session.is_ready:
+    if any(one.is_ready for one in heard):
         return
-    else:
-        interests = [session.interest(reading=True)]
-    interests += [one.interest(reading=False) for one in beside]
+    interests = [one.interest(reading=True) for one in heard] + [one.interest(reading=False) for one in beside]
     for connection, wanted in interests:
         if connection is not None and wanted:
             waiting.register(connection, wanted)
     for one in also:
         waiting.register(one.fileno(), select.POLLIN)
-    if any(one.is_connecting for one in (session, *beside) if one is not None):
+    if any(one.is_connecting for one in (*heard, *beside)):
         timeout_s = min(timeout_s, CONNECTING_LOOK_S)
     waiting.poll(timeout_s * 1000)
-
-
-def mark(connection: socket.socket, dscp: int) -> None:
-    """Mark the packets of `connection` for the routers on the way (RFC 2474); 0 leaves them as they are."""
-    if dscp and connection.family == socket.AF_INET6:
-        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
-    elif dscp:
-        connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def _unshared(topic: str) -> str:

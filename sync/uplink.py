@@ -176,6 +176,8 @@ class Uplink:
             parts.holdings.release(item_id)
         if stopped and parts.bulk is not None:
             parts.bulk.cut(f"bulk waits: {self._network.why}")
+        if parts.depot is not None:
+            parts.depot.rest(self._network.why)
 
     def _undelivered(self, event: Undelivered, now_us: int) -> None:
         self._parts.report.trouble(f"{event.topic}: {event.reason}")

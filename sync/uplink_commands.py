@@ -271,6 +271,7 @@ def _door(config: DeviceConfig, clock: Clock) -> HttpsLink | None:
         ca=_authorities(config),
         certificate=config.data / uplink.cert if uplink.cert else certificate,
         key=config.data / uplink.key if uplink.key else key,
+        dscp=uplink.bulk_dscp,
     )
     return HttpsLink(https, clock)
 

@@ -60,6 +60,14 @@ def test_relay_carries_bytes_unchanged(relays: Relays, size: int) -> None:
         assert there_and_back(connection, data) == data
 
 
+def test_relay_counts_what_each_connection_carried(relays: Relays) -> None:
+    relay = relays.add()
+    for size in (1, 70_000):
+        with connected(relay) as connection:
+            there_and_back(connection, bytes(size))
+    assert relay.carried == ([1, 70_000], [1, 70_000])
+
+
 def test_relay_is_never_faster_than_its_rate_and_delay(relays: Relays) -> None:
     """100 kB at 4 Mbit/s take 0.2 s, and 0.1 s of delay each way; a busy machine makes it slower, never faster."""
     with connected(relays.add(Shape(rate_bps=4_000_000, delay_s=0.1))) as connection:

@@ -1,22 +1,28 @@
-"""The depot's HTTPS door in its own process, a plain HTTPS client of it, and an item to send."""
+"""The depot's HTTPS door in its own process, a plain HTTPS client of it, a line to it, and an item to send."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+import os
 import random
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulator.relay import Relay, Relays, Shape
 from sync.central import fleet
 from sync.https_link import HttpsConfig, HttpsLink
 from vedette.clock import SystemClock
@@ -24,15 +30,19 @@ from vedette.clock import SystemClock
 OCTETS = "application/offset+octet-stream"
 PART = 16 * 1024
 WAIT_S = 20.0
+# Where the kernel's `struct tcp_info` holds tcpi_backoff (it has tried again, and waits), tcpi_bytes_acked and
+# tcpi_notsent_bytes.
+BACKOFF_AT, ACKED_AT, UNSENT_AT = 4, 120, 144
 
 
 class Door:
     """The depot's process on a centre's folder."""
 
-    def __init__(self, centre: Any) -> None:
+    def __init__(self, centre: Any, part_kib: int) -> None:
         self.centre = centre
         path = centre.folder / fleet.CONFIG
-        path.write_text(path.read_text() + "\n[depot]\nport = 0\n\n[ingest]\npart_kib = 16\nmax_item_mib = 16\n")
+        limits = f"[ingest]\npart_kib = {part_kib}\nmax_item_mib = 16\n"
+        path.write_text(f"{path.read_text()}\n[depot]\nport = 0\n\n{limits}")
         self.address = centre.folder / "run" / "depot.json"
         self.start()
 
@@ -53,7 +63,7 @@ class Door:
     def client(self, device: Any) -> Client:
         return Client(self.port, device.folder / "keys")
 
-    def link(self, device: Any) -> HttpsLink:
+    def link(self, device: Any, clock: SystemClock | None = None) -> HttpsLink:
         keys = device.folder / "keys"
         config = HttpsConfig(
             host="127.0.0.1",
@@ -63,7 +73,7 @@ class Door:
             certificate=keys / "tls.crt",
             key=keys / "tls.key",
         )
-        return HttpsLink(config, SystemClock(), jitter_permille=lambda: 0)
+        return HttpsLink(config, clock or SystemClock(), jitter_permille=lambda: 0)
 
 
 class Client:
@@ -90,9 +100,92 @@ class Client:
         return self("PATCH", f"/files/{item.id}", body, **headers)
 
 
+def is_to(connection: socket.socket, port: int) -> bool:
+    try:
+        return connection.family == socket.AF_INET and connection.getpeername()[1] == port
+    except OSError:  # it listens, or is over
+        return False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the kernel says of a connection: bytes that have left, bytes that it holds, and that nobody takes them."""
+
+    left: int
+    held: int
+    in_vain: bool
+
+
+@dataclass
+class Line:
+    """The way from this process to the door, by a relay. What it tells it asks the kernel, and nothing of the link."""
+
+    relay: Relay
+
+    @contextlib.contextmanager
+    def sockets(self) -> Iterator[list[socket.socket]]:
+        """Descriptors of this process's sockets that are connected to the relay; a socket may have several."""
+        found = []
+        for path in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # another thread has closed it meanwhile
+                if path.is_socket():
+                    found.append(socket.socket(fileno=os.dup(int(path.name))))
+        try:
+            yield [one for one in found if is_to(one, self.relay.port)]
+        finally:
+            for one in found:
+                one.close()
+
+    def standing(self) -> Standing:
+        """How the one connection stands."""
+        with self.sockets() as (connection, *_same):
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        (left,), (held,) = struct.unpack_from("Q", told, ACKED_AT), struct.unpack_from("I", told, UNSENT_AT)
+        return Standing(left, held, in_vain=told[BACKOFF_AT] > 0)
+
+    def marks(self) -> set[int]:
+        """The type of service of each connection."""
+        with self.sockets() as found:
+            return {one.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) for one in found}
+
+    def narrow(self, room_bytes: int) -> None:
+        """Let the kernel hold no more than about so many bytes of each connection."""
+        with self.sockets() as found:
+            for one in found:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room_bytes)
+
+    def hold(self) -> None:
+        """Let nothing through from now on; it holds when this returns."""
+        self.relay.mute()
+        self.until(lambda: not self.relay._muted.is_set())
+
+    def until(self, fact: Callable[[], object]) -> None:
+        """Wait for what other threads do."""
+        end = time.monotonic() + WAIT_S
+        while not fact():
+            assert time.monotonic() < end
+
+
 @pytest.fixture
-def door(centre: Any) -> Iterator[Door]:
-    found = Door(centre)
+def shape() -> Shape:
+    return Shape()
+
+
+@pytest.fixture
+def line(door: Door, shape: Shape) -> Iterator[Line]:
+    with Relays("127.0.0.1", door.port) as relays:
+        yield Line(relays.add(shape))
+
+
+@pytest.fixture
+def part_kib() -> int:
+    """The largest part that the door grants."""
+    return PART // 1024
+
+
+@pytest.fixture
+def door(centre: Any, part_kib: int) -> Iterator[Door]:
+    found = Door(centre, part_kib)
     yield found
     found.kill()
 

@@ -32,6 +32,13 @@ PART = 16 * 1024
 WAIT_S = 20.0
 
 
+class StableSoon(SystemClock):
+    """A clock by which each session lasts long, so that the attempt after it does not wait for those before."""
+
+    def mono_us(self) -> int:
+        return super().mono_us() * 100_000
+
+
 def put(device: Any, item: Any) -> Any:
     """The item as the recorder leaves it in the spool."""
     root, kind = device.folder / "spool", item.manifest.kind
@@ -39,6 +46,11 @@ def put(device: Any, item: Any) -> Any:
     spool.part_path(root, kind, item.id).write_bytes(item.sealed_bytes)
     spool.commit(root, kind, item.id, item.manifest_bytes)
     return item
+
+
+def sockets() -> int:
+    """How many this process holds open."""
+    return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
 
 
 def drive(link: HttpsLink, centre: Any, items: list[Any], each: Callable[[int], None] = lambda count: None) -> set[int]:
@@ -118,6 +130,30 @@ def test_the_device_s_sender_reaches_receipts_over_the_link_and_both_sides_may_d
     link = door.link(device)  # a device that knows nothing of the first ten parts is told of them
     assert min(drive(link, centre, [more])) == 10
     link.close()
+
+
+@pytest.mark.embedded
+def test_item_arrives_and_nothing_is_left_open_when_its_session_is_cut_again_and_again(
+    centre: Any, device: Any, door: Any
+) -> None:
+    """DE-3, DE-13, DE-15: at any moment of a request, by another thread than the one that makes it."""
+    chance = random.Random(5)
+    item = device.item(chance.randbytes(8_000_000))
+    opened = sockets()
+    link = door.link(device, StableSoon())
+    cuts = [chance.randrange(1, 40) for _ in range(12)]
+
+    def cut(_count: int) -> None:
+        if cuts:
+            cuts[0] -= 1
+            if not cuts[0]:
+                cuts.pop(0)
+                link.cut("a test")
+
+    drive(link, centre, [item], cut)
+    assert cuts == []
+    link.close()
+    assert sockets() == opened
 
 
 @pytest.mark.embedded

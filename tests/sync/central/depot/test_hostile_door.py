@@ -227,6 +227,27 @@ def test_receipt_is_kept_when_the_door_does_not_lie(centre: Any, knock: Any) -> 
 
 
 @pytest.mark.embedded
+def test_each_connection_of_a_session_is_marked_when_the_door_closes_behind_every_answer(
+    centre: Any, knock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DE-10, DE-16: as HTTP allows it to; the session goes on by a connection that is like the first."""
+    made: list[int] = []
+    monkeypatch.setattr("sync.https_session.mark", lambda _connection, dscp: made.append(dscp))
+    answer = of_centre(centre)
+
+    def closing(liar: Liar, method: str, request: Any) -> Answer:
+        status, headers, body = answer(liar, method, request)
+        request.close_connection = True
+        return status, {**headers, "Connection": "close"}, body
+
+    knocking = knock(closing)
+
+    assert knocking.drive(lambda: knocking.receipts)
+    assert knocking.liar.asked.count("OPTIONS") == 1
+    assert len(made) > 1 and set(made) == {8}
+
+
+@pytest.mark.embedded
 @pytest.mark.parametrize("lie", RECEIPTS.values(), ids=RECEIPTS)
 def test_receipt_of_a_door_is_counted_and_not_kept_when_it_is_wrong(
     centre: Any, knock: Any, lie: Callable[[Any], Say]
