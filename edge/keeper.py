@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.keeper_ring import RingKeeper
-from edge.ring import folder_of
+from edge.ring import Now, folder_of
 from edge.room import Ladder, Rung, free_bytes, spare_bytes
 from vedette import daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
@@ -96,7 +96,8 @@ class KeeperService:
         """Look at the receipts, at most `MAX_PER_STEP` of them, and delete what they allow."""
         self._look_at_room()
         with suppress(VedetteError, OSError):
-            self._ring.look(now_us, utc_us=self._clock.utc_us(), short_bytes=self._short_bytes())
+            now = Now(utc_us=self._clock.utc_us(), mono_us=now_us, machine=self._clock.machine())
+            self._ring.look(now, short_bytes=self._short_bytes())
         due = self._due()
         for path in due[:MAX_PER_STEP]:
             try:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge import ring
-from edge.ring import Bounds, Kept
+from edge.ring import Bounds, Kept, Now
 from vedette import files
 from vedette.custody_entry import DetailValue
 from vedette.errors import VedetteError
@@ -39,33 +39,33 @@ class RingKeeper:
         self._look_us = 0
         self.evicted = self.evicted_bytes = 0
 
-    def look(self, now_us: int, *, utc_us: int, short_bytes: int) -> None:
+    def look(self, now: Now, *, short_bytes: int) -> None:
         """Every few seconds decide what goes and delete it; `short_bytes` is what the disk lacks for everything else.
 
         Raises OSError where the disk refuses, and what `say` raises; the next look goes on from there.
         """
-        if now_us < self._look_us or not self._folder.is_dir():
+        if now.mono_us < self._look_us or not self._folder.is_dir():
             return
-        self._look_us = now_us + LOOK_US
+        self._look_us = now.mono_us + LOOK_US
         self._finish()
         with ring.locked(self._folder) as is_ours:
             if is_ours:
-                self._decide(utc_us, short_bytes)
+                self._decide(now, short_bytes)
         self._finish()
 
-    def _decide(self, utc_us: int, short_bytes: int) -> None:
+    def _decide(self, now: Now, short_bytes: int) -> None:
         """Mark what goes, by the name of its record; durable on return."""
         kept = self._read()
         bounds = Bounds(
             keep_us=self._keep_us, most_bytes=self._most_bytes, other_bytes=self._others(), short_bytes=short_bytes
         )
-        going = ring.evictable(kept, ring.load_claims(self._folder), bounds, now_us=utc_us)[:MAX_PER_LOOK]
+        going = ring.evictable(kept, ring.load_claims(self._folder), bounds, now=now)[:MAX_PER_LOOK]
         for one, why in going:
             os.replace(self._folder / f"{one.item}{ring.KEPT}", self._folder / f"{one.item}.{why}{ring.GOING}")
         if going:
             files.fsync_dir(self._folder)
         for item in ring.named(self._folder, ring.UNEXPLAINED)[:MAX_PER_LOOK]:
-            if ring.born_us(item) + self._keep_us <= utc_us:
+            if ring.born_us(item) + self._keep_us <= now.utc_us:
                 self._say("ring.evicted", item, {"why": "age", "unexplained": True})
                 files.remove(self._folder / f"{item}{ring.UNEXPLAINED}")
 

@@ -39,12 +39,16 @@ HOUR_US = 3_600_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """A whole segment of the ring: its facts, its ending, and where custody stood then (`seq`, a line's SHA-256)."""
+    """A whole segment of the ring: its facts, its ending, and where custody stood then (`seq`, a line's SHA-256).
+
+    `machine` is the boot of the machine whose monotonic clock its facts name, None where that is not known.
+    """
 
     facts: SegmentFacts
     ending: Ending
     seq: int
     line_sha256: str
+    machine: str | None = None
 
     @property
     def item(self) -> str:
@@ -56,10 +60,25 @@ class Kept:
         """The end of its last picture (UTC)."""
         return self.facts.started_us + self.ending.media_us
 
+    def age_us(self, now: Now) -> int:
+        """How long ago it ended: by the monotonic clock, which nobody sets, and only between two boots by the wall."""
+        if self.facts.mono_us is not None and self.machine is not None and self.machine == now.machine:
+            return now.mono_us - self.facts.mono_us - self.ending.media_us
+        return now.utc_us - self.ended_us
+
     def sign(self, key: SigningKey) -> bytes:
         """The record that lies beside the sealed file."""
         body = {"facts": asdict(self.facts), "ending": asdict(self.ending), "seq": self.seq, "line": self.line_sha256}
-        return sign_record(RECORD, body, key)
+        return sign_record(RECORD, {**body, "machine": self.machine}, key)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Now:
+    """The present on both clocks, and in which boot of the machine that is, None where it has no name."""
+
+    utc_us: int
+    mono_us: int
+    machine: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,11 +174,13 @@ def load_kept(path: Path, key: PublicKey) -> Kept:
     item = facts.uuid7("item")
     if item != path.name[:36]:
         raise Integrity(f"{path.name}: the record inside is of segment {item}")
+    machine = body.get("machine")  # Older records have none.
     return Kept(
         facts=SegmentFacts.from_detail(item, body["facts"]),
         ending=Ending.from_detail(body["ending"]),
         seq=fields.integer("seq"),
         line_sha256=fields.sha256("line"),
+        machine=machine if isinstance(machine, str) else None,
     )
 
 
@@ -226,17 +247,20 @@ def locked(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def evictable(kept: Sequence[Kept], claims: Sequence[Claim], bounds: Bounds, *, now_us: int) -> list[tuple[Kept, str]]:
-    """Which segments must go and why (`policy`, `age`, `size`, `room`), oldest first; never one that is claimed."""
+def evictable(kept: Sequence[Kept], claims: Sequence[Claim], bounds: Bounds, *, now: Now) -> list[tuple[Kept, str]]:
+    """Which segments must go and why (`policy`, `age`, `size`, `room`), oldest first; never one that is claimed.
+
+    Which is older says custody's order.
+    """
     free = [one for one in kept if not any(claim.covers(one) for claim in claims)]
-    free.sort(key=lambda one: (one.facts.started_us, one.item))
+    free.sort(key=lambda one: (one.seq, one.item))
     size_bytes = bounds.other_bytes + sum(one.ending.sealed_size for one in kept)
     short_bytes = bounds.short_bytes
     found: list[tuple[Kept, str]] = []
     for one in free:
         if bounds.keep_us == 0:
             why = "policy"
-        elif one.ended_us + bounds.keep_us <= now_us:
+        elif one.age_us(now) >= bounds.keep_us:
             why = "age"
         elif size_bytes > bounds.most_bytes:
             why = "size"

@@ -91,6 +91,16 @@ class Disk:
         """The number of each file that was there before, by its path."""
         return dict(self._before)
 
+    @property
+    def paths(self) -> dict[int, str]:
+        """The first name of each file, by its number."""
+        found = {number: path for path, number in self._before.items()}
+        for _, one in self.operations:
+            for folder, name, number in one.changes if isinstance(one, Names) else ():
+                if number is not None:
+                    found.setdefault(number, str(Path(folder) / name))
+        return found
+
     def whole(self) -> dict[str, bytes]:
         """Every file by its path after all operations, with no cut."""
         files = {number: bytearray(data) for number, data in self._before_contents.items()}

@@ -17,12 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
-import numpy as np
-
 from edge.recorder.framebus import FrameBusReader
 from edge.recorder.service import FRAME_BUS
+from simulator.film import Film, play
 from simulator.processes import Process
+from simulator.reel import PICTURE_US, make_clip
 from simulator.specimen import Maker, new_maker
 from simulator.stage import MEMORY, vedette
 from vedette import config, spool
@@ -38,8 +37,9 @@ SEGMENT_S = 2
 EARLY = 0.2
 LONGEST_S = 2.5
 READY_WITHIN_S = 300.0
-_WIDTH, _HEIGHT, _RATE, _SECONDS, _BITRATE = 640, 360, 25, 4, 3_000_000
-PICTURE_US, KEY_US = 1_000_000 // _RATE, 1_000_000
+_WIDTH, _HEIGHT, _SECONDS, _BITRATE = 640, 360, 4, 3_000_000
+SLICES = range(1, 6)
+KEY_US = 1_000_000
 Said = Callable[[str], None]
 
 
@@ -126,13 +126,14 @@ class _Bench:
     process: _Recorder
     bus: Path
     begins_us: int = 0
+    clip: tuple[tuple[bytes, ...], ...] = ()
 
     @classmethod
     def make(cls, folder: Path, memory: Path) -> _Bench:
         device, maker = folder / "vehicle", new_maker()
         folder.mkdir(parents=True, exist_ok=True)
         vedette("device", "init", device, "--id", "car-1")
-        _make_clip(folder / "street.mp4")
+        make_clip(folder / "street.mp4", width=_WIDTH, height=_HEIGHT, seconds=_SECONDS, bitrate=_BITRATE)
         path, begins_us = device / "device.toml", SystemClock().utc_us()
         path.write_text(
             f'[device]\nid = "car-1"\ndata = "."\nrun = "{memory}"\n'
@@ -143,7 +144,9 @@ class _Bench:
         loaded = config.load_device(path)
         loaded.trust.write_bytes(maker.trust.to_bytes())
         process = _Recorder("recorder", ["device", "run", "recorder", "--config", str(path)], folder / "recorder.log")
-        return cls(config=loaded, maker=maker, process=process, bus=memory / FRAME_BUS, begins_us=begins_us)
+        clip = tuple(slices(one.data) for one in play((folder / "street.mp4").read_bytes()).pictures)
+        bus = memory / FRAME_BUS
+        return cls(config=loaded, maker=maker, process=process, bus=bus, begins_us=begins_us, clip=clip)
 
     def trial(self, number: int, chance: random.Random) -> Trial:
         """Start, wait until the drawn moment, kill; one in five at any moment from the start of the process on."""
@@ -223,12 +226,10 @@ class _Bench:
         for item in (one for one in items if one.kind == "segment"):
             report = verify_item(item.path, vouched)
             tally.faults += [f"{item.item_id}: {one.message}" for one in report.findings if not one.ok]
-            media_us, pictures, fault = self._decoded(item.path)
-            promised = item.manifest.media.frames if item.manifest.media else 0
-            if pictures < promised or (fault and item.manifest.complete):
-                tally.faults.append(f"{item.item_id}: {pictures} of {promised} pictures decode; {fault}")
-            ends.append((item.manifest.started_us, item.manifest.started_us + media_us, item.manifest.ended_us))
-            tally.items, tally.pictures = tally.items + 1, tally.pictures + pictures
+            found, faults = self._played(item)
+            tally.faults += [f"{item.item_id}: {fault}" for fault in faults]
+            ends.append((item.manifest.started_us, item.manifest.started_us + found.end_us, item.manifest.ended_us))
+            tally.items, tally.pictures = tally.items + 1, tally.pictures + found.decoded
             tally.cut_items += not item.manifest.complete
             tally.sealed_bytes += item.manifest.sealed_size
         for trial in tally.trials:
@@ -239,20 +240,36 @@ class _Bench:
             if trial.lost_us > MOST_LOST_US:
                 tally.faults.append(f"kill {trial.number}: {trial.lost_us / 1e6:.3f} s of pictures are missing")
 
-    def _decoded(self, path: Path) -> tuple[int, int, str]:
-        """The media time to the end of the last picture that decodes, how many do, and what ended the decoding."""
-        last_us, count, fault = 0, 0, ""
+    def _played(self, item: spool.Item) -> tuple[Film, list[str]]:
+        """What a player has of an item, and what is wrong with it: each picture must be the clip's at its moment."""
+        promised = item.manifest.media.frames if item.manifest.media else 0
         try:
-            with path.open("rb") as file:
-                plain = b"".join(recover(file, [self.maker.opener]))
-            with av.open(io.BytesIO(plain), "r") as container:
-                container.streams.video[0].codec_context.thread_count = 1
-                for frame in container.decode(video=0):
-                    count += 1
-                    last_us = max(last_us, int((frame.time or 0) * 1_000_000) + PICTURE_US)
-        except (VedetteError, av.FFmpegError) as error:
-            fault = str(error)
-        return last_us, count, fault
+            with item.path.open("rb") as file:
+                recovery = recover(file, [self.maker.opener])
+                found = play(b"".join(recovery))
+        except VedetteError as error:
+            return Film(), [str(error)]
+        faults = [found.fault] if found.fault else []
+        if recovery.complete != item.manifest.complete:
+            faults.append("it is whole and its manifest says that it is cut, or the other way round")
+        if not promised <= found.decoded == len(found.pictures) or (recovery.complete and found.decoded != promised):
+            faults.append(f"{found.decoded} of {len(found.pictures)} pictures decode, {promised} are promised")
+        first = (item.manifest.started_us - self.begins_us) // PICTURE_US
+        for number, one in enumerate(found.pictures):
+            if one.at_us != number * PICTURE_US or slices(one.data) != self.clip[(first + number) % len(self.clip)]:
+                faults.append(f"picture {number} is not the one that the camera gave at {one.at_us / 1e6:.3f} s")
+                break
+        return found, faults
+
+
+def slices(sample: bytes) -> tuple[bytes, ...]:
+    """The NAL units of a sample that hold the picture itself; parameter sets and remarks may stand elsewhere."""
+    found, place = [], 0
+    while place < len(sample):
+        size = int.from_bytes(sample[place : place + 4], "big")
+        nal, place = sample[place + 4 : place + 4 + size], place + 4 + size
+        found += [nal] if nal[:1] and nal[0] & 0x1F in SLICES else []
+    return tuple(found)
 
 
 def _header_bytes(content: bytes) -> int:
@@ -260,21 +277,3 @@ def _header_bytes(content: bytes) -> int:
         return header_length(io.BytesIO(content))
     except VedetteError:
         return 0
-
-
-def _make_clip(path: Path) -> None:
-    """Moving blocks under a little noise in H.264, a key picture each second: about 3 Mbit/s, as a street has."""
-    chance = np.random.default_rng(7)
-    blocks = chance.integers(20, 230, (_HEIGHT // 20, _WIDTH // 20, 3), dtype=np.uint8).repeat(20, 0).repeat(20, 1)
-    grain = [chance.integers(0, 12, (_HEIGHT, _WIDTH, 3), dtype=np.uint8) for _ in range(8)]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=_RATE)
-        stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
-        stream.bit_rate, stream.gop_size, stream.max_b_frames = _BITRATE, _RATE, 0
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
-        for number in range(_SECONDS * _RATE):
-            picture = av.VideoFrame.from_ndarray(
-                np.roll(blocks, number * 3, axis=1) + grain[number % 8], format="rgb24"
-            )
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))

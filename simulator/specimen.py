@@ -1,36 +1,39 @@
-"""An item with everything that proves it, made in memory by the product's own writers: what mutations are tried on.
+"""Items with everything that proves them, made by the product's own writers: what mutations are tried on.
 
-Decided here: a sealed file of several encryption chunks with a checkpoint every few kilobytes, as a recorder makes
-them, in a log with neighbours whose checkpoint two witnesses cosigned, with a redacted copy beside it. The content is
-noise; nothing decodes it.
+Decided here: three segments of one recording that the real recorder made of real H.264, one of the same device a day
+later and one of another device, so that each file has genuine ones of its kind to be exchanged with; in a log with
+neighbours whose checkpoint two witnesses cosigned, with a redacted copy beside it (whose content is noise).
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from simulator.reel import Vehicle, make_clip
 from vedette import bundle, cosignature, merkle, note, proof, sealed
 from vedette.bundle import BundleParts, Content
 from vedette.clock import FakeClock, uuid7
 from vedette.cosignature import WitnessKey
-from vedette.custody import Journal
 from vedette.enrolment import Enrolment
 from vedette.identity import Identity
 from vedette.keys import SigningKey
-from vedette.log_policy import Group, Policy, Witness
+from vedette.log_policy import Policy, parse_policy
 from vedette.note import NoteKey
-from vedette.records import MANIFEST, RECEIPT, JournalHead, Manifest, Media, Receipt, sign_record
+from vedette.records import RECEIPT, Manifest, Receipt, sign_record
 from vedette.redaction import ParentId, Redaction, Run, Silence
+from vedette.spool import Item
 from vedette.trust import Trust
 
 ORIGIN = "specimen.test/log"
 DEVICE = "car-1"
-MARK_US = 500_000
-MARK_BYTES = 16_000
+ANOTHER_DEVICE = "car-2"
+SECONDS, SEGMENT_S = 6, 2
+DAY_US = 86_400_000_000
+_WIDTH, _HEIGHT, _BITRATE = 320, 240, 1_000_000
 WITNESSES = ("w1.example/specimen", "w2.example/specimen")
 COPY_BYTES = 20_000
 REGIONS = {"plate-1": "plate", "face-1": "bystander"}
@@ -53,19 +56,22 @@ class Maker:
     device: SigningKey
     opener: sealed.HybridIdentity
     clock: FakeClock
+    name: str = DEVICE
     redactor: SigningKey = field(default_factory=SigningKey.generate)
     witnesses: tuple[SigningKey, ...] = field(default_factory=lambda: tuple(SigningKey.generate() for _ in WITNESSES))
 
     @property
+    def policy_text(self) -> str:
+        """The log, and both witnesses, in the form of a policy file."""
+        lines = [f"log {NoteKey(name=ORIGIN, public=self.centre.public).text}"]
+        for number, (name, key) in enumerate(zip(WITNESSES, self.witnesses, strict=True)):
+            lines.append(f"witness w{number} {WitnessKey(name=name, public=key.public).text}")
+        return "\n".join([*lines, "group both all w0 w1", "quorum both", ""])
+
+    @property
     def policy(self) -> Policy:
-        """The log, and both witnesses."""
-        keys = zip(WITNESSES, self.witnesses, strict=True)
-        return Policy(
-            logs=(NoteKey(name=ORIGIN, public=self.centre.public),),
-            witnesses={name: Witness(key=WitnessKey(name=name, public=key.public), url="") for name, key in keys},
-            groups={"both": Group(threshold=len(WITNESSES), members=WITNESSES)},
-            quorum="both",
-        )
+        """The same, parsed."""
+        return parse_policy(self.policy_text)
 
     @property
     def trust(self) -> Trust:
@@ -91,52 +97,62 @@ def new_maker() -> Maker:
     )
 
 
-def make_specimen(maker: Maker, *, size_bytes: int, seed: int) -> BundleParts:
-    """The parts of a bundle of one segment with `size_bytes` of content, and of its redacted copy."""
-    plain = random.Random(seed).randbytes(size_bytes)
-    ciphertext = sealed.seal(plain, [maker.opener.recipient])
-    item = uuid7(maker.clock)
-    lines = _journal(maker, item, ciphertext)
-    media_us = _marks(ciphertext)[-1][1]
-    manifest = Manifest(
-        item=item,
-        kind="segment",
-        device=DEVICE,
-        sealed_sha256=_sha(ciphertext),
-        sealed_size=len(ciphertext),
-        plain_sha256=_sha(plain),
-        plain_size=len(plain),
-        created_us=maker.clock.utc_us(),
-        started_us=maker.clock.utc_us(),
-        ended_us=maker.clock.utc_us() + media_us,
-        time_source="simulated",
-        time_error_us=0,
-        complete=True,
-        priority=4,
-        recording=uuid7(maker.clock),
-        sequence=0,
-        activation="button",
-        media=Media(codec="h264", width=1280, height=720, duration_us=media_us, frames=media_us // 40_000),
-        journal=JournalHead(service="recorder", seq=len(lines), head=_sha(lines[-1])),
-        software=Identity().software,
-        models={},
-        policy_sha256="ab" * 32,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Specimens:
+    """Bundles' parts: of `siblings` (segments of one recording, in order), of `another_day` (the same device) and of
+    `another_device`.
+    """
+
+    siblings: tuple[BundleParts, ...]
+    another_day: BundleParts
+    another_device: BundleParts
+
+
+def make_specimens(maker: Maker, folder: Path) -> Specimens:
+    """Drive two vehicles in `folder`, which must be there, and have the centre sign for what they recorded."""
+    clip = folder / "street.mp4"
+    make_clip(clip, width=_WIDTH, height=_HEIGHT, seconds=SECONDS, bitrate=_BITRATE)
+    other = replace(maker, device=SigningKey.generate(), name=ANOTHER_DEVICE)
+    cars = [
+        Vehicle(
+            folder=folder / one.name,
+            name=one.name,
+            key=one.device,
+            trust=one.trust,
+            clip=clip,
+            seconds=SECONDS,
+            segment_s=SEGMENT_S,
+        )
+        for one in (maker, other)
+    ]
+    siblings, lines = cars[0].drive(maker.clock)
+    elsewhere, other_lines = cars[1].drive(maker.clock)
+    maker.clock.advance(DAY_US)
+    later, all_lines = cars[0].drive(maker.clock)
+    return Specimens(
+        siblings=tuple(_parts(maker, item, lines, seed) for seed, item in enumerate(siblings)),
+        another_day=_parts(maker, later[0], all_lines, len(siblings)),
+        another_device=_parts(other, elsewhere[0], other_lines, len(siblings) + 1),
     )
-    record = sign_record(MANIFEST, manifest.to_body(), maker.device)
-    receipt, inclusion = _logged(maker, manifest, _sha(record), seed)
-    enrolment = Enrolment(device=DEVICE, key=maker.device.public, certificate_serial="1f", enrolled_us=1)
+
+
+def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> BundleParts:
+    """The parts of the bundle of one item, and of a redacted copy of it."""
+    ciphertext, record = item.path.read_bytes(), item.manifest_path.read_bytes()
+    receipt, inclusion = _logged(maker, item.manifest, _sha(record), seed)
+    enrolment = Enrolment(device=maker.name, key=maker.device.public, certificate_serial="1f", enrolled_us=1)
     return BundleParts(
         manifest=record,
         receipt=receipt,
         proof=inclusion,
-        journal=bundle.journal_of(lines, item),
+        journal=bundle.journal_of(lines, item.item_id),
         enrolment=enrolment.sign(maker.centre),
         log_origin=ORIGIN,
         signer=maker.centre,
         made_us=maker.clock.utc_us(),
         sealed=ciphertext,
-        opened=plain,
-        companions=_redacted(maker, manifest, record, seed),
+        opened=sealed.open_sealed(ciphertext, [maker.opener]),
+        companions=_redacted(maker, item.manifest, record, seed),
     )
 
 
@@ -178,36 +194,6 @@ def _redacted(maker: Maker, manifest: Manifest, record: bytes, seed: int) -> dic
         stamp="kept",
     )
     return {"redacted": copy, "redaction": made.sign(maker.redactor), "redaction_plan": plan}
-
-
-def _marks(ciphertext: bytes) -> list[tuple[int, int]]:
-    offsets = [*range(MARK_BYTES, len(ciphertext), MARK_BYTES), len(ciphertext)]
-    return [(offset, (number + 1) * MARK_US) for number, offset in enumerate(offsets)]
-
-
-def _journal(maker: Maker, item: str, ciphertext: bytes) -> list[bytes]:
-    """The recorder's lines on this item, written by the journal itself."""
-    with tempfile.TemporaryDirectory(prefix="vedette-specimen-") as folder:
-        journal = Journal.open(
-            Path(folder) / "recorder", service="recorder", device=DEVICE, key=maker.device, clock=maker.clock
-        )
-        journal.append("segment.opened", item, {"activation": "button"})
-        *marks, (_end, media_us) = _marks(ciphertext)
-        for offset, at_us in marks:
-            detail: dict[str, int | str | bool | None] = {
-                "offset": offset,
-                "sha256": _sha(ciphertext[:offset]),
-                "media_us": at_us,
-            }
-            journal.append("segment.checkpoint", item, detail)
-        end: dict[str, int | str | bool | None] = {
-            "sealed_size": len(ciphertext),
-            "sealed_sha256": _sha(ciphertext),
-            "media_us": media_us,
-        }
-        journal.append("segment.closed", item, end)
-        path = journal.roll()
-        return path.read_bytes().splitlines() if path is not None else []
 
 
 def _logged(maker: Maker, manifest: Manifest, manifest_sha256: str, seed: int) -> tuple[bytes, str]:

@@ -19,10 +19,9 @@ from vedette import bundle, onvif_boxes
 from vedette.bundle import BUNDLE, KEYS, LISTING, Keys, Listed, Listing
 from vedette.bundle_source import Source, open_source
 from vedette.clock import iso
-from vedette.custody_verify import split_lines
 from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted
-from vedette.evidence_checks import Evidence, check_evidence, digest_of
+from vedette.evidence_checks import Evidence, check_evidence, digest_of, lines_of, vouched_for
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy
@@ -195,9 +194,7 @@ class _Bundle:
                 raise NotTrusted(f"it is of device {enrolment.device}, the bundle of {self._listing.device}")
             return enrolment
 
-        return self._checks.run(
-            "device's key", KEYS, check, lambda found: f"the centre vouches for {found.device}: {found.key.text}"
-        )
+        return self._checks.run("device's key", KEYS, check, vouched_for)
 
     def _part(self, what: str, max_bytes: int) -> bytes | None:
         name = self._names[what]
@@ -211,7 +208,8 @@ class _Bundle:
 
     def _lines(self) -> list[bytes] | None:
         name = self._names["journal"]
-        return self._checks.run("journal", name, lambda: split_lines(self._read(name, bundle.MAX_JOURNAL_BYTES)))
+        content = self._checks.run("journal", name, lambda: self._read(name, bundle.MAX_JOURNAL_BYTES))
+        return None if content is None else lines_of(name, content, self._checks)
 
     def _read(self, name: str, max_bytes: int) -> bytes:
         with self._source.open(name) as file:

@@ -1,7 +1,8 @@
 """Messages between the device's services: one small JSON file each, in the run folder (memory, never the disk).
 
-A file appears whole by rename and is taken by its one consumer. Who may command what is the consumer's rule. An inbox
-holds `MAX_INBOX` messages: where nobody takes them, the oldest goes for the newest, so that memory cannot fill up.
+A file appears whole by rename and is taken by its one consumer, in the order of the machine's monotonic clock, which no
+setting of the wall clock turns round. Who may command what is the consumer's rule. An inbox holds `MAX_INBOX` messages:
+where nobody takes them, the oldest goes for the newest, so that memory cannot fill up.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def post(run_dir: Path, service: str, body: dict[str, Any], *, clock: Clock) -> 
     inbox.mkdir(parents=True, exist_ok=True)
     for name in _waiting(inbox)[: 1 - MAX_INBOX]:
         (inbox / name).unlink(missing_ok=True)
-    name = uuid7(clock)
+    name = f"{clock.mono_us():016d}-{uuid7(clock)}"
     beside = inbox / f".{name}.tmp"
     beside.write_bytes(canonical.dumps(body))
     path = inbox / f"{name}.json"

@@ -30,15 +30,24 @@ def split_lines(journal: bytes) -> list[bytes]:
     """The lines of a whole journal file, without their newlines; Integrity when the last one is cut or one is too
     long.
     """
-    if not journal:
-        return []
-    if not journal.endswith(b"\n"):
-        fragment = journal.rpartition(b"\n")[2]
-        raise Integrity(f"custody journal: the last line is cut off ({len(fragment)} bytes of it are here)")
-    lines = journal[:-1].split(b"\n")
-    if max(map(len, lines)) > MAX_LINE_BYTES:
-        raise Integrity(f"custody journal: a line is over {MAX_LINE_BYTES} bytes")
+    lines, fault = whole_lines(journal)
+    if fault is not None:
+        raise fault
     return lines
+
+
+def whole_lines(journal: bytes) -> tuple[list[bytes], Integrity | None]:
+    """The whole lines of a journal file, without their newlines, and what is wrong with the file: its last line, which
+    is then not among them, is cut, or one is too long (CJ-9).
+    """
+    *lines, fragment = journal.split(b"\n")
+    too_long = next((number for number, line in enumerate(lines, start=1) if len(line) > MAX_LINE_BYTES), None)
+    if too_long is not None:
+        return lines, Integrity(f"custody journal: line {too_long} is over {MAX_LINE_BYTES} bytes")
+    if fragment:
+        cut = f"(line {len(lines) + 1}; {len(fragment)} bytes of it are here)"
+        return lines, Integrity(f"custody journal: the last line is cut off {cut}")
+    return lines, None
 
 
 def verify_chain(lines: Iterable[bytes], public: PublicKey, *, start: tuple[int, str] | None = None) -> list[Entry]:

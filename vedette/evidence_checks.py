@@ -16,7 +16,17 @@ from typing import BinaryIO, TypeVar
 from vedette import note, proof, records
 from vedette.clock import iso
 from vedette.custody_entry import Entry
-from vedette.custody_verify import CLOSED, OPENED, READ_BYTES, RECOVERED, SegmentCheck, check_segment, verify_chain
+from vedette.custody_verify import (
+    CLOSED,
+    OPENED,
+    READ_BYTES,
+    RECOVERED,
+    SegmentCheck,
+    check_segment,
+    verify_chain,
+    whole_lines,
+)
+from vedette.enrolment import Enrolment
 from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
 from vedette.keys import PublicKey
@@ -65,6 +75,23 @@ def check_evidence(evidence: Evidence, checks: Checks) -> Manifest | None:
         _checkpoints(evidence, manifest, entries, checks)
     _opened(evidence, manifest, checks)
     return manifest
+
+
+def vouched_for(enrolment: Enrolment) -> str:
+    """What is said of the device's key where it holds: whose it is."""
+    return f"the centre vouches for {enrolment.device}: {enrolment.key.text}"
+
+
+def lines_of(name: str, journal: bytes, checks: Checks) -> list[bytes]:
+    """The whole lines of the journal file `name`; where its last one is cut that is a finding and hides no other."""
+    lines, fault = whole_lines(journal)
+
+    def check() -> None:
+        if fault is not None:
+            raise fault
+
+    checks.run("journal", name, check)
+    return lines
 
 
 def digest_of(file: BinaryIO) -> tuple[int, str]:

@@ -16,10 +16,9 @@ from typing import BinaryIO
 from vedette import files
 from vedette.bundle import KEYS, MAX_JOURNAL_BYTES, MAX_KEYS_BYTES, Keys
 from vedette.custody_tail import journal_files
-from vedette.custody_verify import split_lines
 from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted, Usage
-from vedette.evidence_checks import Evidence, check_evidence
+from vedette.evidence_checks import Evidence, check_evidence, lines_of, vouched_for
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy
@@ -88,7 +87,7 @@ def _device_key(folder: Path, vouched: Vouched, checks: Checks) -> PublicKey | N
             raise NotTrusted(f"{KEYS} is of another centre or log than your trust file")
         return open_enrolment(beside.enrolment, keyring(trust.centre))
 
-    enrolment = checks.run("device's key", KEYS, check, "enrolled")
+    enrolment = checks.run("device's key", KEYS, check, vouched_for)
     return enrolment.key if enrolment else None
 
 
@@ -96,15 +95,20 @@ def _journal(journal: Path | None, checks: Checks) -> list[bytes] | None:
     """The lines of the journal that was given; damage to it is a finding, and so is one without lines."""
     if journal is None:
         return None
-    return checks.run("journal", journal.name, lambda: _lines(journal))
+    lines: list[bytes] = []
+    for path in journal_files(journal) if journal.is_dir() else [journal]:
+        read = functools.partial(files.read, path, max_bytes=MAX_JOURNAL_BYTES)
+        content = checks.run("journal", path.name, read)
+        if content is None:
+            return None
+        lines += lines_of(path.name, content, checks)
+    checks.run("journal", journal.name, lambda: _some(lines))
+    return lines
 
 
-def _lines(journal: Path) -> list[bytes]:
-    paths = journal_files(journal) if journal.is_dir() else [journal]
-    lines = [line for path in paths for line in split_lines(files.read(path, max_bytes=MAX_JOURNAL_BYTES))]
+def _some(lines: Sequence[bytes]) -> None:
     if not lines:
         raise Integrity("no line is in it, where there must be some on this item")
-    return lines
 
 
 def _beside(path: Path, max_bytes: int) -> bytes | None:

@@ -84,22 +84,29 @@ class Axis:
         """Which boot of the machine line `index` is of."""
         return self._boot_of[index]
 
+    def of_mono(self, index: int, mono_us: int) -> int:
+        """The shown time of a monotonic time that line `index` names of its own boot."""
+        return mono_us + self.boots[self._boot_of[index]].offset_us
+
     def moment(self, index: int, utc_us: int) -> int:
         """The shown time of a wall-clock time that line `index` names and that was read at the line or before it.
 
-        It is looked for in the clock's settings, the line's own first, then those before it.
+        It is looked for in the clock's settings, the line's own first, then those before it: what would lie ahead of
+        the line was read before the clock was put back.
         """
         entry = self._entries[index]
         mono_us = utc_us - (entry.utc_us - entry.mono_us)
-        boot = self.boots[self._boot_of[index]]
-        start_us = next(one for one in reversed(boot.settings) if one.from_mono_us <= entry.mono_us).from_mono_us
-        if mono_us >= start_us:
+        boots = self.boots[: self._boot_of[index] + 1]
+        known = [(one, boot) for boot in boots for one in boot.settings]
+        while known[-1][1] is boots[-1] and known[-1][0].from_mono_us > entry.mono_us:
+            known.pop()
+        own, boot = known.pop()
+        if own.from_mono_us - SLACK_US <= mono_us <= entry.mono_us + STEP_US:
             return mono_us + boot.offset_us
-        for earlier in reversed(self.boots[: self._boot_of[index] + 1]):
-            for setting in reversed(earlier.settings):
-                found_us = utc_us - setting.offset_us
-                if setting.from_mono_us - SLACK_US <= found_us <= setting.to_mono_us + SLACK_US:
-                    return found_us + earlier.offset_us
+        for setting, earlier in reversed(known):
+            found_us = utc_us - setting.offset_us
+            if setting.from_mono_us - SLACK_US <= found_us <= setting.to_mono_us + SLACK_US:
+                return found_us + earlier.offset_us
         return mono_us + boot.offset_us
 
     @property

@@ -124,13 +124,22 @@ class _Reading:
         for index, entry in enumerate(self.entries):
             if entry.event != "gap":
                 continue
-            from_us, to_us, why = (entry.detail.get(name) for name in ("from_us", "to_us", "why"))
-            if not isinstance(from_us, int) or not isinstance(to_us, int):
+            start_us, end_us = (self._edge(index, entry, name) for name in ("from", "to"))
+            if start_us is None or end_us is None:
                 continue
-            start_us, end_us = (self._edges.get(one, self.axis.moment(index, one)) for one in (from_us, to_us))
+            why = entry.detail.get("why")
             rank = STALLED if why == "camera_stalled" else GAP
             state, said = self._reason(str(why), entry)
             yield _layer(rank, start_us, end_us, state, said)
+
+    def _edge(self, index: int, entry: Entry, name: str) -> int | None:
+        """The shown time at which a gap begins or ends; by UTC alone a segment's edge of the same time is that edge."""
+        utc_us, mono_us = (entry.detail.get(f"{name}{clock}") for clock in ("_us", "_mono_us"))
+        if isinstance(mono_us, int):
+            return self.axis.of_mono(index, mono_us)
+        if not isinstance(utc_us, int):
+            return None
+        return self._edges[utc_us] if utc_us in self._edges else self.axis.moment(index, utc_us)
 
     def runs(self) -> Iterator[Layer]:
         """What the service did while it ran and did not record."""

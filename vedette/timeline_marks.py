@@ -66,7 +66,7 @@ def _segments(marks: Iterable[tuple[int, Entry, object, str]], axis: Axis, prefi
         recording = entry.detail.get("recording")
         media_us = entry.detail.get("media_us", 0)
         if what == "opened" and isinstance(started_us := entry.detail.get("started_us"), int):
-            at_us, marked = axis.moment(index, started_us), entry.detail.get("marked") is True
+            at_us, marked = _began(axis, index, entry, started_us), entry.detail.get("marked") is True
             found[item] = Segment(item, at_us, 0, str(recording), marked, started_us=started_us)
         elif what in ("checkpoint", "closed", "recovered") and isinstance(media_us, int):
             if known is None and what != "recovered":
@@ -76,6 +76,12 @@ def _segments(marks: Iterable[tuple[int, Entry, object, str]], axis: Axis, prefi
                 known.marked = known.marked or entry.detail.get("marked") is True
                 known.is_closed = what == "closed"
     return list(found.values())
+
+
+def _began(axis: Axis, index: int, entry: Entry, started_us: int) -> int:
+    """The shown time at which a segment began: by the monotonic clock where its line names that (TI-12)."""
+    mono_us = entry.detail.get("mono_us")
+    return axis.of_mono(index, mono_us) if isinstance(mono_us, int) else axis.moment(index, started_us)
 
 
 def runs_of(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:

@@ -80,7 +80,8 @@ class Raising:
             self._repeats.note(found.entry.plate, hit_id, now_us)
         same_region = found.consensus.region in ("", found.entry.region)
         self._board.signal(hit_pattern(found.entry.priority, same_region=same_region))
-        mark = {"command": "mark", "activation": "hit", "id": hit_id, "from_us": found.consensus.first_seen_us}
+        seen = {"from_us": found.consensus.first_seen_us, "from_mono_us": found.consensus.first_seen_mono_us}
+        mark = {"command": "mark", "activation": "hit", "id": hit_id, **seen}
         with self._counting_errors():
             commands.post(self._run_dir, "recorder", mark, clock=self._clock)
         self._queue(found, hit_id, now_us)

@@ -47,6 +47,7 @@ class Consensus:
     alternatives: tuple[Alternative, ...]
     characters: tuple[CharacterVote, ...]
     first_seen_us: int
+    first_seen_mono_us: int
     last_seen_us: int
     best: Look
     frame: SmallFrame
@@ -56,6 +57,7 @@ class Consensus:
 class _Tally:
     plate: PlateText
     first_seen_us: int
+    first_seen_mono_us: int
     last_seen_us: int = 0
     looks: int = 0
     in_a_row: int = 0
@@ -97,7 +99,8 @@ class Ballot:
         if plate is None or plate.confidence_permille < self._rules.confidence_permille:
             return False
         weight = _weight(look, plate)
-        tally = self._tallies.setdefault(plate.text, _Tally(plate=plate, first_seen_us=frame.utc_us))
+        first = _Tally(plate=plate, first_seen_us=frame.utc_us, first_seen_mono_us=frame.mono_us)
+        tally = self._tallies.setdefault(plate.text, first)
         for other in self._tallies.values():
             other.in_a_row = other.in_a_row + 1 if other is tally else 0
         tally.looks += 1
@@ -134,6 +137,7 @@ class Ballot:
             alternatives=self._alternatives(total),
             characters=by_character(self._leader, weights),
             first_seen_us=leader.first_seen_us,
+            first_seen_mono_us=leader.first_seen_mono_us,
             last_seen_us=leader.last_seen_us,
             best=self._best[1],
             frame=self._best[2],

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.camera.condition import Moment
+from edge.recorder.facts import Detail
 from edge.recorder.recovery import Recovered
 from vedette.spool import Item
+from vedette.timeline_axis import STEP_US
 
 
 @dataclass(slots=True)
@@ -39,7 +42,28 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Recording broke off at `from_us` (UTC) and has not begun again."""
+    """Recording broke off `since` then and has not begun again; before the machine's boot where that is negative."""
 
-    from_us: int
+    since: Moment
     why: str
+
+    def to_detail(self, to: Moment) -> Detail:
+        """What custody says of it once recording went on: both ends on both clocks (TI-28).
+
+        Where the wall clock was set in between, UTC has the length too: its beginning is by the clock as it is since.
+        """
+        since, length_us = self.since, to.mono_us - self.since.mono_us
+        is_of_this_boot = since.mono_us >= 0
+        is_set = is_of_this_boot and abs(to.utc_us - since.utc_us - length_us) > STEP_US
+        return {
+            "from_us": to.utc_us - length_us if is_set else since.utc_us,
+            "to_us": to.utc_us,
+            "from_mono_us": since.mono_us if is_of_this_boot else None,
+            "to_mono_us": to.mono_us,
+            "why": self.why,
+        }
+
+
+def later(moment: Moment, by_us: int) -> Moment:
+    """The moment `by_us` after another, or before it where that is negative, had no clock been set."""
+    return Moment(moment.utc_us + by_us, moment.mono_us + by_us)

@@ -9,8 +9,9 @@ Decided here:
 * a `mark` marks a time before it and after it: a hit's own where it is a hit, else pre-event and post-event time. In
   standby it also starts a recording, or keeps one going, until the end of that time.
 
-Marked video goes up before the rest. Times here are UTC in microseconds, from the clock that stamps the pictures.
-Implements docs/spec/activation.md, AC-1 to AC-5.
+Marked video goes up before the rest. Times here are microseconds of the machine's monotonic clock, which nobody can
+set, as the pictures have it: a wall clock that is set changes nothing of what is kept.
+Implements docs/spec/activation.md, AC-1 to AC-5 and AC-42.
 """
 
 from __future__ import annotations
@@ -91,16 +92,22 @@ class State:
     marks: tuple[Window, ...] = ()
 
 
-def parse_command(body: Mapping[str, Any], *, now_us: int) -> Command | None:
-    """The command in a message to the recorder, or None when it is none; a time in the future becomes now."""
+def parse_command(body: Mapping[str, Any], *, now_us: int, offset_us: int) -> Command | None:
+    """The command in a message to the recorder, or None when it is none; a time in the future becomes now.
+
+    It counts since `from_mono_us`, or since `from_us` (UTC) less `offset_us` (wall minus monotonic now) where it names
+    no other.
+    """
     names = [body.get("activation"), body.get("id", "")]
     if not all(isinstance(name, str) and len(name) <= MAX_NAME for name in names) or not names[0]:
         return None
-    at_us = body.get("from_us", now_us)
+    shown_us = body.get("from_us", now_us + offset_us)
+    at_us = body.get("from_mono_us")
     verbs = {verb.value: verb for verb in Verb}
     verb = verbs.get(str(body.get("command")))
-    if verb is None or not isinstance(at_us, int) or isinstance(at_us, bool) or at_us < 0:
+    if verb is None or not _is_time(shown_us) or not (at_us is None or _is_time(at_us)):
         return None
+    at_us = shown_us - offset_us if at_us is None else at_us
     return Command(verb=verb, activation=str(names[0]), reference=str(names[1]), at_us=min(at_us, now_us))
 
 
@@ -132,6 +139,10 @@ def wanted(state: State, policy: Policy) -> str | None:
 def is_marked(state: State, *, from_us: int, to_us: int) -> bool:
     """True when a segment from `from_us` to `to_us` holds any marked moment."""
     return any(mark.meets(from_us, to_us) for mark in state.marks)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _after_stop(state: State, policy: Policy, *, now_us: int) -> State:

@@ -143,7 +143,8 @@ class Claims:
         sealed, record = ring.sealed_path(self.folder, item), self.folder / f"{item}{ring.KEPT}"
         found: Item | None = None
         if not filing.is_filed(item):
-            facts, ending = replace(kept.facts, marked=True), replace(kept.ending, marked=True)
+            # Its own boot of the machine may be over: when it was taken says the ring's line.
+            facts, ending = replace(kept.facts, marked=True, mono_us=None), replace(kept.ending, marked=True)
             opened: Detail = {"claim": claim.id, "kept_seq": kept.seq, "kept_line": kept.line_sha256}
             filing.journal.append("segment.opened", item, {**facts.to_detail(), **opened})
             event = "segment.closed" if ending.complete else "segment.recovered"

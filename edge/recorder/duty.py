@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge.camera.condition import Moment
 from edge.recorder import activation, modes
-from edge.recorder.activation import Command, Policy, State, Verb
+from edge.recorder.activation import Command, Policy, State, Verb, Window
 from edge.recorder.facts import Detail
+from edge.recorder.history import History
 from edge.recorder.modes import Change, Mode, Modes, Permitted
 from edge.ring import Claim, parse_claim
 from vedette import commands
@@ -43,7 +45,7 @@ class Voices:
 
 
 class Duty:
-    """The recorder's orders; pictures' time (`picture_us`) is what activations count in."""
+    """The recorder's orders; the pictures' time (`picture_us`, monotonic) is what activations count in."""
 
     def __init__(self, config: DeviceConfig, clock: Clock, voices: Voices) -> None:
         """Read the policy; `Usage` for a schedule that is none."""
@@ -86,6 +88,19 @@ class Duty:
             if earlier.has(mode):
                 self._change(Change(mode=mode, on=True, by=RESTARTED))
 
+    def go_on(self, history: History, now: Moment) -> None:
+        """Go on with what a run before this one was recording, as long again after it as after any activation."""
+        policy, since = self.policy, history.broke_off
+        until_us = now.mono_us + policy.post_event_us
+        if history.marked and since is not None and now.mono_us - since.mono_us <= policy.post_event_us:
+            self.state = State(marks=(Window(from_us=now.mono_us, to_us=until_us),))
+        if policy.always or not history.was_recording or history.activation == activation.SCHEDULE:
+            return
+        if history.held:
+            self.state = replace(self.state, held_by=history.activation)
+        else:
+            self.state = replace(self.state, kept_by=history.activation, kept_until_us=until_us)
+
     def sign_off(self) -> None:
         """End the intervals that are open, in custody only: the next run goes on with them."""
         for mode in Mode:
@@ -98,7 +113,7 @@ class Duty:
         with suppress(OSError):
             taken = commands.take(self._run_dir, SERVICE)
         for body in taken:
-            self._obey(body, max(picture_us, self._clock.utc_us()) if self.modes.sleep else picture_us)
+            self._obey(body, max(picture_us, self._clock.mono_us()) if self.modes.sleep else picture_us)
         return bool(taken)
 
     def tick(self, picture_us: int, *, oldest_us: int, mono_us: int) -> None:
@@ -109,14 +124,15 @@ class Duty:
             self.policy = replace(self.policy, scheduled=self._schedule.is_on(self._clock.utc_us()))
 
     def _obey(self, body: Mapping[str, Any], now_us: int) -> None:
-        change = modes.parse_change(body, self.modes)
+        change, utc_us = modes.parse_change(body, self.modes), self._clock.utc_us()
+        offset_us = utc_us - self._clock.mono_us()
         if change is not None:
             self._ask(change)
         elif body.get("command") == IGNORED_STOP:
             self._ignore_stop(body)
-        elif (claim := parse_claim(body, now_us=self._clock.utc_us())) is not None:
+        elif (claim := parse_claim(body, now_us=utc_us)) is not None:
             self._voices.claim(claim)
-        elif (command := activation.parse_command(body, now_us=now_us)) is not None:
+        elif (command := activation.parse_command(body, now_us=now_us, offset_us=offset_us)) is not None:
             self._activate(command, now_us)
         else:
             self.bad_commands += 1
@@ -131,7 +147,8 @@ class Duty:
         was_held = self.state.held_by is not None
         self.state = activation.after_command(self.state, command, self.policy, now_us=now_us)
         if self._tells_peers and not was_held and self.state.held_by in TOLD:
-            body = {"command": "tell_peers", "activation": command.activation, "at_us": command.at_us}
+            at_us = self._clock.utc_us() - (now_us - command.at_us)
+            body = {"command": "tell_peers", "activation": command.activation, "at_us": at_us}
             with suppress(OSError):
                 commands.post(self._run_dir, "uplink", body, clock=self._clock)
 

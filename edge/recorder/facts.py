@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from edge.camera.port import StreamInfo
+from edge.camera.port import EncodedUnit, StreamInfo
 from vedette.errors import Integrity
 
 Detail = Mapping[str, int | str | bool | None]
@@ -17,9 +17,11 @@ Detail = Mapping[str, int | str | bool | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentFacts:
-    """What is known of a segment when it is opened; `marked` may become true later. Times in microseconds UTC.
+    """What is known of a segment when it is opened; `marked` may become true later.
 
-    `sound` is the codec of its sound track, None where it has none.
+    Its first picture was taken at `started_us` (UTC microseconds) as the wall clock was then, and at `mono_us` of the
+    machine's monotonic clock, None where that is not of the boot in which the line is written. `sound` is the codec of
+    its sound track, None where it has none.
     """
 
     item: str
@@ -32,12 +34,13 @@ class SegmentFacts:
     height: int
     marked: bool
     sound: str | None = None
+    mono_us: int | None = None
 
     @classmethod
     def from_detail(cls, item: str, detail: Detail) -> SegmentFacts:
         """The facts in the detail of a `segment.opened` entry; Integrity when one is missing."""
-        # Journals from before there was sound do not name it.
-        known = {"sound": None, **detail}
+        # Older journals name neither.
+        known = {"sound": None, "mono_us": None, **detail}
         try:
             return cls(item=item, **{one.name: known[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
         except KeyError as error:
@@ -75,15 +78,16 @@ class Ending:
 
 
 def facts_of(
-    info: StreamInfo, *, item: str, recording: str, sequence: int, activation: str, started_us: int, marked: bool
+    info: StreamInfo, first: EncodedUnit, *, item: str, recording: str, sequence: int, activation: str, marked: bool
 ) -> SegmentFacts:
-    """The facts of a segment that is about to begin on a camera's stream."""
+    """The facts of a segment that is about to begin with `first` of a camera's stream."""
     return SegmentFacts(
         item=item,
         recording=recording,
         sequence=sequence,
         activation=activation,
-        started_us=started_us,
+        started_us=first.utc_us,
+        mono_us=first.mono_us,
         codec=info.codec,
         width=info.width,
         height=info.height,

@@ -3,60 +3,78 @@
 Decided here: old files may be gone (sealed, receipted, deleted), but never those of an unfinished segment, and each
 new file begins with an entry `recorder.state` that says what the next run must know of those before. When the newest
 file is gone too, its last line was kept (custody-journal.md), which says the same.
+
+What comes after what is decided by the machine's monotonic clock within one of its boots, and by the order of the lines
+between two; the wall clock, which may have been set meanwhile, decides nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edge.camera.condition import Moment
 from edge.recorder.facts import Detail, Ending, SegmentFacts
 from edge.recorder.segments import Progress
 from vedette import files
-from vedette.custody_entry import Entry, parse_line
+from vedette.custody_entry import DetailValue, Entry, parse_line
 from vedette.custody_tail import HEAD_NAME, MAX_FILE_BYTES, journal_files
 from vedette.errors import Integrity, NotFound
+from vedette.timeline_axis import is_reboot
 
 MAX_FILES = 16
 RETROACTIVE = "retroactive"
 STATE = "recorder.state"
+NAMES_MACHINE = ("service.started", "service.stopped", STATE)
 STOPPED, ENDED, SERVICE_STOPPED = "stopped", "ended", "service_stopped"
 
 
 @dataclass(slots=True)
 class Segment:
-    """One segment by its journal: its facts, what was durable when (oldest first), and its ending if it had one."""
+    """One segment by its journal: its facts, what was durable when (oldest first), and its ending if it had one.
+
+    `mono_us` is when it began in the machine's boot number `boot`: 0 is the present one, those before are negative.
+    """
 
     facts: SegmentFacts
+    mono_us: int = 0
+    boot: int = 0
     progress: list[Progress] = field(default_factory=list)
     ending: Ending | None = None
     marked: bool = False
 
     @property
-    def ended_us(self) -> int:
-        """The last moment (UTC) that custody vouches for."""
+    def media_us(self) -> int:
+        """How much of it custody vouches for."""
         media_us = [one.media_us for one in self.progress] + ([self.ending.media_us] if self.ending else [])
-        return self.facts.started_us + max(media_us, default=0)
+        return max(media_us, default=0)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Boot and moment (monotonic) up to which custody vouches for it."""
+        return self.boot, self.mono_us + self.media_us
 
 
 @dataclass(slots=True)
 class History:
     """The recorder's past; `ring` are the segments that nobody activated, which count for nothing else here.
 
-    `broke_off_us` is where the last recorded picture ended (UTC), None when there is none. `activation` is that of the
-    last recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and
-    `marked` whether its last segment was.
+    `broke_off` is where the last recorded picture ended, None when there is none; its monotonic time is below zero
+    where that was before the machine's present boot, whose name is `machine`. `activation` is that of the last
+    recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and `marked`
+    whether its last segment was.
     """
 
     segments: dict[str, Segment] = field(default_factory=dict)
     ring: dict[str, Segment] = field(default_factory=dict)
-    broke_off_us: int | None = None
+    broke_off: Moment | None = None
     activation: str | None = None
     held: bool = False
     last_stop: str | None = None
     marked: bool = False
+    machine: str | None = None
 
     @property
     def was_recording(self) -> bool:
@@ -65,8 +83,11 @@ class History:
 
     def to_detail(self) -> Detail:
         """Everything but the segments, as an entry's detail."""
+        since = self.broke_off
         return {
-            "broke_off_us": self.broke_off_us,
+            "broke_off_us": since.utc_us if since else None,
+            "broke_off_mono_us": since.mono_us if since and since.mono_us >= 0 else None,
+            "machine": self.machine,
             "activation": self.activation,
             "held": self.held,
             "last_stop": self.last_stop,
@@ -76,12 +97,12 @@ class History:
 
 def read_history(folder: Path) -> History:
     """The history in the journal at `folder`; what cannot be understood was reported by the journal and is skipped."""
-    history = History()
+    reading = _Reading()
     for path in [folder / HEAD_NAME, *journal_files(folder)[-MAX_FILES:]] if folder.is_dir() else []:
         for entry in _entries(path):
             with suppress(Integrity):
-                _learn(history, entry)
-    return history
+                reading.learn(entry)
+    return reading.found()
 
 
 def _entries(path: Path) -> Iterable[Entry]:
@@ -96,50 +117,96 @@ def _entries(path: Path) -> Iterable[Entry]:
             continue
 
 
-def _learn(history: History, entry: Entry) -> None:
-    if entry.event in (STATE, "service.stopped"):
-        _learn_state(history, entry.detail)
-    elif entry.event == "recording.started":
-        history.activation, history.held = str(entry.detail.get("activation")), bool(entry.detail.get("held"))
-        history.last_stop = None
-    elif entry.event == "recording.stopped":
-        history.last_stop = str(entry.detail.get("reason"))
-    elif entry.event == "gap" and isinstance(to_us := entry.detail.get("to_us"), int):
-        history.broke_off_us = max(history.broke_off_us or 0, to_us)
-    elif entry.item is not None and entry.event.startswith("segment."):
-        _learn_segment(history, entry, entry.item)
-    elif entry.event.startswith("ring.") and isinstance(item := entry.detail.get("segment"), str):
-        _learn_marks(history.ring, entry, item, entry.event.removeprefix("ring."))
+class _Reading:
+    """Reads line after line; boots of the machine are counted up from the first one that is met."""
+
+    def __init__(self) -> None:
+        self._history = History()
+        self._machines: dict[str, str] = {}
+        self._last: Entry | None = None
+        self._boot = 0
+        self._end: tuple[int, int, int] | None = None
+
+    def found(self) -> History:
+        """The history once all lines are read."""
+        history, last = self._history, self._last
+        for segment in (*history.segments.values(), *history.ring.values()):
+            segment.boot -= self._boot
+            if segment.boot < 0:
+                segment.facts = replace(segment.facts, mono_us=None)
+        if last is not None:
+            history.machine = self._machines.get(last.boot)
+        if self._end is not None and last is not None:
+            boot, mono_us, utc_us = self._end
+            earlier_us = min(-1, _mono_of(last, utc_us, None))
+            history.broke_off = Moment(utc_us, mono_us if boot == self._boot else earlier_us)
+        return history
+
+    def learn(self, entry: Entry) -> None:
+        """Learn from the next line; Integrity where it is not what it should be."""
+        history, detail = self._history, entry.detail
+        if entry.event in NAMES_MACHINE and isinstance(machine := detail.get("machine"), str):
+            self._machines[entry.boot] = machine
+        if self._last is not None and is_reboot(self._last, entry, self._machines):
+            self._boot += 1
+        self._last = entry
+        if entry.event in (STATE, "service.stopped"):
+            self._learn_state(entry)
+        elif entry.event == "recording.started":
+            history.activation, history.held = str(detail.get("activation")), bool(detail.get("held"))
+            history.last_stop = None
+        elif entry.event == "recording.stopped":
+            history.last_stop = str(detail.get("reason"))
+        elif entry.event == "gap" and isinstance(to_us := detail.get("to_us"), int):
+            self._went_on(self._boot, _mono_of(entry, to_us, detail.get("to_mono_us")), to_us)
+        elif entry.item is not None and entry.event.startswith("segment."):
+            self._learn_segment(entry, entry.item)
+        elif entry.event.startswith("ring.") and isinstance(item := detail.get("segment"), str):
+            self._learn_marks(history.ring, entry, item, entry.event.removeprefix("ring."))
+
+    def _went_on(self, boot: int, mono_us: int, utc_us: int) -> None:
+        """Recording went on until then at least."""
+        if self._end is None or (boot, mono_us) >= self._end[:2]:
+            self._end = (boot, mono_us, utc_us)
+
+    def _learn_state(self, entry: Entry) -> None:
+        history, detail = self._history, entry.detail
+        if isinstance(utc_us := detail.get("broke_off_us"), int):
+            mono_us = detail.get("broke_off_mono_us")
+            # Null says that it was in an earlier boot; older versions said nothing.
+            least_us = -1 if "broke_off_mono_us" in detail else entry.mono_us
+            known_us = mono_us if isinstance(mono_us, int) else min(least_us, _mono_of(entry, utc_us, None))
+            self._went_on(self._boot, known_us, utc_us)
+        activation, last_stop = detail.get("activation"), detail.get("last_stop")
+        history.activation = None if activation is None else str(activation)
+        history.last_stop = None if last_stop is None else str(last_stop)
+        history.held, history.marked = bool(detail.get("held")), bool(detail.get("marked"))
+
+    def _learn_segment(self, entry: Entry, item: str) -> None:
+        history = self._history
+        segment = self._learn_marks(history.segments, entry, item, entry.event.removeprefix("segment."))
+        if segment is None or segment.facts.activation == RETROACTIVE:
+            return  # What was claimed from the ring says nothing of what was being recorded.
+        self._went_on(*segment.end, segment.facts.started_us + segment.media_us)
+        history.marked = segment.marked if segment.ending is None else segment.ending.marked
+
+    def _learn_marks(self, segments: dict[str, Segment], entry: Entry, item: str, what: str) -> Segment | None:
+        if what == "opened":
+            facts = SegmentFacts.from_detail(item, entry.detail)
+            mono_us = _mono_of(entry, facts.started_us, facts.mono_us)
+            segments[item] = Segment(facts=facts, mono_us=mono_us, boot=self._boot, marked=facts.marked)
+        segment = segments.get(item)
+        if segment is not None and what == "checkpoint":
+            segment.progress.append(_progress(entry))
+            segment.marked = bool(entry.detail.get("marked"))
+        elif segment is not None and what in ("closed", "recovered"):
+            segment.ending = Ending.from_detail(entry.detail)
+        return segment
 
 
-def _learn_state(history: History, detail: Detail) -> None:
-    if isinstance(broke_off_us := detail.get("broke_off_us"), int):
-        history.broke_off_us = max(history.broke_off_us or 0, broke_off_us)
-    activation, last_stop = detail.get("activation"), detail.get("last_stop")
-    history.activation = None if activation is None else str(activation)
-    history.last_stop = None if last_stop is None else str(last_stop)
-    history.held, history.marked = bool(detail.get("held")), bool(detail.get("marked"))
-
-
-def _learn_segment(history: History, entry: Entry, item: str) -> None:
-    segment = _learn_marks(history.segments, entry, item, entry.event.removeprefix("segment."))
-    if segment is None or segment.facts.activation == RETROACTIVE:
-        return  # What was claimed from the ring says nothing of what was being recorded.
-    history.broke_off_us = max(history.broke_off_us or 0, segment.ended_us)
-    history.marked = segment.marked if segment.ending is None else segment.ending.marked
-
-
-def _learn_marks(segments: dict[str, Segment], entry: Entry, item: str, what: str) -> Segment | None:
-    if what == "opened":
-        facts = SegmentFacts.from_detail(item, entry.detail)
-        segments[item] = Segment(facts=facts, marked=facts.marked)
-    segment = segments.get(item)
-    if segment is not None and what == "checkpoint":
-        segment.progress.append(_progress(entry))
-        segment.marked = bool(entry.detail.get("marked"))
-    elif segment is not None and what in ("closed", "recovered"):
-        segment.ending = Ending.from_detail(entry.detail)
-    return segment
+def _mono_of(entry: Entry, utc_us: int, mono_us: DetailValue) -> int:
+    """The monotonic time that a line names; where it names none, what its own two clocks make of its UTC time."""
+    return mono_us if isinstance(mono_us, int) else utc_us - (entry.utc_us - entry.mono_us)
 
 
 def _progress(entry: Entry) -> Progress:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge.camera.condition import Moment
 from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
-from edge.recorder.account import Counts, Gap
+from edge.recorder.account import Counts, Gap, later
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.fragments import StreamFault
@@ -52,8 +53,8 @@ class Keeping:
         self._buffer, self._terms = buffer, terms
         self._opened: Filing | None = None
         self._gap: Gap | None = None
-        self._last: tuple[int, int] | None = None
-        self._unwanted: tuple[int, str] | None = None
+        self._last: Moment | None = None
+        self._unwanted: tuple[Moment, str] | None = None
         self._frame_us = 0
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
@@ -115,10 +116,10 @@ class Keeping:
         least, marked = self._terms.min_free_bytes, self._terms.marked_min_free_bytes
         return least if marked is None or not self._is_marked else min(least, marked)
 
-    def broke_off(self, from_us: int | None, why: str) -> None:
-        """Remember that recording should have gone on from `from_us` (UTC) and did not; the earliest counts."""
-        if from_us is not None and (self._gap is None or from_us < self._gap.from_us):
-            self._gap = Gap(from_us, why)
+    def broke_off(self, since: Moment | None, why: str) -> None:
+        """Remember that recording should have gone on from `since` and did not; the earliest counts (monotonic)."""
+        if since is not None and (self._gap is None or since.mono_us < self._gap.since.mono_us):
+            self._gap = Gap(since, why)
 
     def opened(self, info: StreamInfo) -> None:
         """The camera is open, for the first time or again; what was buffered of it before stays."""
@@ -138,7 +139,7 @@ class Keeping:
         self._look(self._clock.mono_us())
         self._unwanted = None
         if self.recording is not None or self.trouble is not None:
-            self.broke_off(self._clock.utc_us() if self.recording is None else None, self.trouble or "")
+            self.broke_off(self._now() if self.recording is None else None, self.trouble or "")
             return
         with suppress(OSError, Refused):
             self.ring.end("activation")  # What goes wrong with it must not keep a recording from beginning.
@@ -151,7 +152,7 @@ class Keeping:
                 with self._on_disk():
                     self.recording = Recording(self._filing, self._form(stretch.info), activation=activation, held=held)
             for unit in stretch.units:
-                self.take(unit, marked=is_marked(unit.utc_us))
+                self.take(unit, marked=is_marked(unit.mono_us))
         self.ring.activated()
 
     def begin_blind(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
@@ -160,7 +161,7 @@ class Keeping:
         self.begin(activation, held=held, is_marked=is_marked)
         self.interrupt(CAMERA_FAULT)
         if self._gap is None:
-            self.broke_off(self._clock.utc_us(), CAMERA_FAULT)
+            self.broke_off(self._now(), CAMERA_FAULT)
 
     def retain(self, info: StreamInfo) -> None:
         """Keep what nobody activated, where policy says so and nothing is recorded."""
@@ -188,7 +189,7 @@ class Keeping:
         """Record `unit`, or keep it in the buffer while nothing is recorded; sound of the muted time goes nowhere."""
         if isinstance(unit, EncodedUnit):
             sound = MUTED if self._mute.by is not None else MISSING if self.sound_is_lost else ""
-            self._surroundings.note(unit.utc_us, sound=sound)
+            self._surroundings.note(unit.utc_us, unit.mono_us, sound=sound)
         elif self._mute.covers(unit):
             return
         if self.recording is None:
@@ -225,7 +226,7 @@ class Keeping:
             self.recording = self._last = None
             self.ring.is_over()
         if self._gap is not None and self._unwanted is None:
-            self._unwanted = (self._clock.utc_us(), reason)
+            self._unwanted = (self._now(), reason)
             self._close_gap()
 
     def interrupt(self, why: str) -> None:
@@ -233,11 +234,11 @@ class Keeping:
         self._end_ring(why)
         if self.recording is None:
             return
-        ended_us = None if self._last is None else self._last[0] + self._frame_us
+        ended = None if self._last is None else later(self._last, self._frame_us)
         gap, self._gap = self._gap, None
         self.end(why)
         self._gap = gap or self._gap
-        self.broke_off(ended_us, why)
+        self.broke_off(ended, why)
 
     def forget(self) -> None:
         """Empty the pre-event buffer."""
@@ -307,7 +308,7 @@ class Keeping:
         history = self.repair()
         if history.last_stop is None and history.activation is not None:
             self.note("recording.stopped", {"reason": why})
-            self.broke_off(history.broke_off_us, why)
+            self.broke_off(history.broke_off, why)
         self._say_mute()
         self._close_gap()
 
@@ -330,30 +331,34 @@ class Keeping:
 
     def _name_gap(self, unit: EncodedUnit, *, hole_us: int) -> None:
         """Name what is missing before `unit`: a stall, or a shorter one that falls between two segments."""
-        last, self._last = self._last, (unit.utc_us, unit.mono_us)
-        if last is not None and unit.mono_us - last[1] > STALL_US + self._frame_us:
-            self.broke_off(last[0] + self._frame_us, "camera_stalled")
+        last, self._last = self._last, Moment(unit.utc_us, unit.mono_us)
+        if last is not None and unit.mono_us - last.mono_us > STALL_US + self._frame_us:
+            self.broke_off(later(last, self._frame_us), "camera_stalled")
         elif hole_us > HOLE_US:
-            self.broke_off(unit.utc_us - hole_us, "camera_stalled")
+            self.broke_off(later(self._last, -hole_us), "camera_stalled")
         if self._gap is not None:
-            self._write_gap(unit.utc_us)
+            self._write_gap(self._last)
 
-    def _write_gap(self, to_us: int) -> None:
+    def _write_gap(self, to: Moment) -> None:
         """Say in the journal what was not recorded, and begin to forget it."""
         gap, self._gap = self._gap, None
-        if gap is not None and to_us > gap.from_us:
-            detail: Detail = {"from_us": gap.from_us, "to_us": to_us, "why": gap.why}
-            self._filing.journal.append("gap", detail=detail)
+        if gap is not None and to.mono_us > gap.since.mono_us:
+            self._filing.journal.append("gap", detail=gap.to_detail(to))
             self.counts.gaps += 1
 
     def _collect(self) -> None:
         if self.recording is None:
             return
         items, self.recording.items = self.recording.items, []
-        for item in items:
+        for item, began_us in items:
             self.counts.file(item)
             with suppress(OSError, Refused):
-                self.ring.recorded(self._filing, item)  # Without it, a claim brings a stretch twice; no more than that.
+                self.ring.recorded(
+                    self._filing, item, began_us
+                )  # Without it, a claim brings a stretch twice; no more than that.
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.utc_us(), self._clock.mono_us())
 
     def _free(self) -> int:
         try:
@@ -378,7 +383,7 @@ class Keeping:
         self.recording.abandon()
         self.recording = None
         if self._last is not None:
-            self.broke_off(self._last[0] + self._frame_us, self.trouble)
+            self.broke_off(later(self._last, self._frame_us), self.trouble)
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:

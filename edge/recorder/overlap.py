@@ -8,6 +8,7 @@ what custody says; used by `retaining` (who marks) and `claims` (who brings). Im
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from edge.recorder.history import RETROACTIVE, Segment
 from edge.ring import Cut, Shared
@@ -16,13 +17,21 @@ TOUCH_US = 150_000
 # Longer than the longest pre-event time and two segments of it.
 REMEMBERED_US = 900_000_000
 
-Span = tuple[int, int]
+
+class Span(NamedTuple):
+    """A stretch of recording, monotonic, in one boot of the machine (0: the present one); no clock that is set moves
+    it, and another boot's has nothing to do with it.
+    """
+
+    boot: int
+    from_us: int
+    to_us: int
 
 
 def recorded_spans(segments: Mapping[str, Segment]) -> list[Span]:
-    """(from, to) in UTC of each segment of a recording that has ended."""
+    """Where each segment of a recording lies that has ended."""
     return [
-        (one.facts.started_us, one.ended_us)
+        Span(one.boot, one.mono_us, one.mono_us + one.media_us)
         for one in segments.values()
         if one.ending is not None and one.facts.activation != RETROACTIVE
     ]
@@ -30,26 +39,29 @@ def recorded_spans(segments: Mapping[str, Segment]) -> list[Span]:
 
 def share(segment: Segment, spans: Iterable[Span]) -> Shared | None:
     """What of a ring's segment `spans` hold too, up to its end; None where its end is in none of them."""
-    from_us = segment.ended_us
-    for start_us, end_us in sorted(spans, reverse=True):
-        if end_us >= from_us - TOUCH_US and start_us < from_us:
-            from_us = start_us
-    if from_us >= segment.ended_us:
+    _boot, ended_us = segment.end
+    reached_us = ended_us
+    for boot, start_us, end_us in sorted(spans, reverse=True):
+        if boot == segment.boot and end_us >= reached_us - TOUCH_US and start_us < reached_us:
+            reached_us = start_us
+    if reached_us >= ended_us:
         return None
-    started_us = segment.facts.started_us
-    if from_us <= started_us:
+    # In its own UTC, whatever the wall clock was set to since.
+    started_us, into_us = segment.facts.started_us, reached_us - segment.mono_us
+    if into_us <= 0:
         return Shared(item=segment.facts.item, from_us=started_us)
     cuts = [
         Cut(offset=one.offset, sha256=one.sha256, media_us=one.media_us, frames=one.frames)
         for one in segment.progress
-        if started_us + one.media_us >= from_us
+        if one.media_us >= into_us
     ]
-    return Shared(item=segment.facts.item, from_us=from_us, cut=cuts[0] if cuts else None)
+    return Shared(item=segment.facts.item, from_us=started_us + into_us, cut=cuts[0] if cuts else None)
 
 
-def forget_old(segments: dict[str, Segment], spans: list[Span], *, now_us: int) -> None:
-    """Take out what no activation can reach any more."""
-    oldest_us = now_us - REMEMBERED_US
-    for item in [item for item, one in segments.items() if one.ended_us < oldest_us]:
+def forget_old(segments: dict[str, Segment], spans: list[Span]) -> None:
+    """Take out what no activation can reach any more: what is much older than the newest of `segments`."""
+    boot, newest_us = max((one.end for one in segments.values()), default=(0, 0))
+    oldest = boot, newest_us - REMEMBERED_US
+    for item in [item for item, one in segments.items() if one.end < oldest]:
         del segments[item]
-    spans[:] = [span for span in spans if span[1] >= oldest_us]
+    spans[:] = [span for span in spans if (span.boot, span.to_us) >= oldest]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edge.camera.annexb import parameter_sets
+from edge.camera.condition import Moment
 from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
 from edge.recorder.facts import Detail, SegmentFacts, facts_of
 from edge.recorder.filing import Shelf
@@ -62,7 +63,7 @@ class Recording:
         self._sound_end_us: int | None = None
         self._held: list[tuple[EncodedUnit, bool]] = []
         self._stamped = (-1, "")
-        self.items: list[Item] = []
+        self.items: list[tuple[Item, int]] = []
         detail: Detail = {"activation": activation, "held": held, "recording": self.recording_id}
         filing.started(detail)
 
@@ -120,11 +121,9 @@ class Recording:
         self._filing.checkpoint(self._facts, self._writer.sync())
 
     @property
-    def open_span(self) -> tuple[int, int] | None:
-        """The open segment's first and last moment so far (UTC in microseconds), or None between segments."""
-        if self._facts is None:
-            return None
-        return self._facts.started_us, self._facts.started_us + self.open_media_us
+    def began(self) -> Moment | None:
+        """When the open segment's first picture was taken, or None between segments."""
+        return Moment(self._first.utc_us, self._first.mono_us) if self._first else None
 
     def mark(self) -> None:
         """Mark the open segment."""
@@ -133,11 +132,11 @@ class Recording:
 
     def end_segment(self) -> None:
         """Close the open segment and file it."""
-        if self._writer is None or self._facts is None:
+        if self._writer is None or self._facts is None or self._first is None:
             return
         finished = self._writer.finish()
         item = self._filing.closed(self._facts, finished)
-        self.items += [item] if item else []
+        self.items += [(item, self._first.mono_us)] if item else []
         self._writer = self._facts = self._first = None
         self._filing.tidy()
 
@@ -186,7 +185,7 @@ class Recording:
         second = unit.utc_us // SECOND_US
         if not 0 <= self._stamped[0] - second <= 1:
             assert self._facts is not None
-            moment = self._form.surroundings.note(unit.utc_us)
+            moment = self._form.surroundings.note(unit.utc_us, unit.mono_us)
             place = Place(
                 device=self._filing.journal.device,
                 recording=self.recording_id,
@@ -204,11 +203,11 @@ class Recording:
             self._info = replace(self._info, width=width, height=height)
         self._facts = facts_of(
             self._info,
+            unit,
             item=uuid7(self._clock),
             recording=self.recording_id,
             sequence=self.sequence,
             activation=self.activation,
-            started_us=unit.utc_us,
             marked=marked,
         )
         self._writer = SegmentWriter(

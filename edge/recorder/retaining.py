@@ -94,19 +94,22 @@ class Retaining:
         self._claims.resume(filing)
         return found
 
-    def recorded(self, filing: Filing, item: Item) -> None:
-        """A segment of a recording is filed: what of the ring it holds too is not to be brought a second time."""
+    def recorded(self, filing: Filing, item: Item, began_us: int) -> None:
+        """A segment of a recording that began at `began_us` (monotonic) is filed: what of the ring it holds too is not
+        to be brought a second time.
+        """
+        ended_us = began_us + item.manifest.ended_us - item.manifest.started_us
         if self._recent and item.manifest.activation != RETROACTIVE:
-            self._recorded.append((item.manifest.started_us, item.manifest.ended_us))
+            self._recorded.append(Span(0, began_us, ended_us))
             self._share(filing)
-        if self._until_us is not None and item.manifest.ended_us >= self._until_us:
+        if self._until_us is not None and ended_us >= self._until_us:
             self._until_us = None
 
     def activated(self) -> None:
         """A recording began with what was buffered, which is in the ring too: claims wait until that is filed."""
-        newest = max(self._recent.values(), key=lambda one: one.ended_us, default=None)
-        if newest is not None and share(newest, self._recorded) is None:
-            self._until_us = newest.ended_us
+        newest = max(self._recent.values(), key=lambda one: one.end, default=None)
+        if newest is not None and newest.boot == 0 and share(newest, self._recorded) is None:
+            self._until_us = newest.mono_us + newest.media_us
 
     def is_over(self) -> None:
         """The recording that an activation began has ended: no more of it will be filed."""
@@ -114,8 +117,7 @@ class Retaining:
 
     def _share(self, filing: Filing) -> None:
         """Note beside each segment what recordings hold of it: custody first, then the file."""
-        newest_us = max((one.ended_us for one in self._recent.values()), default=0)
-        forget_old(self._recent, self._recorded, now_us=newest_us)
+        forget_old(self._recent, self._recorded)
         for item, segment in list(self._recent.items()):
             path = self.policy.folder / f"{item}{ring.SHARED}"
             found = share(segment, self._recorded) if segment.ending is not None else None
@@ -199,6 +201,7 @@ class Retaining:
             if not self._claims.take(filing, self._asked[0]):
                 return None
             claim = self._asked.pop(0)
-            if self._writing is not None and claim.to_us > (self._writing.open_span or (claim.to_us,))[0]:
+            began = self._writing.began if self._writing is not None else None
+            if self._writing is not None and began is not None and claim.to_us > began.utc_us:
                 self._writing.end_segment()
         return self._claims.settle(filing) if self._until_us is None else None

@@ -45,7 +45,7 @@ class RingFiling:
     def opened(self, facts: SegmentFacts) -> Path:
         """Say in the journal that the segment begins; the path at which to write it."""
         self.journal.append("ring.opened", detail={**facts.to_detail(), "segment": facts.item})
-        self._recent[facts.item] = Segment(facts=facts)
+        self._recent[facts.item] = Segment(facts=facts, mono_us=facts.mono_us or 0)
         return self.folder / f"{facts.item}{_PART}"
 
     def checkpoint(self, facts: SegmentFacts, progress: Progress) -> None:
@@ -78,7 +78,8 @@ class RingFiling:
             os.replace(path, ring.sealed_path(self.folder, facts.item))
             files.fsync_dir(self.folder)
         seq, line = self.journal.head
-        kept = Kept(facts=facts, ending=ending, seq=seq, line_sha256=line)
+        machine = self.journal.clock.machine()
+        kept = Kept(facts=facts, ending=ending, seq=seq, line_sha256=line, machine=machine)
         files.write_new(self.folder / f"{facts.item}{ring.KEPT}", kept.sign(self.journal.key))
         self._recent.setdefault(facts.item, Segment(facts=facts)).ending = ending
 

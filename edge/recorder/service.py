@@ -22,7 +22,6 @@ from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
 from edge.camera.soundwatch import LOST, SoundNotice, SoundWatch
 from edge.camera.watch import CameraWatch, Notice
 from edge.recorder import activation
-from edge.recorder.activation import State, Window
 from edge.recorder.duty import Duty, Voices
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
@@ -42,6 +41,7 @@ from vedette.custody import Journal
 from vedette.errors import VedetteError
 from vedette.identity import identity_of
 from vedette.keys import SigningKey
+from vedette.timeline_axis import STEP_US
 from vedette.trust import load_trust
 from vedette.zones import find_zone
 
@@ -96,8 +96,9 @@ class RecorderService:
         self._run, self._clock = config.run, clock
         self._read_timeout_s, self._on_end = read_timeout_s, on_end
         self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute, claim=self._claim))
-        self._picture_us = clock.utc_us()
+        self._picture_us = clock.mono_us()
         self._commands_us = self._second_us = 0
+        self._offset_us = clock.utc_us() - clock.mono_us()
         self._alive_us = clock.mono_us()
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
@@ -108,7 +109,7 @@ class RecorderService:
         require_memory(config.run)
         self._source = Source(camera, microphone)
         self._watch, self._sound_watch, self._forecast = CameraWatch(), SoundWatch(), Forecast()
-        self._watch.expect(Moment(clock.utc_us(), clock.mono_us()))
+        self._watch.expect(self._now())
         self._keeping = self._open_keeping(config, terms)
         history = self._keeping.repair()
         self._opened()
@@ -135,6 +136,7 @@ class RecorderService:
             self._on_end()
         if now_us - self._second_us >= SECOND_US:
             self._second_us = now_us
+            self._watch_clock()
             self._feel(now_us)
             self._show_life(now_us)
             self._report()
@@ -176,20 +178,14 @@ class RecorderService:
         if duty.modes.sleep:
             return
         if duty.policy.always or history.was_recording:
-            self._keeping.broke_off(history.broke_off_us, history.last_stop or "killed")
-        until_us = self._picture_us + duty.policy.post_event_us
-        is_recent = self._picture_us - (history.broke_off_us or 0) <= duty.policy.post_event_us
-        if history.marked and is_recent:
-            duty.state = State(marks=(Window(from_us=self._picture_us, to_us=until_us),))
-        if duty.policy.always or not history.was_recording:
-            return
-        if history.activation == activation.SCHEDULE:
+            self._keeping.broke_off(history.broke_off, history.last_stop or "killed")
+        duty.go_on(history, self._now())
+        if not duty.policy.always and history.was_recording and history.activation == activation.SCHEDULE:
             # Its hours ended meanwhile, and nothing else asked for this recording.
             self._keeping.end(STOPPED)
-        elif history.held:
-            duty.state = replace(duty.state, held_by=history.activation)
-        else:
-            duty.state = replace(duty.state, kept_by=history.activation, kept_until_us=until_us)
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.utc_us(), self._clock.mono_us())
 
     def _note(self, event: str, detail: Detail) -> None:
         self._keeping.note(event, detail)
@@ -218,7 +214,7 @@ class RecorderService:
         before, self._resting = self._resting, why
         if why == THERMAL:
             # Without pictures time goes on by itself: an activation counts from when it comes.
-            self._picture_us = max(self._picture_us, self._clock.utc_us())
+            self._picture_us = max(self._picture_us, self._clock.mono_us())
         if why != before:
             self._say_rest(before, "sleep")
             if why == THERMAL:
@@ -239,17 +235,19 @@ class RecorderService:
         if self._resting:
             self._say_rest(self._resting, self._duty.state.held_by or self._duty.state.kept_by or "cooler")
             self._resting = ""
-            now_us = self._clock.utc_us()
-            self._picture_us = max(self._picture_us, now_us)
-            self._watch.expect(Moment(now_us, self._clock.mono_us()))
+            now = self._now()
+            self._picture_us = max(self._picture_us, now.mono_us)
+            self._watch.expect(now)
             if self._duty.wanted is not None:
-                self._keeping.broke_off(now_us, "waking")
+                self._keeping.broke_off(now, "waking")
 
     def _mark_open_segment(self) -> None:
         recording = self._keeping.recording
-        span = recording.open_span if recording else None
-        if recording and span and activation.is_marked(self._duty.state, from_us=span[0], to_us=span[1]):
-            recording.mark()
+        began = recording.began if recording else None
+        if recording and began:
+            end_us = began.mono_us + recording.open_media_us
+            if activation.is_marked(self._duty.state, from_us=began.mono_us, to_us=end_us):
+                recording.mark()
 
     def _film(self, now_us: int) -> None:
         try:
@@ -267,16 +265,14 @@ class RecorderService:
                 self._publish(one)
             else:
                 self._take(one)
-        now = Moment(self._clock.utc_us(), self._clock.mono_us())
-        self._say(self._sound_watch.look(found, self._source.sound_fault, now))
+        self._say(self._sound_watch.look(found, self._source.sound_fault, self._now()))
         self._keeping.sound_is_lost = self._sound_watch.state == LOST
 
     def _opened(self) -> None:
         """The camera is open, for the first time or again."""
         if self._source.info is not None:
             self._keeping.opened(self._source.info)
-            now = Moment(self._clock.utc_us(), self._clock.mono_us())
-            self._sound_watch.expect(now, is_expected=self._source.info.sound is not None)
+            self._sound_watch.expect(self._now(), is_expected=self._source.info.sound is not None)
 
     def _say(self, notices: Sequence[Notice | SoundNotice]) -> None:
         """Write into custody what began and ended to be wrong with the camera and the sound."""
@@ -286,9 +282,9 @@ class RecorderService:
     def _take(self, unit: Recorded) -> None:
         if isinstance(unit, EncodedUnit):
             self._say(self._watch.unit(unit))
-            self._picture_us = max(self._picture_us, unit.utc_us)
+            self._picture_us = max(self._picture_us, unit.mono_us)
             self._decide()
-        self._keeping.take(unit, marked=self._is_marked(unit.utc_us))
+        self._keeping.take(unit, marked=self._is_marked(unit.mono_us))
 
     def _is_marked(self, at_us: int) -> bool:
         return activation.is_marked(self._duty.state, from_us=at_us, to_us=at_us)
@@ -318,7 +314,7 @@ class RecorderService:
         elif self._source.is_broken and not self._keeping.is_broken_off:
             self._keeping.begin_blind(why, held=held, is_marked=self._is_marked)
         elif self._duty.policy.always is None:
-            self._keeping.broke_off(self._clock.utc_us(), STARTING)
+            self._keeping.broke_off(self._now(), STARTING)
 
     def _publish(self, frame: SmallFrame) -> None:
         """Put a picture on the frame bus where plates are read; what goes wrong there never disturbs the recording."""
@@ -330,6 +326,13 @@ class RecorderService:
                 self._bus = FrameBusWriter(self._run / FRAME_BUS, width=frame.width, height=frame.height)
                 self._bus_size = (frame.width, frame.height)
             self._bus.publish(frame)
+
+    def _watch_clock(self) -> None:
+        """Say into custody that the wall clock was set, though nothing is recorded (TI-27)."""
+        now = self._now()
+        by_us, self._offset_us = now.utc_us - now.mono_us - self._offset_us, now.utc_us - now.mono_us
+        if abs(by_us) > STEP_US:
+            self._keeping.note("time.stepped", {"by_us": by_us, "source": self._clock.quality().source})
 
     def _show_life(self, now_us: int) -> None:
         """Once a minute without a recording a line in custody: if this run dies, it says until when it lived."""

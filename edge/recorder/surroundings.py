@@ -39,11 +39,14 @@ class Surroundings:
 
     def __init__(self, clock: Clock, find_fix: FindFix) -> None:
         self._clock, self._find_fix = clock, find_fix
-        self._moments: OrderedDict[int, Moment] = OrderedDict()
+        self._moments: OrderedDict[tuple[int, int], Moment] = OrderedDict()
 
-    def note(self, at_us: int, *, sound: str = "") -> Moment:
-        """The moment of a picture taken at `at_us` (UTC): looked at now where its second is new."""
-        second = at_us // SECOND_US
+    def note(self, at_us: int, mono_us: int, *, sound: str = "") -> Moment:
+        """The moment of a picture taken at `at_us` (UTC, `mono_us` monotonic): looked at now where its second is new.
+
+        A wall clock that is put back shows its seconds a second time; those are seconds of their own.
+        """
+        second = at_us // SECOND_US, (at_us - mono_us) // SECOND_US
         moment = self._moments.get(second)
         if moment is None:
             moment = Moment(quality=self._clock.quality(), fix=self._find_fix(at_us), sound=sound)

@@ -1,12 +1,15 @@
 """The real recorder under `kill -9` at random moments: at most a second is missing, no earlier byte, all verifies."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
 from simulator import recorder_kills
+from simulator.film import play
 from simulator.recorder_kills import MOST_LOST_US, Tally, Trial
+from simulator.reel import Vehicle, make_clip
 from vedette import spool
 from vedette.cli import main
 from vedette.errors import Refused
@@ -83,6 +86,47 @@ def test_account_counts_what_a_recorder_took_and_did_not_keep(ended: tuple[Path,
     bench.account(tally)
     assert any("s of pictures are missing" in one for one in tally.faults)
     assert any("opens" in one or "pictures decode" in one or "open it" in one for one in tally.faults)
+
+
+@pytest.fixture
+def filmed(tmp_path: Path) -> tuple[recorder_kills._Bench, spool.Item]:
+    """A bench, and an item that its recorder filed in order."""
+    maker, clip = recorder_kills.new_maker(), tmp_path / "street.mp4"
+    make_clip(clip, width=160, height=120, seconds=2, bitrate=400_000)
+    vehicle = Vehicle(
+        folder=tmp_path / "car", name="car-1", key=maker.device, trust=maker.trust, clip=clip, seconds=2, segment_s=2
+    )
+    (item,), _lines = vehicle.drive(maker.clock)
+    bench = recorder_kills._Bench(
+        config=recorder_kills.config.load_device(tmp_path / "car" / "device.toml"),
+        maker=maker,
+        process=recorder_kills._Recorder("recorder", [], tmp_path / "log"),
+        bus=tmp_path / "bus",
+        begins_us=item.manifest.started_us,
+        clip=tuple(recorder_kills.slices(one.data) for one in play(clip.read_bytes()).pictures),
+    )
+    return bench, item
+
+
+def test_account_holds_each_picture_against_what_the_camera_gave(
+    filmed: tuple[recorder_kills._Bench, spool.Item],
+) -> None:
+    """SG-2: another picture, or one picture left out, is a fault though all decode."""
+    bench, item = filmed
+    found, faults = bench._played(item)
+    assert (found.decoded, faults) == (50, [])
+    bench.clip = (*bench.clip[:7], *bench.clip[8:], bench.clip[7])
+    assert bench._played(item)[1] == ["picture 7 is not the one that the camera gave at 0.280 s"]
+
+
+def test_account_finds_a_promise_that_a_player_does_not_keep(filmed: tuple[recorder_kills._Bench, spool.Item]) -> None:
+    """SP-9: fewer pictures than the manifest says, and a whole file that is said to be cut."""
+    bench, item = filmed
+    media = dataclasses.replace(item.manifest.media, frames=51)
+    more = dataclasses.replace(item, manifest=dataclasses.replace(item.manifest, media=media))
+    assert bench._played(more)[1] == ["50 of 50 pictures decode, 51 are promised"]
+    cut = dataclasses.replace(item, manifest=dataclasses.replace(item.manifest, complete=False))
+    assert bench._played(cut)[1] == ["it is whole and its manifest says that it is cut, or the other way round"]
 
 
 def test_kills_are_refused_over_a_folder_that_holds_something(

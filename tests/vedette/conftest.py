@@ -90,13 +90,14 @@ class Shift:
         self.open_segment()
         return self.recording
 
-    def open_segment(self, *, before_s: float = 0, marked: bool = False) -> None:
+    def open_segment(self, *, before_s: float = 0, marked: bool = False, **more: int) -> None:
         """A segment whose first picture is of `before_s` ago."""
         self._item, self._media_us = uuid7(self.clock), round(before_s * SECOND)
         self._started_us = self.clock.utc_us() - self._media_us
         self.say(
-            "segment.opened", self._item, recording=self.recording, sequence=0, activation="button",
-            started_us=self._started_us, codec="h264", width=16, height=16, marked=marked,
+            "segment.opened", self._item,
+            **{"recording": self.recording, "sequence": 0, "activation": "button", "started_us": self._started_us,
+               "codec": "h264", "width": 16, "height": 16, "marked": marked, **more},
         )  # fmt: skip
 
     def film(self, seconds: int, *, marked: bool = False) -> None:

@@ -4,6 +4,9 @@ import dataclasses
 import io
 import json
 import re
+import shutil
+import subprocess
+import unicodedata
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -82,15 +85,18 @@ class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.language, self.texts, self.tags = "", {"": ""}, set()
+        self.pieces: dict[str, list[str]] = {"": []}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         if tag == "article":
             self.language = dict(attrs)["lang"] or ""
             self.texts[self.language] = ""
+            self.pieces[self.language] = []
 
     def handle_data(self, data: str) -> None:
         self.texts[self.language] += data
+        self.pieces[self.language] += [data] if data.strip() else []
 
 
 def test_report_says_in_each_language_what_the_signed_parts_say(parts: Any) -> None:
@@ -128,6 +134,79 @@ def test_report_on_paper_has_three_parts_and_its_own_typefaces(parts: Any) -> No
     assert b"NotoSansArabic" in pdf
     assert len(pdf) < 200_000
     assert [name for name in (b"/JavaScript", b"/Launch", b"/URI", b"/EmbeddedFile") if name in pdf] == []
+
+
+def squeezed(text: str) -> str:
+    """Without white space, which wrapping moves."""
+    return "".join(text.split())
+
+
+def letters(text: str) -> set[str]:
+    """The words of a text, each as its letters in sorted order and without vowel signs: readers of PDF turn the letters
+    of an Arabic ligature round and set the signs apart.
+    """
+    plain = "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in ("Cf", "Mn"))
+    return {"".join(sorted(word)) for word in re.findall(r"\w+", plain)}
+
+
+def unmarked(text: str) -> str:
+    """The words that carry no vowel sign."""
+    words = unicodedata.normalize("NFKC", text).split()
+    return " ".join(word for word in words if not any(unicodedata.category(one) == "Mn" for one in word))
+
+
+@pytest.fixture(scope="module")
+def on_paper(parts: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The text of the PDF by language, as `pdftotext` reads it; a language begins on the page that has its title."""
+    path = tmp_path_factory.mktemp("paper") / "report.pdf"
+    path.write_bytes(parts.companions["report_pdf"])
+    ended = subprocess.run(
+        ["pdftotext", "-raw", "-enc", "UTF-8", path, "-"], capture_output=True, text=True, check=True
+    )
+    language, texts = "", {"": "", "fr": "", "en": "", "ar": ""}
+    titles = {"Rapport de preuve": "fr", "Evidence report": "en"}
+    for page in ended.stdout.rstrip("\f").split("\f"):
+        first = page.splitlines()[0].strip()
+        is_arabic = "".join(sorted("الأدلة")) in letters(first)
+        language = titles.get(first, "ar" if is_arabic else language)
+        texts[language] += page
+    return texts
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed (apt install poppler-utils)")
+def test_report_on_paper_says_all_that_the_page_says_in_each_language(parts: Any, on_paper: dict[str, str]) -> None:
+    """BU-23: each sentence, label and value in French and English, each word and value in Arabic."""
+    page = _Text()
+    page.feed(parts.companions["report_html"].decode())
+    assert on_paper[""] == ""
+    for language, other in (("fr", "en"), ("en", "fr")):
+        said = page.pieces[language]
+        assert len(said) > 100
+        assert [one for one in said if squeezed(one) not in squeezed(on_paper[language])] == []
+        assert len([one for one in said if squeezed(one) not in squeezed(on_paper[other])]) > 30
+    arabic = letters(unmarked(" ".join(page.pieces["ar"])))
+    assert len(arabic) > 200
+    assert arabic - letters(on_paper["ar"]) == set()
+    assert len(arabic - letters(on_paper["en"])) > 100
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed (apt install poppler-utils)")
+@pytest.mark.parametrize("language", ["fr", "en", "ar"])
+def test_report_on_paper_has_what_identifies_the_item_in_each_language(
+    parts: Any, on_paper: dict[str, str], language: str
+) -> None:
+    """BU-23: item, device, times with source and error, hashes, keys, custody, log, export, and how to check."""
+    text = "".join(one for one in on_paper[language] if unicodedata.category(one) != "Cf")
+    manifest, bare = records.peek_manifest(parts.manifest), squeezed(text)
+    for value in (
+        manifest.item, manifest.device, manifest.sealed_sha256, str(manifest.plain_sha256),
+        "2026-11-23T08:00:00.000000Z", "ntp", "vedette.example/log", parts.signer.public.key_id, "amina",
+        parts.signer.public.text.rstrip("="), "Court order 7", "bundle.json", "verify.py", "verify.html",
+        "segment.checkpoint",
+    ):  # fmt: skip
+        assert squeezed(value) in bare, value
+    assert {"6", "7", "64", "48", "2", "4"} <= set(re.findall(r"\d+", text))
+    assert "±" in text
 
 
 def test_report_words_are_there_in_every_language() -> None:

@@ -18,6 +18,17 @@ def test_commands_are_taken_once_and_in_order_when_posted(tmp_path: Path) -> Non
     assert commands.take(tmp_path, "recorder") == []
 
 
+@pytest.mark.parametrize("step_s", [-86_400, -3_600, -1, 3_600])
+def test_commands_keep_their_order_when_the_clock_is_set_between_them(tmp_path: Path, step_s: int) -> None:
+    """AC-42: a stop that came after a start is not taken before it."""
+    clock = FakeClock()
+    for number in range(4):
+        commands.post(tmp_path, "recorder", {"number": number}, clock=clock)
+        clock.advance(50_000)
+        clock.jump(step_s * 1_000_000)
+    assert [body["number"] for body in commands.take(tmp_path, "recorder")] == [0, 1, 2, 3]
+
+
 def test_commands_leave_out_what_is_no_command_and_remove_it(tmp_path: Path) -> None:
     commands.post(tmp_path, "recorder", {"command": "start"}, clock=FakeClock())
     inbox = commands.folder(tmp_path, "recorder")

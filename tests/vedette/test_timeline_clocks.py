@@ -138,3 +138,71 @@ def test_gap_that_begins_where_a_segment_ended_leaves_nothing_between(shift: Any
     timeline = shift.read()
     assert [one.state for one in timeline.stretches] == [State.RECORDED, State.RESTARTED, State.RECORDED]
     assert [one.to_us for one in timeline.stretches][:1] == [EIGHT + 7 * SECOND]
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, -3_600, -7, 3_600])
+def test_what_was_read_before_the_clock_was_set_is_shown_where_it_was(shift: Any, jump_s: int) -> None:
+    """TI-7, TI-8, TI-19: lines that name UTC alone; a clock that is put back shows nothing ahead of its line."""
+    shift.start()
+    shift.begin()
+    shift.film(20)
+    stalled_us = since_us = shift.clock.utc_us()
+    shift.wait(2)
+    shift.clock.jump(jump_s * SECOND)
+    shift.wait(3)
+    shift.say("camera.fault", kind="unplugged", since_us=since_us, why="the cable is out")
+    shift.gap(stalled_us, "camera_fault")
+    shift.end_segment()
+    shift.open_segment()
+    shift.say("camera.recovered", kind="unplugged", since_us=since_us, lasted_us=5 * SECOND)
+    shift.film(10)
+    shift.end()
+    timeline = shift.read()
+    assert shift.states(timeline)[:3] == [("recorded", 20), ("camera", 5), ("recorded", 10)]
+    assert timeline.unexplained_us == 0
+    (fault,) = [one for one in timeline.overlays if one.row == "camera"]
+    assert (fault.from_us - timeline.from_us, fault.to_us - timeline.from_us) == (20 * SECOND, 25 * SECOND)
+
+
+def test_monotonic_times_count_where_a_line_names_them(shift: Any) -> None:
+    """TI-12, TI-14, TI-28: a camera may go on in the wall clock's earlier time."""
+    shift.start()
+    shift.begin()
+    shift.film(10)
+    ended = shift.clock.utc_us(), shift.clock.mono_us()
+    shift.end_segment()
+    shift.clock.jump(-3_600 * SECOND)
+    shift.wait(20)
+    shift.say(
+        "gap", from_us=ended[0], to_us=ended[0] + 20 * SECOND, from_mono_us=ended[1], to_mono_us=shift.clock.mono_us(),
+        why="camera_fault",
+    )  # fmt: skip
+    shift.open_segment(started_us=ended[0] + 20 * SECOND, mono_us=shift.clock.mono_us())
+    shift.film(10)
+    shift.end()
+    timeline = shift.read()
+    assert shift.states(timeline)[:3] == [("recorded", 10), ("camera", 20), ("recorded", 10)]
+
+
+def test_gap_that_began_before_the_machine_did_names_no_monotonic_time_for_it(shift: Any) -> None:
+    """TI-14, TI-28: the first end is where the segment of that time ended, in the boot before."""
+    shift.clock.boot = "a" * 16
+    shift.start()
+    shift.begin()
+    shift.film(10)
+    shift.kill()
+    ended_us = shift.picture_us
+    shift.reboot(60, utc_error_s=-3_600)
+    shift.clock.boot = "b" * 16
+    shift.start()
+    shift.recover()
+    shift.say(
+        "gap", from_us=ended_us, to_us=shift.clock.utc_us(), from_mono_us=None, to_mono_us=shift.clock.mono_us(),
+        why="killed",
+    )  # fmt: skip
+    shift.begin()
+    shift.clock.jump(3_600 * SECOND)
+    shift.film(10)
+    shift.end()
+    found = [one for one in shift.states(shift.read()) if one[1]]
+    assert found[:3] == [("recorded", 10), ("power_lost", 60), ("recorded", 10)]

@@ -71,12 +71,16 @@ def refuse(*_args: object, **_keys: object) -> None:
 
 
 def test_match_alerts_marks_and_commits(raiser, device) -> None:
-    """HT-25."""
+    """HT-25, AC-42: the recorder is told when it was seen on both clocks."""
     raiser.see("12345|أ|6", device.entry())
     ((made, shown),) = device.hits()
     assert raiser.board.last_pattern is not None and raiser.board.last_pattern.name == "hit-high"
     (mark,) = commands.take(device.config.run, "recorder")
-    assert mark == {"command": "mark", "activation": "hit", "id": made.hit, "from_us": made.first_seen_us}
+    first_mono_us = device.clock.mono_us() - 40_000
+    assert mark == {
+        "command": "mark", "activation": "hit", "id": made.hit, "from_us": made.first_seen_us,
+        "from_mono_us": first_mono_us,
+    }  # fmt: skip
     assert sorted(shown) == ["context.jpg", "crop.jpg"]
     assert raiser.raising.counters.hits == 1
 

@@ -135,6 +135,8 @@ class ScriptedCamera:
     """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told.
 
     With `hears` it gives sound too, each piece `late_us` after its last moment; after a stall many come `at_once`.
+    With `reads_clock` each picture has the wall clock's time at which it came, as from a real camera; else the wall
+    clock is read as the camera is opened, as by a clip.
     """
 
     clock: FakeClock
@@ -150,6 +152,7 @@ class ScriptedCamera:
     ended: bool = False
     codes: Callable[[int], Coded] = coded_pictures
     at_once: int = 1
+    reads_clock: bool = False
     start: tuple[int, int] = (0, 0)
     jumps: dict[int, int] = field(default_factory=dict)
     shows: Callable[[int], NDArray[np.uint8]] = lambda index: noise_pictures()[index % 100]
@@ -179,7 +182,8 @@ class ScriptedCamera:
         self.clock.advance(FRAME_US + self.jumps.pop(self.index, 0))
         data, is_key = self.codes(100)[self.index % 100]
         media_us = self.clock.mono_us() - self.start[1] - FRAME_US
-        times = {"utc_us": self.start[0] + media_us, "mono_us": self.start[1] + media_us}
+        utc_us = self.clock.utc_us() - FRAME_US if self.reads_clock else self.start[0] + media_us
+        times = {"utc_us": utc_us, "mono_us": self.start[1] + media_us}
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
         frame = SmallFrame(i420=self.shows(self.index), index=self.index, media_us=media_us, **times)
         self.index += 1
@@ -213,7 +217,7 @@ def night() -> Callable[[int], Coded]:
 @pytest.fixture
 def scripted(clock: FakeClock) -> Callable[..., ScriptedCamera]:
     """A camera that gives pictures only."""
-    return lambda **more: ScriptedCamera(clock, **more)
+    return lambda **more: ScriptedCamera(**{"clock": clock, **more})
 
 
 @pytest.fixture

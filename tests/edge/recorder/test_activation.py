@@ -141,12 +141,30 @@ def test_marks_never_exceed_their_limit_and_lose_no_marked_time(count: int):
 
 def test_command_is_parsed_when_it_is_whole():
     body = {"command": "mark", "activation": "hit", "id": "x", "from_us": 5}
-    assert parse_command(body, now_us=9) == Command(verb=Verb.MARK, activation="hit", reference="x", at_us=5)
+    found = parse_command(body, now_us=9, offset_us=0)
+    assert found == Command(verb=Verb.MARK, activation="hit", reference="x", at_us=5)
+
+
+@pytest.mark.parametrize(
+    ("named", "at_us"),
+    [
+        ({"from_us": 3_605}, 5),
+        ({"from_us": 3_605, "from_mono_us": 4}, 4),
+        ({"from_us": 5, "from_mono_us": 4}, 4),
+        ({"from_mono_us": 10}, 9),
+        ({}, 9),
+    ],
+)
+def test_commands_time_is_monotonic_whatever_the_wall_clock_was_set_to(named: dict[str, int], at_us: int):
+    """AC-42: the sender's own counts; UTC alone is taken as the wall clock is now."""
+    found = parse_command({"command": "mark", "activation": "hit", **named}, now_us=9, offset_us=3_600)
+    assert found is not None
+    assert found.at_us == at_us
 
 
 def test_commands_time_becomes_now_when_it_is_missing_or_in_the_future():
     body = {"command": "start", "activation": "button"}
-    assert [parse_command({**body, **more}, now_us=9).at_us for more in ({}, {"from_us": 10})] == [9, 9]
+    assert [parse_command({**body, **more}, now_us=9, offset_us=0).at_us for more in ({}, {"from_us": 10})] == [9, 9]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +180,10 @@ def test_commands_time_becomes_now_when_it_is_missing_or_in_the_future():
         {"command": "start", "activation": "button", "from_us": "now"},
         {"command": "start", "activation": "button", "from_us": True},
         {"command": "start", "activation": "button", "from_us": -1},
+        {"command": "start", "activation": "button", "from_mono_us": -1},
+        {"command": "start", "activation": "button", "from_mono_us": "now"},
     ],
 )
 def test_command_is_none_when_a_field_is_wrong(body: dict[str, object]):
     """AC-5."""
-    assert parse_command(body, now_us=9) is None
+    assert parse_command(body, now_us=9, offset_us=0) is None

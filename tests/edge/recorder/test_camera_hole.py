@@ -103,9 +103,12 @@ def test_button_while_the_camera_is_away_keeps_at_once_what_was_before(device, b
     one.close()
     first, second = items_of(device)
     (gap,) = device.entries("gap")
+    opened = [entry.detail["mono_us"] for entry in device.entries("segment.opened")]
     assert gap.detail == {
         "from_us": first.manifest.ended_us,
         "to_us": second.manifest.started_us,
+        "from_mono_us": opened[0] + first.manifest.media.duration_us,
+        "to_mono_us": opened[1],
         "why": "camera_fault",
     }
     assert_each_second_is_accounted_for(device)

@@ -98,7 +98,9 @@ def test_segment_is_recovered_and_recording_goes_on_when_a_write_fails(device, b
     first, second = device.items()
     assert (first.manifest.complete, second.manifest.complete) == (False, True)
     (gap,) = device.entries("gap")
-    assert gap.detail == {"from_us": first.manifest.ended_us, "to_us": second.manifest.started_us, "why": why}
+    assert (gap.detail["from_us"], gap.detail["to_us"]) == (first.manifest.ended_us, second.manifest.started_us)
+    assert gap.detail["to_mono_us"] - gap.detail["from_mono_us"] == gap.detail["to_us"] - gap.detail["from_us"]
+    assert gap.detail["why"] == why
     assert device.quarantined() == []
 
 

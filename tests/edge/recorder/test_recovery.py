@@ -72,9 +72,12 @@ def test_gap_reaches_from_the_last_proven_moment_when_recording_begins_again(dev
     two.close()
     first, second = device.items()
     (gap,) = device.entries("gap")
+    opened = device.entries("segment.opened")
     assert gap.detail == {
         "from_us": first.manifest.ended_us,
         "to_us": second.manifest.started_us,
+        "from_mono_us": opened[0].detail["mono_us"] + first.manifest.media.duration_us,
+        "to_mono_us": opened[1].detail["mono_us"],
         "why": "killed",
     }
 

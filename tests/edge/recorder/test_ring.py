@@ -4,7 +4,7 @@ import pytest
 
 from edge import ring
 from edge.keeper import KeeperService, open_keeper
-from edge.ring import Bounds, Claim, Kept, evictable
+from edge.ring import Bounds, Claim, Kept, Now, evictable
 from vedette import commands, spool
 from vedette.clock import FakeClock, uuid7
 from vedette.custody_entry import Entry, parse_line
@@ -172,6 +172,10 @@ def test_everything_goes_when_the_policy_is_switched_off(device, bench, keeper) 
     assert len(evictions(device)) == 3
 
 
+def now_of(clock: FakeClock) -> Now:
+    return Now(utc_us=clock.utc_us(), mono_us=clock.mono_us(), machine=clock.machine())
+
+
 def kept_of(number: int, *, size: int = 100, clock: FakeClock) -> Kept:
     clock.advance(10 * SECOND)
     facts = ring.SegmentFacts(
@@ -182,7 +186,7 @@ def kept_of(number: int, *, size: int = 100, clock: FakeClock) -> Kept:
         sealed_sha256="0" * 64, sealed_size=size, plain_sha256=None, plain_size=size, media_us=10 * SECOND, frames=1,
         marked=False, complete=True,
     )  # fmt: skip
-    return Kept(facts=facts, ending=ending, seq=1, line_sha256="0" * 64)
+    return Kept(facts=facts, ending=ending, seq=number + 1, line_sha256="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_as_many_of_the_oldest_go_as_room_asks_for(clock, most: int, other: int,
     """RI-7: at the bound and one beyond it."""
     kept = [kept_of(number, clock=clock) for number in range(3)]
     bounds = Bounds(keep_us=10**12, most_bytes=most, other_bytes=other, short_bytes=short)
-    found = evictable(list(reversed(kept)), [], bounds, now_us=clock.utc_us())
+    found = evictable(list(reversed(kept)), [], bounds, now=now_of(clock))
     assert [one for one, _why in found] == kept[:gone]
 
 
@@ -203,7 +207,7 @@ def test_what_is_claimed_is_not_given_up_for_any_reason(clock) -> None:
     claim = Claim(
         id=uuid7(clock), by="command", reason="incident", from_us=kept[1].facts.started_us, to_us=kept[1].ended_us
     )
-    found = evictable(kept, [claim], Bounds(keep_us=0, most_bytes=0, short_bytes=10**9), now_us=clock.utc_us())
+    found = evictable(kept, [claim], Bounds(keep_us=0, most_bytes=0, short_bytes=10**9), now=now_of(clock))
     assert [one for one, _why in found] == [kept[0], kept[2]]
 
 

@@ -83,16 +83,26 @@ def test_moment_is_that_of_its_own_second_when_asked_later():
         return fix(fixed_us=at_us)
 
     around = Surroundings(FakeClock(), find)
-    first = around.note(NOON_US)
-    around.note(NOON_US + 1_000_000)
-    assert around.note(NOON_US + 50_000) is first
+    first = around.note(NOON_US, NOON_US)
+    around.note(NOON_US + 1_000_000, NOON_US + 1_000_000)
+    assert around.note(NOON_US + 50_000, NOON_US + 50_000) is first
     assert asked == [NOON_US, NOON_US + 1_000_000]
+
+
+@pytest.mark.parametrize("back_s", [1, 60, 3_600])
+def test_moment_is_another_one_when_the_clock_was_put_back_to_its_second(back_s: int):
+    """SG-10: or a picture would be stamped with the place of an earlier one."""
+    around = Surroundings(FakeClock(), lambda at_us: fix(fixed_us=at_us))
+    first = around.note(NOON_US, 0)
+    second = around.note(NOON_US, back_s * 1_000_000)
+    assert second is not first
+    assert (around.note(NOON_US, 0), around.note(NOON_US, back_s * 1_000_000)) == (first, second)
 
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(MAX_SECONDS - 1, True), (MAX_SECONDS, False)])
 def test_surroundings_forget_the_oldest_second_at_their_limit(seconds: int, is_kept: bool):
     around = Surroundings(FakeClock(), lambda at_us: fix(fixed_us=at_us))
-    first = around.note(NOON_US)
+    first = around.note(NOON_US, NOON_US)
     for second in range(1, seconds + 1):
-        around.note(NOON_US + second * 1_000_000)
-    assert (around.note(NOON_US) is first) == is_kept
+        around.note(NOON_US + second * 1_000_000, NOON_US + second * 1_000_000)
+    assert (around.note(NOON_US, NOON_US) is first) == is_kept

@@ -11,7 +11,7 @@ import pytest
 from edge import ring
 from edge.recorder import claims
 from edge.recorder.history import Segment
-from edge.recorder.overlap import share
+from edge.recorder.overlap import Span, share
 from edge.recorder.segments import Progress
 from edge.ring import Shared, load_shared
 from vedette import files, spool
@@ -238,13 +238,13 @@ def test_no_second_is_in_two_items_whatever_is_asked_for(device, bench, post, id
 def segment(started: int, ended: int, checkpoints: list[int]) -> Segment:
     facts = ring.SegmentFacts(
         item="0192b6b0-0000-7000-8000-000000000000", recording="r", sequence=0, activation="retroactive",
-        started_us=started * SECOND, codec="h264", width=16, height=16, marked=False,
+        started_us=started * SECOND, codec="h264", width=16, height=16, marked=False, mono_us=started * SECOND,
     )  # fmt: skip
     marks = [
         Progress(offset=at, sha256="0" * 64, media_us=(at - started) * SECOND, frames=at)
         for at in (*checkpoints, ended)
     ]
-    return Segment(facts=facts, progress=marks)
+    return Segment(facts=facts, mono_us=started * SECOND, progress=marks)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_what_is_shared_is_what_lies_without_a_hole_before_the_end(
     spans: list[tuple[int, int]], from_s: int | None, cut_s: int | None
 ) -> None:
     """RI-20: a ring's segment from 10 to 20 with checkpoints at 12 and 15."""
-    found = share(segment(10, 20, [12, 15]), [(a * SECOND, b * SECOND) for a, b in spans])
+    found = share(segment(10, 20, [12, 15]), [Span(0, a * SECOND, b * SECOND) for a, b in spans])
     assert (found and found.from_us) == (from_s and from_s * SECOND)
     assert (found and found.cut and found.cut.offset) == cut_s
 

@@ -95,6 +95,14 @@ def built(made: BundleParts) -> bytes:
     return whole
 
 
+def cut_in_a_line(whole: bytes) -> bytes:
+    """The journal's second line changed and its last one without an end: neither fault may hide the other."""
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        first, second, *rest = archive.read("journal.jsonl").splitlines(keepends=True)
+    second = second.replace(b'"utc_us":1', b'"utc_us":2')
+    return rezipped(whole, **{"journal.jsonl": b"".join([first, second, *rest])[:-1] + b" "})
+
+
 Case = tuple[bytes, int, str]
 
 
@@ -251,6 +259,7 @@ def cases() -> dict[str, Case]:
             f"{ITEM}.proof",
         ),
         "custody-line-missing": (built(dataclasses.replace(good, journal=[lines[1], lines[3]])), 10, "line 2 (seq 3)"),
+        "custody-cut-in-a-line": (cut_in_a_line(whole), 10, "line 2 (seq 3)"),
         "custody-of-another-key": (built(dataclasses.replace(good, journal=chain(other, ciphertext))), 11, "line 1"),
         "custody-of-another-file": (
             built(dataclasses.replace(good, journal=chain(device, bytes(flipped)))),
