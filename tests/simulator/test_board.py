@@ -20,9 +20,15 @@ START_US = 1_795_420_800_000_000
 PATTERN = AlertPattern(name="match", caption="verify", pulses=3, on_ms=200, off_ms=200, vibrates=True, sounds=True)
 
 
+@pytest.fixture(autouse=True)
+def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawn accelerometer is files in the run folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def board(clock: FakeClock, **options: object) -> SimBoard:
     texts = {name: str(value) for name, value in options.items()}
-    return open_board(texts, run_dir=Path("/nowhere"), clock=clock)
+    return open_board(texts, run_dir=Path("run"), clock=clock)
 
 
 def test_sim_board_is_where_the_drive_is_when_asked() -> None:

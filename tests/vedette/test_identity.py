@@ -67,14 +67,15 @@ def test_policy_is_the_same_when_only_the_device_and_its_folders_differ() -> Non
 def test_policy_changes_when_any_rule_changes(section: str) -> None:
     """RE-15: every section counts."""
     made = getattr(config(), section)
+    named = {"board": "adapter", "motion": "sensor"}  # those that hold no number
     name, value = (
-        next(
+        (named[section], getattr(made, named[section]))
+        if section in named
+        else next(
             (one.name, getattr(made, one.name))
             for one in dataclasses.fields(made)
             if type(getattr(made, one.name)) in (int, bool)
         )
-        if section != "board"
-        else ("adapter", made.adapter)
     )
     changed = dataclasses.replace(
         made, **{name: f"{value}x" if isinstance(value, str) else not value if isinstance(value, bool) else value + 1}
