@@ -56,6 +56,7 @@ class LeanClient(Client):
         self._unanswered: dict[int, str] = {}
         self._head = bytearray()
         self._rooms: list[bytearray] = []
+        self._rooms_bytes = 0  # of these and of what is lent
         self._lent: list[bytearray] = []
         self._room = bytearray()
         self._message = memoryview(b"")
@@ -78,7 +79,7 @@ class LeanClient(Client):
     @property
     def has_pending(self) -> bool:
         """Bytes that are decrypted already wait to be taken: the kernel would not tell of them."""
-        return self._sock is not None and self._sock.pending() > 0 and not self.is_choked  # type: ignore[attr-defined]
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0 and not self.is_choked
 
     def read_packets(self, most: int, most_bytes: int) -> MQTTErrorCode:
         """Take in what has come and answer it together: up to `most` packets, the last begun before `most_bytes`.
@@ -166,22 +167,27 @@ class LeanClient(Client):
         if length > MAX_PACKET_BYTES:
             return False
         self._length = length
-        fitting = (place for place, room in enumerate(self._rooms) if len(room) >= length)
-        place = next(fitting, None) if length >= LEAST_LENT_BYTES else None
-        self._room = bytearray(length) if place is None else self._rooms.pop(place)
+        self._room = self._room_for(length)
         return True
+
+    def _room_for(self, length: int) -> bytearray:
+        if length < LEAST_LENT_BYTES:
+            return bytearray(length)
+        for place, room in enumerate(self._rooms):
+            if len(room) >= length:
+                return self._rooms.pop(place)
+        self._rooms_bytes += length
+        return bytearray(length)
 
     def _take_back(self) -> None:
         """The rooms of what was told of at the last look may be used again; the largest are kept, which do for all."""
-        if not self._lent:
-            return
-        rooms, kept = sorted([*self._rooms, *self._lent], key=len, reverse=True), 0
-        self._rooms.clear()
+        self._rooms += self._lent
         self._lent.clear()
-        for room in rooms:
-            kept += len(room)
-            if kept <= MOST_KEPT_BYTES:
-                self._rooms.append(room)
+        if self._rooms_bytes <= MOST_KEPT_BYTES:
+            return
+        self._rooms.sort(key=len)
+        while self._rooms and self._rooms_bytes > MOST_KEPT_BYTES:
+            self._rooms_bytes -= len(self._rooms.pop(0))
 
     def _read_body(self) -> memoryview:
         """The whole body, in its room."""

@@ -275,8 +275,12 @@ class Sender:
 
     def _ahead(self, upload: Upload) -> tuple[int, int]:
         """Parts and bytes in flight that are as urgent as this upload; less urgent ones must not hold it up."""
-        ahead = [one for one in self._uploads.values() if one.offer.urgency <= upload.offer.urgency]
-        return sum(len(one.in_flight) for one in ahead), sum(one.in_flight_bytes for one in ahead)
+        parts = size = 0
+        for one in self._by_rank:
+            if one.offer.urgency > upload.offer.urgency:
+                break
+            parts, size = parts + len(one.in_flight), size + one.in_flight_bytes
+        return parts, size
 
     def _init(self, offer: Offer) -> SendInit:
         message = Init(

@@ -22,7 +22,7 @@ Value = Any
 def dumps(value: Value) -> bytes:
     """The canonical bytes of `value` (dict, list, str, int, bool, None), or `Integrity` when it has none."""
     _check(value, 0)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    text = _ENCODER.encode(value)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -34,9 +34,7 @@ def loads(data: bytes, *, max_bytes: int = MAX_BYTES) -> Value:
     if len(data) > max_bytes:
         raise Integrity(f"a record of {len(data)} bytes is over the limit of {max_bytes}")
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_unique
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValueError) as error:
         raise Integrity(f"a record is not JSON: {str(error)[:120]}") from None
     if dumps(value) != data:
@@ -71,3 +69,8 @@ def _unique(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     if len(found) != len(pairs):
         raise Integrity("a record's object names one key twice")
     return found
+
+
+# Made once: `json.dumps` and `json.loads` would make them anew for each record.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+_DECODER = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_unique)

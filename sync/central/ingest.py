@@ -30,6 +30,7 @@ from vedette.wire import Birth, Fin, Init, ListWant, Part, Refuse, RefuseCode, S
 
 COMMANDS_EVERY_US = 200_000
 LISTS_EVERY_US = 1_000_000
+OPEN_EVERY_US = 50_000
 TRIAGE_BATCH = 16
 BUSY_TRIAGE_BATCH = 4  # of 5 to 10 ms each, in which nobody else is heard
 MAX_TURNED_AWAY = 1000
@@ -56,6 +57,8 @@ class Ingest:
         self._lists_at_us = 0
         self._announced = 0
         self._foreign = 0
+        self._stored = -1
+        self._open_at_us = 0
 
     @property
     def counters(self) -> dict[str, int | str | bool | None]:
@@ -97,9 +100,17 @@ class Ingest:
         with lost_when_not_written():
             settle(self._store)
         self._answers.flush()
-        with lost_when_not_written():
-            self._triage.open_waiting(BUSY_TRIAGE_BATCH if events else TRIAGE_BATCH)
+        self._open_waiting(now_us, BUSY_TRIAGE_BATCH if events else TRIAGE_BATCH)
         return 0.0
+
+    def _open_waiting(self, now_us: int, most: int) -> None:
+        """Open what waits for it; that is looked for when an item came in here, and now and then for other workers'."""
+        stored = self._uploads.items_stored
+        if stored == self._stored and now_us < self._open_at_us:
+            return
+        with lost_when_not_written():
+            if self._triage.open_waiting(most) < most:
+                self._stored, self._open_at_us = stored, now_us + OPEN_EVERY_US
 
     def close(self) -> None:
         """Leave the broker; unfinished uploads rest on the disk."""

@@ -14,8 +14,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sync.central import fleet, shards, succession, worker
-from sync.central.broker import Broker, check_port, reachable
+from sync.central import fleet, shards, succession, to_brokers, worker
+from sync.central.broker import Broker, broker_name, check_port, reachable
 from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
@@ -25,8 +25,6 @@ from sync.central.ingest import Ingest
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
-from sync.link import Link
-from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics
 from vedette.clock import Clock, SystemClock
 from vedette.config import CentralConfig
@@ -37,7 +35,6 @@ PORTS = "ports.json"
 WEB_ADDRESS = "web.json"
 TEND_US = 200_000
 STATUS_US = 1_000_000
-LINK_WINDOW = 500
 
 _log = logging.getLogger("vedette.central")
 
@@ -89,7 +86,11 @@ class Central:
             self._witnesses.start(clock.mono_us())
         signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
         self._workers = self._start_workers()
-        self._ingest = Ingest(self._store, self._link(), signer, config.ingest)
+        heard = topics.worker_subscriptions(fleet.CENTRE_ID)
+        link = to_brokers.link(
+            config, clock, identity=fleet.CENTRE_ID, key=config.keys / "ingest.key", subscriptions=heard
+        )
+        self._ingest = Ingest(self._store, link, signer, config.ingest)
         self._cutting = Cutting(
             self._store, [(reachable(host), port) for host, port in self._addresses], level(config.broker.mqtt)
         )
@@ -126,7 +127,7 @@ class Central:
         queue_bytes = 2 * self._config.ingest.credit_mib << 20
         try:
             for number, (host, port) in enumerate(self._addresses):
-                name = f"broker-{number}" if number else "broker"
+                name = broker_name(number)
                 brokers.append(Broker(self._config.data, host, port, queue_bytes=queue_bytes, name=name))
                 brokers[-1].start(self._clock.mono_us())
         except VedetteError:
@@ -165,25 +166,6 @@ class Central:
                 files.replace(self._config.run / PORTS, json.dumps(ports, sort_keys=True).encode())
                 self._ports = ports
                 _log.info("broker on port %s, pages at %s", ports.get("broker"), _page(self._config.run))
-
-    def _link(self) -> Link:
-        links = [self._link_to(reachable(host), port) for host, port in self._addresses]
-        return shards.joined(links)
-
-    def _link_to(self, host: str, port: int) -> PahoLink:
-        keys = self._config.keys
-        config = LinkConfig(
-            host=host,
-            port=port,
-            client_id=fleet.CENTRE_ID,
-            ca=succession.trusted(keys),
-            certificate=keys / "ingest.crt",
-            key=keys / "ingest.key",
-            subscriptions=topics.worker_subscriptions(fleet.CENTRE_ID),
-            window=LINK_WINDOW,
-            version="3.1.1" if self._config.broker.mqtt == "3.1.1" else "5",
-        )
-        return PahoLink(config, self._clock)
 
 
 def run(config: CentralConfig) -> int:

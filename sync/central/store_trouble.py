@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 DISK_TROUBLE = (OSError, sqlite3.OperationalError)
 
 _log = logging.getLogger("vedette.store")
 
 
-@contextmanager
-def lost_when_not_written() -> Iterator[None]:
+class lost_when_not_written:  # noqa: N801  (a context manager; several are entered for each message)
     """Log the store's trouble and go on; every other error is raised."""
-    try:
-        yield
-    except DISK_TROUBLE as error:
+
+    def __enter__(self) -> None:
+        """Nothing is prepared."""
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
+        """Whether `error` was the store's trouble, which is logged."""
+        if not isinstance(error, DISK_TROUBLE):
+            return False
         _log.error("the store cannot be written: %s", error)
+        return True

@@ -15,27 +15,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sync.central import shards, succession
+from sync.central import to_brokers
 from sync.central.admission import Admission
 from sync.central.answers import Answers
 from sync.central.authority import Authority
-from sync.central.broker import reachable
 from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
 from sync.central.uploads import Uploads
 from sync.link import Link, Message
-from sync.paho_link import LinkConfig, PahoLink
 from vedette import daemon, files, topics, wire
-from vedette.clock import Clock, SystemClock
-from vedette.config import CentralConfig, IngestSection, load_central
+from vedette.clock import SystemClock
+from vedette.config import IngestSection, load_central
 from vedette.errors import Integrity
 from vedette.keys import SigningKey
 from vedette.wire import Fin, Init, Part, Refuse, RefuseCode
 
 MAX_WORKERS = 9  # `w10` could be a device
-LINK_WINDOW = 500
 STATUS_US = 1_000_000
 
 
@@ -49,28 +46,6 @@ def issue(keys: Path, name: str, now_us: int) -> None:
     issued = Authority(keys).issue_client(name, now_us)
     files.replace(keys / f"{name}.key", issued.key, mode=0o600)
     files.replace(keys / f"{name}.crt", issued.certificate)
-
-
-def link(config: CentralConfig, name: str, clock: Clock) -> Link:
-    """The worker's connection to every broker."""
-    wanted = [one for one in topics.worker_subscriptions(name) if one.endswith((f"/{Init.name}", f"/{name}"))]
-    links = [
-        PahoLink(
-            LinkConfig(
-                host=reachable(host),
-                port=port,
-                client_id=name,
-                ca=succession.trusted(config.keys),
-                certificate=config.keys / f"{name}.crt",
-                key=config.keys / f"{name}.key",
-                subscriptions=tuple(wanted),
-                window=LINK_WINDOW,
-            ),
-            clock,
-        )
-        for host, port in shards.addresses(config)
-    ]
-    return shards.joined(links)
 
 
 class Worker:
@@ -133,6 +108,10 @@ class Worker:
         self._answers.send(address.device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
 
 
+def _heard_by(name: str) -> list[str]:
+    return [one for one in topics.worker_subscriptions(name) if one.endswith((f"/{Init.name}", f"/{name}"))]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take uploads until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m sync.central.worker", description="One more ingest worker.")
@@ -145,7 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(exist_ok=True, mode=0o750)
     signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
     store = Store(config.data, clock)
-    worker = Worker(store, link(config, parsed.name, clock), signer, config.ingest, parsed.name)
+    link = to_brokers.link(
+        config,
+        clock,
+        identity=parsed.name,
+        key=config.keys / f"{parsed.name}.key",
+        subscriptions=_heard_by(parsed.name),
+    )
+    worker = Worker(store, link, signer, config.ingest, parsed.name)
     return daemon.run(worker, clock=clock)
 
 
