@@ -76,6 +76,19 @@ class Subjects:
         found = [one[name] for one in (*sources.siblings, sources.another_day, sources.another_device)]
         return [one for one in found if one != self.files[name]]
 
+    def is_longer_stretch(self, name: str, data: bytes) -> bool:
+        """Whether `data` is the item's journal with genuine lines of the same chain before or behind it.
+
+        That is more of the truth and no damage, where the centre has signed for it (BU-12).
+        """
+        if name != bundle.JOURNAL:
+            return False
+        before, after = (one[name] for one in self.sources.siblings)
+        chain = list(dict.fromkeys((before + self.files[name] + after).splitlines(keepends=True)))
+        given = data.splitlines(keepends=True)
+        starts = (at for at, line in enumerate(chain) if given and line == given[0])
+        return self.files[name] in data and any(chain[at : at + len(given)] == given for at in starts)
+
     @contextmanager
     def changed(self, form: str, files: dict[str, bytes | None]) -> Iterator[None]:
         """For a while these bytes in place of the good ones, None for a file that is gone; in the folder `relisted`

@@ -140,6 +140,37 @@ def test_cut_and_reordered_journal_is_found_and_its_line_named(
         assert any(named in one.message and one.where == "journal.jsonl" for one in failed(report))
 
 
+@pytest.mark.parametrize(
+    ("change", "is_longer"),
+    [
+        (lambda before, lines, after: [before[-1], *lines], True),
+        (lambda before, lines, after: [*lines, after[0]], True),
+        (lambda before, lines, after: [*before, *lines, *after], True),
+        (lambda before, lines, after: [*lines, after[1]], False),
+        (lambda before, lines, after: [before[0], *lines], False),
+        (lambda before, lines, after: [*lines[:-1], after[0]], False),
+        (lambda before, lines, after: [*lines, lines[0]], False),
+        (lambda before, lines, after: [], False),
+    ],
+)
+def test_more_of_the_same_chain_is_no_damage_and_every_other_line_is(
+    subjects: Subjects, change: Callable[..., list[bytes]], is_longer: bool
+) -> None:
+    """BU-12: where the centre lists it anew. An hour of `make fuzz` put just the next line of the chain behind it."""
+    before, lines, after = (
+        one["journal.jsonl"].splitlines(keepends=True)
+        for one in (subjects.sources.siblings[0], subjects.files, subjects.sources.siblings[1])
+    )
+    journal = b"".join(change(before, lines, after))
+    with subjects.changed("relisted", {"journal.jsonl": journal}):
+        reports = [check("relisted") for check in bundle_checks(subjects)]
+
+    assert subjects.is_longer_stretch("journal.jsonl", journal) is is_longer
+    assert not subjects.is_longer_stretch("keys.json", journal)
+    for report in reports:
+        assert (not failed(report) and not any(one.absent for one in report.findings)) is is_longer
+
+
 def test_film_is_held_against_the_checkpoints_before_it_when_the_journals_last_line_is_cut(subjects: Subjects) -> None:
     """BU-22, CJ-9: that a line is cut hides neither the chain before it nor what is wrong with the file."""
     good = subjects.good
