@@ -41,7 +41,8 @@ fuzz: ## an hour of damaged evidence and hostile input against verifiers and par
 	@$(MAKE) --no-print-directory $(READY)
 	@tests/fuzz.sh $(VENV) $(or $(SECONDS),3600) tests/vedette/test_hostile_input.py \
 		tests/vedette/test_hostile_boxes.py tests/vedette/test_verifiers_agree.py \
-		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py tests/sync/test_hostile_broker.py
+		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py tests/sync/test_hostile_broker.py \
+		tests/sync/central/test_fuzz_ingest.py tests/sync/central/depot/test_fuzz_door.py
 
 chaos: ## a thousand kill -9 of uplink, broker, ingest, keeper, as many with PostgreSQL, forty thousand power cuts (SEED=… KILLS=… CUTS=…)
 	@$(WORKSTATION) packages test

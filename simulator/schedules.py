@@ -1,19 +1,25 @@
-"""Seeded schedules of the pure engine: one device's sender and one centre's receiver, and everything between them bad.
+"""Seeded schedules of the pure engine: one device's sender, one or two workers' receivers, and all between them bad.
 
 Decided here: what a schedule may do (lose, double, delay, reorder, forge, cut a connection, restart either side, let a
 lease lapse, turn the network metered) and what must hold whatever it does. Safety: an item is done only when the centre
-has stored exactly its bytes, once; only what is on the centre's disk is acknowledged; what may be on its way stays
-within the budget. Liveness: every schedule ends. Messages are the real ones, passed as values: their bytes are
-`tests/vedette/test_wire.py`'s business. A schedule takes about half a millisecond, so that a hundred thousand of them
-fit into a minute. Proves WI-20 to WI-27 of docs/spec/wire.md.
+has stored exactly its bytes, once; only what is on a worker's disk is acknowledged by it; what may be on its way stays
+within the budget. Liveness: every schedule ends. Of a hundred worlds some thirty have two workers, each with a disk of
+its own: an init goes to either, or by a broker that doubles to both, one dies in the middle and what it granted is
+begun anew by the other, and may come back. A few have parts of a byte, so that an item has many gaps and an ack can
+name only the first. Messages are the real ones, passed as values: their bytes are `tests/vedette/test_wire.py`'s
+business. A schedule takes about half a millisecond, so that a hundred thousand of them fit into a minute. Proves WI-20
+to WI-27 of docs/spec/wire.md, WI-9's rule for the gaps that are left out, and CS-14 of case-store.md.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 
+from simulator.schedule_worlds import TINY, USUAL, Turn, Worker, pick
 from sync import receiver as centre_side
 from sync.receiver import Receiver
 from sync.sender import Done, Offer, Outcome, Sender, SendPart, Stopped
@@ -21,17 +27,17 @@ from sync.sending import Action
 from vedette.errors import NotTrusted
 from vedette.wire import Ack, Fin, FromCentre, Grant, Init, Part, Refuse, RefuseCode, Sealed, parts_of
 
-PART = 4
-BUDGET_PARTS = 6
 DEVICE = "car-1"
 ITEMS = tuple(f"0192a000-0000-7000-8000-{number:012x}" for number in range(3))
-SIZES = (1, PART, PART + 1, 3 * PART)
-DISK = "disk"  # where it is told that bytes have become durable
 AT_ONCE = 0.5
 DELAYS_US = (500, 20_000, 20_000, 300_000, 7_000_000)
 LEASE_US = 20_000_000
 MAX_EVENTS = 4_000
 MAX_RESTARTS = 4
+CODES = tuple(RefuseCode)
+TWO_WORKERS = 0.3
+TINY_PARTS = 0.03
+BOTH_HEAR = 0.3
 RECEIPT_MARK = b"receipt:"
 
 Wire = Init | Part | Fin | FromCentre
@@ -47,25 +53,29 @@ class Schedule:
     def __init__(self, seed: int) -> None:
         self._rng = rng = Random(seed)
         self.seed = seed
-        self._loss = rng.choice((0.0, 0.1, 0.3, 0.5))
-        self._double = rng.choice((0.0, 0.2))
-        self._forge = rng.choice((0.0, 0.0, 0.1))
-        self._trouble = rng.choice((0.0, 0.05, 0.15))
+        self.seen: Counter[str] = Counter()
+        self._loss = pick(rng, (0.0, 0.1, 0.3, 0.5))
+        self._double = pick(rng, (0.0, 0.2))
+        self._forge = pick(rng, (0.0, 0.0, 0.1))
+        self._trouble = pick(rng, (0.0, 0.05, 0.15))
         self._tells = rng.random() < 0.5
-        self._files = {item: rng.randbytes(rng.choice(SIZES)) for item in ITEMS[: rng.choice((1, 1, 2, 3))]}
+        self._cut = TINY if rng.random() < TINY_PARTS else USUAL
+        self._has_two = rng.random() < TWO_WORKERS
+        items = ITEMS[: pick(rng, (1, 1, 2, 3))]
+        self._files = {item: rng.randbytes(pick(rng, self._cut.sizes)) for item in items}
         self._offers = {item: _offer(item, payload, rng.randrange(5)) for item, payload in self._files.items()}
         self._done: set[str] = set()
-        self._written: dict[str, dict[int, bytes]] = {}
-        self._syncing: dict[str, tuple[centre_side.Sync, dict[int, bytes]]] = {}
-        self._disk: dict[str, dict[int, bytes]] = {}
         self._stored: dict[str, bytes] = {}
-        self._worker = 0
+        self._granted: dict[str, Worker] = {}
+        self._workers: list[Worker] = []
+        self._dead: list[Worker] = []
+        self._started = 0
         self._restarts = 0
         self._now_us = 1
         self._order = 0
-        self._under_way: list[tuple[int, int, str, Wire | None]] = []
-        self._flush_due = False
-        self._start_centre()
+        self._under_way: list[tuple[int, int, str, Wire | Turn]] = []
+        for _ in range(2 if self._has_two else 1):
+            self._start_worker({})
         self._start_device()
 
     def run(self) -> int:
@@ -87,7 +97,7 @@ class Schedule:
     # The device.
 
     def _start_device(self) -> None:
-        self._sender = Sender(self._check_receipt, part_size=PART, window=4)
+        self._sender = Sender(self._check_receipt, part_size=self._cut.part, window=self._cut.window)
         self._offer_all()
 
     def _offer_all(self) -> None:
@@ -128,9 +138,11 @@ class Schedule:
         rng = self._rng
         copies = 0 if rng.random() < self._loss else 2 if rng.random() < self._double else 1
         for _ in range(copies):
-            self._order += 1
-            at_us = self._now_us + rng.choice(DELAYS_US)
-            heapq.heappush(self._under_way, (at_us, self._order, to, message))
+            self._later(pick(rng, DELAYS_US), to, message)
+
+    def _later(self, delay_us: int, to: str, message: Wire | Turn) -> None:
+        self._order += 1
+        heapq.heappush(self._under_way, (self._now_us + delay_us, self._order, to, message))
 
     def _next_event(self) -> None:
         due_us = self._sender.next_tick_us()
@@ -140,104 +152,135 @@ class Schedule:
         elif due_us is not None:
             self._now_us = max(self._now_us, due_us)
             self._note(self._sender.tick(self._now_us))
-            self._work(self._receiver.expire(self._now_us))
+            self._expire()
 
-    def _arrive(self, to: str, message: Wire | None) -> None:
-        if message is None and to == DISK:
-            self._end_syncs(list(self._syncing))
-        elif message is None:
-            self._flush_due = False
-            self._work(self._receiver.flush())
+    def _arrive(self, to: str, message: Wire | Turn) -> None:
+        if isinstance(message, Turn):
+            self._turn(message)
         elif isinstance(message, (Grant, Ack, Sealed, Refuse)):
             self._note(self._sender.receive(message, self._now_us))
-        elif to in ("", self._name) and isinstance(message, (Init, Part, Fin)):
-            self._work(self._receiver.receive(DEVICE, message, self._now_us))
-            self._flush_soon()
-        elif self._tells:
-            self._sender.undelivered(to)
+        elif isinstance(message, (Init, Part, Fin)):
+            hearing = self._hearing(to)
+            for worker in hearing:
+                self._work(worker, worker.receiver.receive(DEVICE, message, self._now_us))
+                self._flush_soon(worker)
+            if not hearing and self._tells:
+                self._sender.undelivered(to)
 
-    def _flush_soon(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._order += 1
-            heapq.heappush(self._under_way, (self._now_us + self._rng.choice((0, 5_000)), self._order, "", None))
+    def _hearing(self, to: str) -> list[Worker]:
+        """The worker of that name, or for an init one of all; both where the broker doubles it."""
+        if to:
+            return [worker for worker in self._workers if worker.name == to]
+        if len(self._workers) < 2:
+            return self._workers
+        if self._double and self._rng.random() < BOTH_HEAR:
+            self.seen["init heard by both"] += 1
+            return self._workers
+        return [pick(self._rng, self._workers)]
 
     # The centre.
 
-    def _start_centre(self) -> None:
-        self._worker += 1
-        self._name = f"w{self._worker}"
-        self._written.clear()
-        self._syncing.clear()
-        self._receiver = Receiver(
-            worker=self._name, budget_bytes=BUDGET_PARTS * PART, part_size=PART, window=4, lease_us=LEASE_US
+    def _start_worker(self, disk: dict[str, dict[int, bytes]]) -> None:
+        self._started += 1
+        name, cut = f"w{self._started}", self._cut
+        budget_bytes = cut.budget * cut.part
+        receiver = Receiver(
+            worker=name, budget_bytes=budget_bytes, part_size=cut.part, window=cut.window, lease_us=LEASE_US
         )
+        self._workers.append(Worker(name=name, receiver=receiver, disk=disk))
 
-    def _work(self, actions: list[centre_side.Action]) -> None:
+    def _flush_soon(self, worker: Worker) -> None:
+        if not worker.flush_due:
+            worker.flush_due = True
+            self._later(pick(self._rng, (0, 5_000)), "", Turn(worker=worker, is_disk=False))
+
+    def _turn(self, turn: Turn) -> None:
+        worker = turn.worker
+        if worker not in self._workers:
+            return  # it died meanwhile
+        if turn.is_disk:
+            self._end_syncs(worker, list(worker.syncing))
+        else:
+            worker.flush_due = False
+            self._work(worker, worker.receiver.flush())
+
+    def _expire(self) -> None:
+        for worker in self._workers:
+            self._work(worker, worker.receiver.expire(self._now_us))
+
+    def _work(self, worker: Worker, actions: list[centre_side.Action]) -> None:
         for action in actions:
             if isinstance(action, centre_side.Send):
-                self._say(action.device, action.message)
+                self._say(worker, action.device, action.message)
             elif isinstance(action, centre_side.Write):
-                self._written.setdefault(action.item, {})[action.index] = bytes(action.payload)
+                worker.written.setdefault(action.item, {})[action.index] = bytes(action.payload)
             elif isinstance(action, centre_side.Sync):
-                self._sync(action)
+                self._sync(worker, action)
             elif isinstance(action, centre_side.Open):
-                self._work(self._open(action))
+                self._work(worker, self._open(worker, action))
             elif isinstance(action, centre_side.Seal):
-                self._work(self._seal(action))
-            else:
-                self._written.pop(action.item, None)
-                self._syncing.pop(action.item, None)
-        if self._receiver.exposed_bytes > (BUDGET_PARTS + 2) * PART:
+                self._work(worker, self._seal(worker, action))
+            elif isinstance(action, centre_side.Forget):
+                worker.written.pop(action.item, None)
+                worker.syncing.pop(action.item, None)
+        if worker.receiver.exposed_bytes > (self._cut.budget + 2) * self._cut.part:
             raise self._broken("more was granted than the budget and one urgent part for each device")
 
-    def _sync(self, action: centre_side.Sync) -> None:
+    def _sync(self, worker: Worker, action: centre_side.Sync) -> None:
         """At once, or while other things happen; what a worker had not made durable when it died is gone."""
-        if action.item in self._syncing:
+        if action.item in worker.syncing:
             raise self._broken(f"{action.item} is made durable twice at once")
-        self._syncing[action.item] = action, self._written.pop(action.item)
+        worker.syncing[action.item] = action, worker.written.pop(action.item)
         if self._rng.random() < AT_ONCE:
-            self._end_syncs([action.item])
-            return
-        self._order += 1
-        heapq.heappush(self._under_way, (self._now_us + self._rng.choice(DELAYS_US), self._order, DISK, None))
+            self._end_syncs(worker, [action.item])
+        else:
+            self._later(pick(self._rng, DELAYS_US), "", Turn(worker=worker, is_disk=True))
 
-    def _end_syncs(self, items: Iterable[str]) -> None:
+    def _end_syncs(self, worker: Worker, items: Iterable[str]) -> None:
         for item in items:
-            action, parts = self._syncing.pop(item)
-            self._disk.setdefault(item, {}).update(parts)
-            self._work(self._receiver.synced(action.device, item))
-            self._flush_soon()
+            action, parts = worker.syncing.pop(item)
+            worker.disk.setdefault(item, {}).update(parts)
+            self._work(worker, worker.receiver.synced(action.device, item))
+            self._flush_soon(worker)
 
-    def _say(self, device: str, message: FromCentre) -> None:
+    def _say(self, worker: Worker, device: str, message: FromCentre) -> None:
         if isinstance(message, (Grant, Ack)):
             ranges = message.have if isinstance(message, Grant) else message.ranges
-            disk = self._disk.get(message.item, {})
+            disk = worker.disk.get(message.item, {})
             if any(index not in disk for first, last in ranges for index in range(first, last + 1)):
                 raise self._broken(f"{ranges} of {message.item} were acknowledged and are not on the disk")
+            if isinstance(message, Grant):
+                self._granted.setdefault(message.item, worker)
+            elif len(ranges) > self._cut.told:  # as the wire cuts it
+                message = replace(message, ranges=ranges[: self._cut.told])
+                self.seen["ranges left out of an ack"] += 1
         if device == DEVICE:
             self._carry("device", message)
 
-    def _open(self, action: centre_side.Open) -> list[centre_side.Action]:
+    def _open(self, worker: Worker, action: centre_side.Open) -> list[centre_side.Action]:
         device, item = action.device, action.init.item
         if device != DEVICE:
-            return self._receiver.refuse(device, item, RefuseCode.INVALID, "not this device's manifest")
+            return worker.receiver.refuse(device, item, RefuseCode.INVALID, "not this device's manifest")
         if item in self._stored:
-            return self._receiver.stored(device, item, RECEIPT_MARK + self._stored[item])
-        have = sorted(self._disk.get(item, {}))
+            return worker.receiver.stored(device, item, RECEIPT_MARK + self._stored[item])
+        have = sorted(worker.disk.get(item, {}))
         ranges = tuple((index, index) for index in have)
-        return self._receiver.opened(device, item, part_size=action.part_size, have=ranges)
+        return worker.receiver.opened(device, item, part_size=action.part_size, have=ranges)
 
-    def _seal(self, action: centre_side.Seal) -> list[centre_side.Action]:
+    def _seal(self, worker: Worker, action: centre_side.Seal) -> list[centre_side.Action]:
         item = action.init.item
-        parts = self._disk.pop(item)
-        whole = b"".join(parts[index] for index in range(parts_of(action.init.size, PART)))
+        parts = worker.disk.pop(item)
+        whole = b"".join(parts[index] for index in range(parts_of(action.init.size, self._cut.part)))
         if item in self._stored:
-            raise self._broken(f"{item} was stored twice")
+            if not self._has_two:
+                raise self._broken(f"{item} was stored twice")
+            self.seen["whole at both"] += 1  # the second finds the first one's row, and gives its receipt
+        elif self._has_two and self._granted[item] is not worker:
+            self.seen["stored by another than granted first"] += 1
         if whole != self._files[item]:
             raise self._broken(f"{item} was stored with other bytes")
         self._stored[item] = whole
-        return self._receiver.stored(action.device, item, RECEIPT_MARK + whole)
+        return worker.receiver.stored(action.device, item, RECEIPT_MARK + whole)
 
     # What goes wrong.
 
@@ -249,7 +292,7 @@ class Schedule:
         if trouble == 0:
             self._start_device()
         elif trouble == 1:
-            self._start_centre()
+            self._kill_worker()
         elif trouble == 2:  # the connection for bulk is cut
             self._lose(Part)
             self._sender.lost_bulk()
@@ -262,7 +305,20 @@ class Schedule:
             self._offer_all()
         else:
             self._now_us += LEASE_US + 1
-            self._work(self._receiver.expire(self._now_us))
+            self._expire()
+
+    def _kill_worker(self) -> None:
+        """One of two dies, or comes back; the only one is started again at once, on its disk."""
+        if self._dead:
+            self.seen["came back"] += 1
+            self._start_worker(self._dead.pop().disk)
+            return
+        dying = self._workers.pop(self._rng.randrange(len(self._workers)))
+        if self._workers:
+            self.seen["died beside another"] += 1
+            self._dead.append(dying)
+        else:
+            self._start_worker(dying.disk)
 
     def _lose(self, *kinds: type) -> None:
         self._under_way = [one for one in self._under_way if not isinstance(one[3], kinds)]
@@ -270,8 +326,8 @@ class Schedule:
 
     def _make_foreign(self) -> None:
         """Well formed and false, to either side."""
-        rng = self._rng
-        item = rng.choice(ITEMS)
+        rng, worker = self._rng, self._workers[0]
+        item = pick(rng, ITEMS)
         offer = self._offers.get(item) or _offer(item, b"?", 0)
         kind = rng.randrange(7)
         if kind == 0:
@@ -279,15 +335,17 @@ class Schedule:
         elif kind == 1:
             self._carry("device", Ack(item=item, ranges=((0, rng.randrange(4)),), credit=rng.randrange(9)))
         elif kind == 2:
-            self._carry("device", Grant(item=item, worker="thief", part_size=PART, have=(), credit=9, lease_s=1))
+            part_size = self._cut.part
+            self._carry("device", Grant(item=item, worker="thief", part_size=part_size, have=(), credit=9, lease_s=1))
         elif kind == 3:
-            self._carry("device", Refuse(item=item, code=rng.choice(list(RefuseCode)), text=""))
+            self._carry("device", Refuse(item=item, code=pick(rng, CODES), text=""))
         elif kind == 4:
-            self._carry(self._name, Part(item=item, index=rng.randrange(6), payload=b"12"))
+            self._carry(worker.name, Part(item=item, index=rng.randrange(6), payload=b"12"))
         elif kind == 5:
-            self._work(self._receiver.receive("car-2", Part(item=item, index=0, payload=b"1234"), self._now_us))
+            part = Part(item=item, index=0, payload=b"1234")
+            self._work(worker, worker.receiver.receive("car-2", part, self._now_us))
         else:
-            self._work(self._receiver.receive("car-2", _init(offer), self._now_us))
+            self._work(worker, worker.receiver.receive("car-2", _init(offer, self._cut.part), self._now_us))
 
 
 def _offer(item: str, payload: bytes, priority: int) -> Offer:
@@ -296,14 +354,14 @@ def _offer(item: str, payload: bytes, priority: int) -> Offer:
     )
 
 
-def _init(offer: Offer) -> Init:
+def _init(offer: Offer, part_size: int) -> Init:
     return Init(
         item=offer.item,
         kind=offer.kind,
         size=offer.size,
         sha256=offer.sha256,
         priority=offer.priority,
-        part_size=PART,
+        part_size=part_size,
         manifest=offer.manifest,
     )
 

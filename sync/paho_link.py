@@ -2,8 +2,9 @@
 
 Decided here: every session is a new paho client (one that reconnects would send its old messages again), nothing is
 published while there is no session, and what the broker has not acknowledged is bounded by a window, as paho bounds
-neither. The caller's thread reads in `poll` and writes in `publish` and `poll`: a hand-over between threads for each
-record of a part cost more than the part. Whoever does not poll for longer than a keepalive loses the session.
+neither; so are the bytes that a broker which does not read leaves here. The caller's thread reads in `poll` and writes
+in `publish` and `poll`: a hand-over between threads for each record of a part cost more than the part. Whoever does not
+poll for longer than a keepalive loses the session.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from vedette.errors import Refused
 
 STABLE_US = 30_000_000
 PACKET_OVERHEAD_BYTES = 64
+MAX_UNSENT_BYTES = 32 << 20  # more than a device has on its way: 20 parts of 1 MiB
+MAX_BACKLOG_BYTES = 32 << 20
 GOODBYE_S = 2.0
 GOODBYE_POLLS = 40
 NOBODY_LISTENS = 0x10
@@ -51,6 +54,7 @@ class PahoLink:
         self._session: Session | None = None
         self._attempt = 0
         self._next_try_us = 0
+        self._unsent_bytes = self._backlog_bytes = 0
         self._closed = False
 
     @property
@@ -79,12 +83,23 @@ class PahoLink:
             raise Refused(f"{topic}: {size} bytes, the broker takes packets of {session.packet_bytes}")
         if session.settled:
             session.acked_us = self._clock.mono_us()
-        if not session.full and not session.backlog:
-            return session.send(topic, payload, behind, retain)
-        if len(session.backlog) >= self._config.backlog:
+        if not session.backlog and self._has_room(session):
+            return self._send(session, topic, payload, behind, retain)
+        if len(session.backlog) >= self._config.backlog or self._backlog_bytes >= MAX_BACKLOG_BYTES:
             return False
         session.backlog.append((topic, payload, behind, retain))
+        self._backlog_bytes += size
         return True
+
+    def _has_room(self, session: Session) -> bool:
+        """Whether the broker may be sent more: its window is not full, nor does it leave too much unread here."""
+        return not session.full and (self._unsent_bytes < MAX_UNSENT_BYTES or not session.client.want_write())
+
+    def _send(self, session: Session, topic: str, payload: bytes, behind: Buffer, retain: bool) -> bool:
+        unsent_bytes = self._unsent_bytes if session.client.want_write() else 0
+        sent = session.send(topic, payload, behind, retain)
+        self._unsent_bytes = unsent_bytes + len(payload) + len(behind)
+        return sent
 
     def wake_for(self, others: Sequence[PahoLink], also: Sequence[Readable] = ()) -> None:
         """Let `poll` also end its wait when one of `others` can go on writing, so that whoever polls it next may.
@@ -163,6 +178,7 @@ class PahoLink:
         session = self._session
         if session is None and now_us >= self._next_try_us:
             self._session = Session(self._config, self._tls, now_us)
+            self._unsent_bytes = self._backlog_bytes = 0
         if session is None or now_us <= session.answer_due_us:
             return []
         late = Disconnected(reason="the broker did not answer in time")
@@ -189,6 +205,10 @@ class PahoLink:
             session.acked_us = self._clock.mono_us()
             if reason.value >= NOBODY_LISTENS:
                 undelivered.append(Undelivered(topic=topic, reason=str(reason)))
-        while session is not None and session.backlog and not session.full and session.send(*session.backlog[0]):
+        while session is not None and session.backlog and self._has_room(session):
+            topic, payload, behind, retain = session.backlog[0]
+            if not self._send(session, topic, payload, behind, retain):
+                break
             session.backlog.popleft()
+            self._backlog_bytes -= len(payload) + len(behind)
         return undelivered

@@ -41,6 +41,7 @@ MAX_UPLOADS = 4096
 MAX_UPLOADS_PER_DEVICE = 32
 MAX_URGENT_UPLOADS = 2 * MAX_UPLOADS
 LEAST_GRANTED_PART_BYTES = 16 * 1024
+_SAME = {"sha256": "hash", "size": "size", "manifest": "manifest"}  # what every init of an item must repeat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +107,18 @@ class Send:
     message: FromCentre
 
 
-Action = Open | Write | Sync | Seal | Forget | Send
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complain:
+    """Put down, for a person to see, that `device` said what cannot be and was refused for it; nothing to answer."""
+
+    device: str
+    item: str
+    code: RefuseCode
+    text: str
+    evidence: bytes
+
+
+Action = Open | Write | Sync | Seal | Forget | Send | Complain
 
 
 class _State(Enum):
@@ -284,8 +296,9 @@ class Receiver:
         if upload is None:
             return self._begin(device, init, now_us)
         upload.heard_us = now_us
-        if (init.sha256, init.size, init.manifest) != (upload.init.sha256, upload.init.size, upload.init.manifest):
-            return [Send(device=device, message=_conflict(init.item))]
+        other = [name for name in _SAME if getattr(init, name) != getattr(upload.init, name)]
+        if other:
+            return _conflict(device, init, f"this item is under way with another {_SAME[other[0]]}")
         # A grant before the sync would leave out the parts just written, and the device would send them again.
         upload.grant_due = upload.volatile > 0
         if upload.state is not _State.RECEIVING or upload.grant_due:
@@ -322,7 +335,7 @@ class Receiver:
 
     def _on_fin(self, device: str, fin: Fin, upload: _Upload) -> list[Action]:
         if fin.sha256 != upload.init.sha256:
-            return [Send(device=device, message=_conflict(fin.item))]
+            return _conflict(device, fin, "this item is under way with another hash than its fin names")
         # It may come before the last parts: they travel on another connection, or were lost and come again.
         upload.fin_heard = True
         if upload.volatile:
@@ -349,6 +362,9 @@ class Receiver:
         return Send(device=device, message=Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=credit))
 
 
-def _conflict(item: str) -> Refuse:
-    text = "this item is under way with other bytes or another manifest"
-    return Refuse(item=item, code=RefuseCode.CONFLICT, text=text)
+def _conflict(device: str, said: Init | Fin, text: str) -> list[Action]:
+    code = RefuseCode.CONFLICT
+    return [
+        Complain(device=device, item=said.item, code=code, text=text, evidence=said.encode()),
+        Send(device=device, message=Refuse(item=said.item, code=code, text=text)),
+    ]

@@ -1,13 +1,18 @@
-"""What all tests share: hypothesis without a deadline, photographs, a manifest, a key for models, another age tool."""
+"""What all tests share: hypothesis without a deadline, photographs, a manifest, a key for models, another age tool,
+what a process writes.
+"""
 
 import dataclasses
 import fcntl
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -35,6 +40,56 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "vedette"))
+
+
+class Written:
+    """Which paths this process has opened to write, made, moved or removed while it was `watched`."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self._is_on = False
+        sys.addaudithook(self._hear)  # for the rest of the process: it hears nothing more once nobody watches
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._is_on:
+            return
+        if event == "open":
+            path, _mode, flags = arguments
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
+                self._note(path)
+        elif event in ("os.rename", "os.link", "os.symlink", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"):
+            for path in arguments[:2]:
+                self._note(path)
+
+    def _note(self, path: Any) -> None:
+        if isinstance(path, (str, bytes, os.PathLike)):
+            self.paths.add(os.path.realpath(os.fsdecode(path)))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        self._is_on = True
+        try:
+            yield
+        finally:
+            self._is_on = False
+
+    def outside(self, folder: Path) -> list[str]:
+        """Those that are not below `folder`."""
+        return sorted(path for path in self.paths if not path.startswith(os.path.realpath(folder) + os.sep))
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def folder_in_memory() -> Iterator[Path]:
+    """A folder in memory where there is one, for what is written so often that no disk keeps up."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="vedette-test-", dir=memory if memory.is_dir() else None))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from vedette.log_policy import Policy
 from vedette.onvif_boxes import Export
 from vedette.proof import MAX_PROOF_BYTES
 from vedette.records import MAX_RECORD_BYTES, keyring, open_record
+from vedette.redaction import Redaction
 from vedette.redaction_checks import RedactedCopy, check_redacted
 from vedette.sealed import Identity
 from vedette.trust import Trust
@@ -52,17 +53,25 @@ def verify(
     `identities` the sealed file is opened in memory and compared with the opened one. `asked` may name a policy that
     the log checkpoint must meet and whose signature on a redacted copy counts.
     """
+    return verify_one(path, trust, identities, asked)[0]
+
+
+def verify_one(
+    path: Path, trust: Trust | None = None, identities: Sequence[Identity] = (), asked: Asked | None = None
+) -> tuple[Report, Redaction | None]:
+    """As `verify`; also the record of the redacted copy in it, None where there is none of this item."""
     if not path.exists():
         raise NotFound(f"{path} is not there")
     checks = Checks()
     source = checks.run("bundle", path.name, lambda: open_source(path))
     if source is None:
-        return checks.report()
+        return checks.report(), None
+    redaction = None
     with source:
         listing = checks.run("listing", LISTING, lambda: Listing.peek(source.record), _listing_message)
         if listing is not None:
-            _Bundle(source, listing, trust, checks, asked or Asked()).check(identities)
-    return checks.report()
+            redaction = _Bundle(source, listing, trust, checks, asked or Asked()).check(identities)
+    return checks.report(), redaction
 
 
 class _Bundle:
@@ -76,8 +85,8 @@ class _Bundle:
         self._names = bundle.file_names(listing.item, listing.kind)
         self._listed = {one.name: one for one in listing.files}
 
-    def check(self, identities: Sequence[Identity]) -> None:
-        """Make every check."""
+    def check(self, identities: Sequence[Identity]) -> Redaction | None:
+        """Make every check; the record of a redacted copy of this item, where there is one."""
         self._checks.run(
             "container", self._source.name, self._container, "every byte between the files is as it must be"
         )
@@ -89,7 +98,7 @@ class _Bundle:
         enrolment = self._enrolment(keys, centre)
         manifest = self._part("manifest", MAX_RECORD_BYTES)
         if manifest is None:
-            return
+            return None
         evidence = Evidence(
             names=self._names,
             manifest=manifest,
@@ -106,8 +115,9 @@ class _Bundle:
         )
         read = check_evidence(evidence, self._checks)
         self._onvif()
-        if read is not None and set(self._redacted) & set(self._listed):
-            check_redacted(self._copy(), read, hashlib.sha256(manifest).hexdigest(), self._checks)
+        if read is None or not set(self._redacted) & set(self._listed):
+            return None
+        return check_redacted(self._copy(), read, hashlib.sha256(manifest).hexdigest(), self._checks)
 
     @property
     def _redacted(self) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vedette import bundle_verify, cli, verifier
+from vedette.bundle_folder import bundles_in, verify_folder
 from vedette.bundle_verify import Asked
 from vedette.errors import Usage
 from vedette.evidence_item import Vouched, verify_item
@@ -29,7 +30,8 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add `evidence verify`, `evidence open` and `evidence verifier`."""
     verbs = cli.noun(nouns, "evidence", help="check, open and export evidence")
     verify = verbs.add_parser(
-        "verify", help="check a bundle (folder or .zip), or a sealed file with its manifest beside it"
+        "verify",
+        help="check a bundle (folder or .zip), a folder of bundles, or a sealed file with its manifest beside it",
     )
     verify.add_argument("path", type=Path)
     verify.add_argument("--trust", type=Path, metavar="TRUST.json", help="the centre's public keys, from the force")
@@ -73,7 +75,8 @@ def _verify(args: argparse.Namespace) -> int:
     policy = load_policy(args.policy) if args.policy else None
     if path.is_dir() or path.suffix.lower() == ".zip":
         asked = Asked(policy=policy, redactor=given_key(args.redactor, "--redactor") if args.redactor else None)
-        report = bundle_verify.verify(path, trust, identities, asked)
+        check = verify_folder if bundles_in(path) else bundle_verify.verify
+        report = check(path, trust, identities, asked)
     else:
         device = given_key(args.key) if args.key else None
         vouched = Vouched(trust=trust, device=device, journal=args.journal, identities=identities, policy=policy)

@@ -87,6 +87,10 @@ class Checks:
         """Note that there was nothing to check."""
         self._findings.append(Finding(what=what, where=where, ok=True, message=message, absent=True))
 
+    def extend(self, report: Report) -> None:
+        """Take over what another verification found."""
+        self._findings += report.findings
+
     def report(self) -> Report:
         """Everything found so far."""
         return Report(findings=tuple(self._findings))

@@ -1,7 +1,8 @@
-"""The signed record of a redacted copy, `vedette/redaction/1`: its parent, the plan, every picture that was changed.
+"""The signed record of a redacted copy: its parent, the plan, every picture that was changed, the set it belongs to.
 
-Decided here: the record's fields and limits. Signed by whoever redacts, never by the device: a redacted copy is no
-original. Implements RD-20 to RD-26 of docs/spec/redaction.md; making and checking copies is `edge.redact`'s.
+Decided here: the record's fields and limits. Version 1 is of a copy by itself, version 2 of one of a set: the copies of
+a whole recording, each of which names all. Signed by whoever redacts, never by the device: a redacted copy is no
+original. Implements RD-20 to RD-26 and RD-50 of docs/spec/redaction.md; making and checking copies is `edge.redact`'s.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from vedette.keys import PublicKey, SigningKey
 from vedette.records import keyring, open_record, sign_record
 
 REDACTION = "vedette/redaction/1"
+REDACTION_2 = "vedette/redaction/2"
 MAX_REDACTION_BYTES = 16 << 20
 MAX_RUNS = 50_000
 MAX_NAMES = 20_000
+MAX_PARTS = 1000
 CELL_PX = 8
 FILL = (110, 128, 128)
 
@@ -58,8 +61,36 @@ class Silence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One copy of a set: its own id, the item it is of, which segment of the recording that is, its SHA-256 (hex)."""
+
+    item: str
+    parent: str
+    sequence: int
+    derived_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedactedSet:
+    """The copies of one recording that were made together by one plan (SHA-256 in hex), in the recording's order."""
+
+    recording: str
+    plan_sha256: str
+    members: tuple[Member, ...]
+
+    def place_of(self, item: str) -> int:
+        """Which member, from 1, the copy `item` is; Integrity where it is none."""
+        for number, one in enumerate(self.members, start=1):
+            if one.item == item:
+                return number
+        raise Integrity(f"copy {item} is no member of the set of {len(self.members)} that its record names")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Redaction:
-    """What a redacted copy is of, who made it when, why and with what, and everything that was changed in it."""
+    """What a redacted copy is of, who made it when, why and with what, and everything that was changed in it;
+    `together` is the set that it belongs to, None for one by itself.
+    """
 
     item: str
     parent: ParentId
@@ -81,6 +112,7 @@ class Redaction:
     sound: str
     mutes: tuple[Silence, ...]
     stamp: str
+    together: RedactedSet | None = None
 
     def sign(self, key: SigningKey) -> bytes:
         """The record's bytes, signed by `key`, whose public half `signer` must be."""
@@ -89,7 +121,10 @@ class Redaction:
         body["reasons"] = [{"region": name, "reason": reason} for name, reason in self.reasons.items()]
         body["changed"] = [{**asdict(one), "regions": " ".join(one.regions)} for one in self.changed]
         body["mutes"] = [asdict(one) for one in self.mutes]
-        record = sign_record(REDACTION, body, key)
+        together = body.pop("together")
+        if together is not None:
+            body["set"] = together
+        record = sign_record(REDACTION if together is None else REDACTION_2, body, key)
         if len(record) > MAX_REDACTION_BYTES:
             raise Integrity(f"the record is larger than {MAX_REDACTION_BYTES} bytes; redact the item in parts")
         return record
@@ -105,10 +140,12 @@ def open_redaction(record: bytes, signer: PublicKey | None) -> Redaction:
     key = PublicKey.from_text(str(body.get("signer") if isinstance(body, dict) else None))
     if signer is not None and signer != key:
         raise NotTrusted(f"the redaction is signed by {key.text}, not by the key that was given, {signer.text}")
-    return _parsed(open_record(REDACTION, record, keyring(key), max_bytes=MAX_REDACTION_BYTES))
+    is_member = isinstance(outer, dict) and outer.get("kind") == REDACTION_2
+    kind = REDACTION_2 if is_member else REDACTION
+    return _parsed(open_record(kind, record, keyring(key), max_bytes=MAX_REDACTION_BYTES), is_member=is_member)
 
 
-def _parsed(body: dict[str, Any]) -> Redaction:
+def _parsed(body: dict[str, Any], *, is_member: bool) -> Redaction:
     fields = Fields(body, "redaction")
     if fields.integer("cell_px") != CELL_PX or fields.integers("fill", length=3) != FILL:
         raise Integrity("redaction: cells or fill are not those of version 1")
@@ -133,9 +170,38 @@ def _parsed(body: dict[str, Any]) -> Redaction:
         sound=fields.one_of("sound", ("none", "kept", "muted", "dropped")),
         mutes=tuple(map(_silence, fields.objects("mutes", most=MAX_NAMES))),
         stamp=fields.one_of("stamp", ("none", "kept", "without_position", "dropped")),
+        together=_set(fields.object("set")) if is_member else None,
     )
     fields.close()
     return redaction
+
+
+def _set(fields: Fields) -> RedactedSet:
+    together = RedactedSet(
+        recording=fields.uuid7("recording"),
+        plan_sha256=fields.sha256("plan_sha256"),
+        members=tuple(map(_member, fields.objects("members", most=MAX_PARTS))),
+    )
+    fields.close()
+    members = together.members
+    if any(one.sequence != members[0].sequence + at for at, one in enumerate(members)):
+        raise Integrity("redaction.set: the segments of its members do not follow each other")
+    if any(
+        len(set(named)) < len(members) for named in ([one.item for one in members], [one.parent for one in members])
+    ):
+        raise Integrity("redaction.set: it names a copy or an item twice")
+    return together
+
+
+def _member(fields: Fields) -> Member:
+    member = Member(
+        item=fields.uuid7("item"),
+        parent=fields.uuid7("parent"),
+        sequence=fields.integer("sequence"),
+        derived_sha256=fields.sha256("derived_sha256"),
+    )
+    fields.close()
+    return member
 
 
 def _parent(fields: Fields) -> ParentId:

@@ -2,19 +2,21 @@
 
 Decided here: the copy, its plan and its parent must be those that the record names, and the list of changed pictures
 must be one that can be read. That the rest of each picture is the parent's needs the opened parent (`edge.redact`).
-Implements RD-38 to RD-41 of docs/spec/redaction.md.
+Of a copy that belongs to a set also its place in it, and of several copies whether the set is whole. Implements RD-38
+to RD-41 and RD-51 to RD-53 of docs/spec/redaction.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vedette.errors import Integrity
+from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
 from vedette.keys import PublicKey
 from vedette.records import Manifest
-from vedette.redaction import MAX_REDACTION_BYTES, ParentId, Redaction, open_redaction
+from vedette.redaction import MAX_REDACTION_BYTES, Member, ParentId, RedactedSet, Redaction, open_redaction
 
 Measured = tuple[int, str]
 
@@ -34,13 +36,16 @@ class RedactedCopy:
     signer: PublicKey | None = None
 
 
-def check_redacted(copy: RedactedCopy, manifest: Manifest, manifest_sha256: str, checks: Checks) -> None:
-    """Make every check; `manifest` is the parent's, whose own signature and proofs are checked elsewhere."""
+def check_redacted(copy: RedactedCopy, manifest: Manifest, manifest_sha256: str, checks: Checks) -> Redaction | None:
+    """Make every check; `manifest` is the parent's, whose own signature and proofs are checked elsewhere.
+
+    The record, or None where it cannot be read or is of another parent.
+    """
     record = checks.run(
         "redaction", copy.record_name, lambda: _opened(copy), lambda found: _signed(found, is_pinned=bool(copy.signer))
     )
     if record is None:
-        return
+        return None
     checks.run("redacted copy", copy.copy_name, lambda: _check_copy(record, copy.copy()), "the bytes the record names")
     checks.run("redaction plan", copy.plan_name, lambda: _check_plan(record, copy.plan()), "the one the record names")
     checks.run(
@@ -50,6 +55,58 @@ def check_redacted(copy: RedactedCopy, manifest: Manifest, manifest_sha256: str,
         f"item {manifest.item} of {manifest.device}, whose manifest and proofs are checked here",
     )
     checks.run("redaction's changes", copy.record_name, lambda: check_changes(record), changes_said)
+    together = record.together
+    if together is not None:
+        checks.run(
+            "redaction's place", copy.record_name, lambda: check_place(record, together, manifest), place_said(together)
+        )
+    return record if record.parent.item == manifest.item else None
+
+
+def check_place(record: Redaction, together: RedactedSet, manifest: Manifest) -> int:
+    """The copy's place in its set, from 1; Integrity where copy, item, segment or recording are others (RD-51)."""
+    number = together.place_of(record.item)
+    member = together.members[number - 1]
+    if (member.parent, member.derived_sha256) != (record.parent.item, record.derived_sha256):
+        raise Integrity(f"the set has another copy or another item as its part {number}")
+    if (together.recording, member.sequence) != (manifest.recording, manifest.sequence):
+        raise Integrity(f"item {manifest.item} is not segment {member.sequence} of recording {together.recording}")
+    return number
+
+
+def place_said(together: RedactedSet) -> Callable[[int], str]:
+    """What is said of a place: which part of how many, of what."""
+    return lambda number: f"part {number} of {len(together.members)} of recording {together.recording}"
+
+
+def check_sets(where: str, records: Sequence[Redaction], checks: Checks) -> None:
+    """Check of each set that one of `records` belongs to whether all of it is among them (RD-52, RD-53)."""
+    found: dict[RedactedSet, list[Redaction]] = {}
+    for one in records:
+        if one.together is not None:
+            found.setdefault(one.together, []).append(one)
+    for together, here in found.items():
+        said = f"all {len(together.members)} parts of recording {together.recording} are here"
+        checks.run("redaction's set", where, functools.partial(check_set, together, here), said)
+
+
+def check_set(together: RedactedSet, here: Sequence[Redaction]) -> None:
+    """Return when `here` are all copies of the set, signed by one key; Integrity names the first that is missing."""
+    items = {one.item for one in here}
+    missing = [(number, one) for number, one in enumerate(together.members, start=1) if one.item not in items]
+    if missing:
+        raise Integrity(missing_said(together, *missing[0], len(missing)))
+    if len({one.signer for one in here}) > 1:
+        raise NotTrusted(f"the copies of recording {together.recording} are signed by different keys")
+
+
+def missing_said(together: RedactedSet, number: int, member: Member, count: int) -> str:
+    """What is said of the first member that is missing, of `count`."""
+    more = f", and {count - 1} more are missing" if count > 1 else ""
+    return (
+        f"part {number} of {len(together.members)} of recording {together.recording} is not here: the copy of item"
+        f" {member.parent} (segment {member.sequence}){more}"
+    )
 
 
 def check_parent(parent: ParentId, manifest: Manifest, manifest_sha256: str) -> None:

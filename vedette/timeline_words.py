@@ -37,6 +37,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "no_fix": ("no fix from satellites", "pas de position par satellite"),
     "button": ("button", "bouton"),
     "unplugged": ("unplugged", "débranchée"),
+    "silent": ("no picture yet", "pas encore d’image"),
     "frozen": ("frozen picture", "image figée"),
     "black": ("black picture", "image noire"),
     "blocked": ("blocked lens", "objectif masqué"),

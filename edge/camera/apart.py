@@ -4,6 +4,7 @@ Decided here: which adapters run apart and how they are watched. libcamera's Pyt
 driver works, so a thread would not do: when the driver hangs, so does every thread. The process (`apart_child`) runs
 the adapter as it is; it ends with the recorder. One that does not start in time, or hangs, is ended and started again,
 and never is there more than one. Of pictures only the newest waits there, coded ones wait in the adapter's own queue.
+It is told of the camera in one line, then of the stamp in others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from edge.camera.burnin import stamp_text
 from edge.camera.child import Child
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.pieces import FAULT, FRAME, OPENED, UNIT, Piece, PieceReader
 from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
@@ -38,6 +41,8 @@ class ApartCamera:
         """`check` raises NotFound where it is known before that the adapter cannot work here."""
         self._config, self._clock, self._adapter, self._check = config, clock, adapter, check
         self._child = Child(clock)
+        self.is_stamped = stamp_text(config.options) is not None
+        self._facts: StampFacts | None = None
         self._readers: dict[int, PieceReader] = {}
         self._first: list[Given] = []
         self._info: StreamInfo | None = None
@@ -70,6 +75,11 @@ class ApartCamera:
         found, self._first = self._first, []
         return found or self._take(timeout_s)
 
+    def stamp(self, facts: StampFacts) -> None:
+        """What to draw from now on, in the process that runs or the next one."""
+        self._facts = facts
+        self._child.tell(facts.to_line())
+
     def close(self) -> None:
         """Ask the process to end; nobody waits for it (`has_left`)."""
         self._child.stop()
@@ -91,8 +101,10 @@ class ApartCamera:
 
     def _start(self) -> bool:
         told = {"adapter": self._adapter, "camera": asdict(self._config), "parent": os.getpid()}
-        started = self._child.start(2, lambda pipes: [*COMMAND, *map(str, pipes)], json.dumps(told).encode())
+        started = self._child.start(2, lambda pipes: [*COMMAND, *map(str, pipes)], json.dumps(told).encode() + b"\n")
         if started:
+            if self._facts is not None:
+                self._child.tell(self._facts.to_line())
             self._readers = {end: PieceReader() for end in self._child.ends}
             self._index = 0
         return started

@@ -1,6 +1,6 @@
 """The process beside the recorder that runs a camera's adapter and hands on what it gives (`apart`).
 
-    python -m edge.camera.apart_child UNITS PICTURES     two pipes' numbers; the camera, as JSON, on standard input
+    python -m edge.camera.apart_child UNITS PICTURES   two pipes' numbers; on standard input JSON: the camera, the stamp
 
 Decided here: coded pictures are written in their order and wait for the recorder, of small frames only the newest does.
 It ends with the process that started it, whatever it is doing then: the kernel sees to that.
@@ -20,8 +20,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from edge.camera.drawnstamp import ToldPipe
 from edge.camera.pieces import FAULT, FRAME, OPENED, UNIT, Piece
-from edge.camera.port import Camera, EncodedUnit, SmallFrame, StreamInfo
+from edge.camera.port import Camera, EncodedUnit, SmallFrame, Stamped, StreamInfo
 from vedette.clock import Clock, SystemClock
 from vedette.config import CameraSection
 
@@ -57,7 +58,8 @@ class _Pictures:
 def main() -> int:
     """Run the camera until the recorder is gone or asks for the end; the process's exit code."""
     units, pictures = int(sys.argv[1]), int(sys.argv[2])
-    told = json.loads(sys.stdin.buffer.read())
+    pipe = ToldPipe(sys.stdin.fileno())
+    told = pipe.first()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != told["parent"]:
         return 1
@@ -65,7 +67,7 @@ def main() -> int:
     factory: Callable[[CameraSection, Clock], Camera] = getattr(importlib.import_module(module), function)
     camera = factory(CameraSection(**told["camera"]), SystemClock())
     try:
-        _hand_on(camera, units, pictures)
+        _hand_on(camera, pipe, units, pictures)
     except (KeyboardInterrupt, BrokenPipeError):
         return 0
     except Exception as error:  # Whatever it is, the recorder is told in words, and tries again.
@@ -78,10 +80,12 @@ def main() -> int:
     return 0
 
 
-def _hand_on(camera: Camera, units: int, pictures: int) -> None:
+def _hand_on(camera: Camera, told: ToldPipe, units: int, pictures: int) -> None:
     info: StreamInfo | None = camera.open()
     small = _Pictures(pictures)
     while True:
+        if isinstance(camera, Stamped) and (facts := told.newest()) is not None:
+            camera.stamp(facts)
         for one in camera.read(READ_S):
             if isinstance(one, SmallFrame):
                 small.offer(one)

@@ -3,7 +3,8 @@
 Decided here: an end is asked for politely and forced after two seconds, by whoever next wants to start the child again;
 while the one before is still there (a driver that does not let go of it) none is started, so that there is never more
 than one, and no thread. What it says on its standard error is taken as it comes, so that it cannot block on that, and
-the end of it is kept. A child that is left alone sees its pipes break.
+the end of it is kept. Told something as it starts, it may be told more later: a line that its pipe does not take is
+left out. A child that is left alone sees its pipes break.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Child:
     def start(self, pipes: int, command: Command, told: bytes | None = None) -> bool:
         """Start the command that `command` makes of the pipes' numbers; False while the one before has not gone.
 
-        `told` is what it reads on its standard input.
+        `told` is what it reads first on its standard input, which then stays open for `tell`.
         """
         if self._process is not None or not self.has_left():
             return False
@@ -88,9 +89,16 @@ class Child:
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         if told is not None and self._process.stdin is not None:
-            with suppress(OSError), self._process.stdin as words:
-                words.write(told)
+            with suppress(OSError):
+                self._process.stdin.write(told)
+            os.set_blocking(self._process.stdin.fileno(), False)
         return True
+
+    def tell(self, line: bytes) -> None:
+        """Have it read a line of at most 4,096 bytes: a pipe takes it whole, or it is left out, as where none runs."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.write(line)
 
     def wait(self, timeout_s: float) -> list[int]:
         """The pipes that have something or have ended, once there is one, `timeout_s` at most."""
@@ -138,6 +146,8 @@ class Child:
         process, self._process = self._process, None
         if process is None:
             return
+        if process.stdin is not None:
+            process.stdin.close()
         with suppress(OSError):
             process.send_signal(signal.SIGINT)
         self._leaving, self._kill_us = process, self._clock.mono_us() + STOP_US

@@ -4,7 +4,7 @@ Decided here: H.264 is copied bit for bit (re-packed to Annex B, parameter sets 
 other codec is encoded again; pictures come at the clip's own pace or as fast as they can be read, in both cases with
 the times the drive would have had. With the option ``start_utc_us`` a restarted recorder goes on where the drive is
 by the wall clock, not at its beginning. The clip's own sound comes with it (`clipsound`). With the option ``stamp`` a
-clip that is encoded again carries that text and the time in its pictures; one that is copied is not encoded for that.
+clip that is encoded again carries the stamp in its pictures (`burnin`); one that is copied is not encoded for that.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
-from edge.camera.burnin import burn_in, check_text
+from edge.camera.burnin import BurntStamp, stamp_text
 from edge.camera.clipsound import ClipSound, sound_of
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.encode import X264Encoder
 from edge.camera.port import (
     MAX_FRAME_HEIGHT,
@@ -61,7 +62,6 @@ def open_clip(config: CameraSection, clock: Clock) -> ClipCamera:
     start = config.options.get("start_utc_us")
     if start is not None and not start.isdigit():
         raise Usage(f"[camera] options: start_utc_us is {start!r}, which is no time in microseconds")
-    check_text(config.options.get("stamp", ""))
     return ClipCamera(config, clock, start_utc_us=None if start is None else int(start))
 
 
@@ -78,7 +78,9 @@ class ClipCamera:
         self._utc_us = self._mono_us = self._due_us = 0
         self._frames = 0
         self._sound: SoundSection | None = None
-        self._burnt = config.options.get("stamp", "")
+        text = stamp_text(config.options)
+        self._stamp = None if text is None else BurntStamp(text)
+        self._copies = False
         self._fault: CameraFault | None = None
         self.ended = False
 
@@ -87,6 +89,16 @@ class ClipCamera:
         if sound.adapter not in ("none", "camera"):
             raise Usage(f"[sound] adapter: a clip brings its own sound, {sound.adapter!r} is for a camera")
         self._sound = sound if sound.adapter == "camera" else None
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether it draws the stamp; known once it was opened."""
+        return self._stamp is not None and not self._copies
+
+    def stamp(self, facts: StampFacts) -> None:
+        """What to draw into the pictures from now on."""
+        if self._stamp is not None:
+            self._stamp.facts = facts
 
     def open(self) -> StreamInfo:
         """Open the clip. Raises NotFound when it is missing and Refused when it holds no video."""
@@ -197,7 +209,7 @@ class ClipCamera:
         self, packet: av.Packet[VideoStream], stream: VideoStream, origin: _Origin, encoder: X264Encoder
     ) -> Iterator[Given]:
         for frame in self._small(_decode(stream, packet), stream, origin):
-            picture = burn_in(frame.i420, self._burnt, frame.utc_us)
+            picture = self._stamp.burnt(frame.i420, frame.utc_us) if self._stamp else frame.i420
             yield from encoder.encode(picture, frame.media_us, utc_us=frame.utc_us, mono_us=frame.mono_us)
             yield frame
 

@@ -18,8 +18,6 @@ _VERSION = b"\x01\x00"
 _BUFFER = 1
 _DELTA_UNIT = 1 << 13
 _NONE = (1 << 64) - 1
-# x264enc adds 1000 hours to every time so that no decoding time falls below zero.
-_X264_SHIFT_NS = 3_600_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +54,5 @@ class GdpReader:
         (pts_ns,) = struct.unpack_from(">Q", self._held, 10)
         (flags,) = struct.unpack_from(">H", self._held, 42)
         payload = bytes(self._held[HEADER_BYTES : HEADER_BYTES + size])
-        pts_us = None if pts_ns == _NONE else (pts_ns % _X264_SHIFT_NS) // 1000
+        pts_us = None if pts_ns == _NONE else pts_ns // 1000
         return GdpBuffer(payload, pts_us, bool(flags & _DELTA_UNIT))

@@ -10,6 +10,7 @@ L4T.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,10 +20,12 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from edge.camera.annexb import ParameterSets
+from edge.camera.burnin import stamp_text
 from edge.camera.child import Child
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.gdp import GdpBuffer, GdpReader
 from edge.camera.pipeline_child import command
-from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, without_password
+from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, stamp_columns, without_password
 from edge.camera.port import (
     CameraFault,
     EncodedUnit,
@@ -50,6 +53,7 @@ class GstCamera:
     def __init__(self, config: CameraSection, clock: Clock, *, pipeline: str) -> None:
         self._config, self._clock, self._pipeline = config, clock, pipeline
         self._child = Child(clock)
+        self._stamp, self._facts = stamp_text(config.options), b""
         self._ends: dict[int, GdpReader] = {}
         self._until_us = 0
         self._units = self._pictures = -1
@@ -126,6 +130,16 @@ class GstCamera:
         found, self._first = self._first, []
         return found or self._take(timeout_s)
 
+    @property
+    def is_stamped(self) -> bool:
+        """Whether it draws the stamp."""
+        return self._stamp is not None
+
+    def stamp(self, facts: StampFacts) -> None:
+        """What to draw from now on, by the child that runs or the next one."""
+        self._facts = facts.to_line()
+        self._child.tell(self._facts)
+
     def close(self) -> None:
         """Ask the child to end; nobody waits for it (`has_left`)."""
         self._child.stop()
@@ -138,7 +152,9 @@ class GstCamera:
             units, pictures = pipes
             return command(zero_us, self._pipeline.format(units=units, pictures=pictures).split())
 
-        if not self._child.start(2, run):
+        stamp = {"text": self._stamp, "columns": stamp_columns(self._config)}
+        told = None if self._stamp is None else json.dumps(stamp).encode() + b"\n" + self._facts
+        if not self._child.start(2, run, told):
             return False
         self._base_us, self._first, self._sets = zero_us, [], ParameterSets()
         self._units, self._pictures = self._child.ends

@@ -3,9 +3,9 @@
 Decided here: one configuration with two streams. The main one goes through picamera2's own H.264 encoder, in hardware
 where the board has one (Pi 4), libx264 where not (Pi 5); the lores one is the I420 picture for the reader. picamera2
 calls from its own threads: units wait in a bounded queue, of the pictures only the newest. A queue that runs over loses
-whole groups of pictures, never part of one. Times are the sensor's. With the option `stamp` date, time and that text
-are drawn into the main picture before the encoder sees it. All of it runs in a process of its own (`apart`): a driver
-that hangs keeps Python's lock.
+whole groups of pictures, never part of one. Times are the sensor's. With the option `stamp` the stamp (`burnin`) is
+drawn into the main picture before the encoder sees it. All of it runs in a process of its own (`apart`): a driver that
+hangs keeps Python's lock.
 
 Held to the real package by tests/edge/camera/test_pi_real.py, over a stand-in for libcamera; never run on a Pi yet.
 """
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from edge.camera.annexb import ParameterSets
 from edge.camera.apart import ApartCamera
-from edge.camera.burnin import check_text, draw
+from edge.camera.burnin import BurntStamp, stamp_text
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH, EncodedUnit, Given, SmallFrame, StreamInfo
 from vedette.clock import Clock
 from vedette.config import CameraSection
@@ -58,7 +59,7 @@ def open_pi_here(config: CameraSection, clock: Clock) -> PiCamera:
         raise Usage(f"[camera] source: {config.source!r} is not the number of a camera")
     if config.width % ALIGNMENT_PX or config.height % 2:
         raise Usage(f"[camera] width must be a multiple of {ALIGNMENT_PX} on a Raspberry Pi, {config.width} is not")
-    return PiCamera(config, clock, number=int(config.source or "0"), stamp=check_text(config.options.get("stamp", "")))
+    return PiCamera(config, clock, number=int(config.source or "0"), text=stamp_text(config.options))
 
 
 class PiCamera:
@@ -66,8 +67,9 @@ class PiCamera:
 
     ended = False
 
-    def __init__(self, config: CameraSection, clock: Clock, *, number: int, stamp: str = "") -> None:
-        self._config, self._clock, self._number, self._stamp = config, clock, number, stamp
+    def __init__(self, config: CameraSection, clock: Clock, *, number: int, text: str | None = None) -> None:
+        self._config, self._clock, self._number = config, clock, number
+        self._stamp = None if text is None else BurntStamp(text)
         self._camera: Any = None
         self._mapped: Any = None
         self._units: queue.Queue[EncodedUnit] = queue.Queue(MAX_WAITING_UNITS)
@@ -117,6 +119,16 @@ class PiCamera:
             newest, self._newest = self._newest, None
         return [*found, newest] if newest is not None else found
 
+    @property
+    def is_stamped(self) -> bool:
+        """Whether it draws the stamp."""
+        return self._stamp is not None
+
+    def stamp(self, facts: StampFacts) -> None:
+        """What to draw from now on; picamera2's thread draws."""
+        if self._stamp is not None:
+            self._stamp.facts = facts
+
     def close(self) -> None:
         """Stop camera and encoder; what cannot be stopped any more because it is gone is let go."""
         camera, self._camera = self._camera, None
@@ -151,14 +163,18 @@ class PiCamera:
         with suppress(RuntimeError, ValueError, KeyError, TypeError):
             sensor_ns = request.get_metadata().get("SensorTimestamp")
             media_us, utc_us, mono_us = self._times(None if sensor_ns is None else self._since_first(sensor_ns // 1000))
-            if self._stamp:
-                with self._mapped(request, "main") as main:
-                    draw(main.array[: self._config.height, : self._config.width], self._stamp, utc_us)
+            if self._stamp is not None and self._stamp.facts is not None:
+                self._draw(self._stamp, request, utc_us)
             picture = without_padding(request.make_array("lores"), *self._small)
             frame = SmallFrame(i420=picture, index=self._index, utc_us=utc_us, mono_us=mono_us, media_us=media_us)
             self._index += 1
             with self._lock:
                 self._newest = frame
+
+    def _draw(self, stamp: BurntStamp, request: Any, utc_us: int) -> None:
+        """Whatever goes wrong with it, the picture goes on without."""
+        with suppress(Exception), self._mapped(request, "main") as main:
+            stamp.draw(main.array[: self._config.height, : self._config.width], utc_us)
 
     def _start(self, picamera2: Any, encoders: Any, outputs: Any) -> tuple[int, int]:
         """Configure and start; the size that libcamera settled on."""

@@ -2,8 +2,8 @@
 
 Decided here: which elements read, encode and scale on which board, and what may stand in `[camera] source` and `[sound]
 source`, which become part of that text. A network camera's pictures come coded and are recorded as they come; they are
-decoded for the reader only. With the option `stamp` date, time and that text are drawn into pictures that are encoded
-from memory.
+decoded for the reader only. With the option `stamp` what `drawnstamp` says is drawn into pictures that are encoded from
+memory, as one line where it fits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edge.camera.burnin import check_text
+from edge.camera.burnin import stamp_text
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH
 from edge.camera.sound import RATE
 from vedette.config import CameraSection, SoundSection
@@ -30,6 +30,11 @@ MICROPHONES = {
 }
 # These stamp a buffer as it comes, when its last sample has been heard; others with the time of its first.
 STAMPED_AT_END = frozenset({"pipewire"})
+# The element that draws the stamp; a letter of its font is so wide, in hundredths of its size.
+STAMP = "stamp"
+_ADVANCE_PERCENT, _LEAST_STAMP_PX, _STAMP_PAD_PX = 61, 14, 4
+# x264enc counts from 1000 hours at its first picture, and says only in its segment when that was: back to our time.
+_RUNNING = "identity single-segment=true"
 _PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
 
 
@@ -112,7 +117,7 @@ def pipeline(config: CameraSection) -> str:
         raise Usage(f"[camera] source: {without_password(device)!r} is not the {what}")
     if config.width % 8 or config.height % 2:
         raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
-    overlay = _overlay(check_text(config.options.get("stamp", "")), board)
+    overlay = _overlay(config, board)
     small_width, small_height = small_size(config)
     values = {
         "device": device or board.device, "width": config.width, "height": config.height, "rate": config.rate,
@@ -123,7 +128,7 @@ def pipeline(config: CameraSection) -> str:
     return (
         f"{source} ! tee name=both"
         f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {overlay}{encode}"
-        f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_PAY} fd={{units}}"
+        f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_RUNNING} ! {_PAY} fd={{units}}"
         f" both. ! {_to_pictures(board, picture)} ! {_PAY} fd={{pictures}}"
     )
 
@@ -165,9 +170,23 @@ def microphone(sound: SoundSection) -> str:
     return f"{source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
 
 
-def _overlay(text: str, board: Board) -> str:
-    if not text:
+def stamp_columns(config: CameraSection) -> int:
+    """How many letters of the stamp stand beside each other in a picture."""
+    return (config.width - 4 * _STAMP_PAD_PX) * 100 // (_stamp_px(config) * _ADVANCE_PERCENT)
+
+
+def _stamp_px(config: CameraSection) -> int:
+    return max(_LEAST_STAMP_PX, config.height * 24 // 1080)
+
+
+def _overlay(config: CameraSection, board: Board) -> str:
+    if stamp_text(config.options) is None:
         return ""
     if not board.encode.startswith("x264enc"):
         raise Usage("[camera] options: stamp cannot be drawn on this board, whose pictures never reach the memory")
-    return f"clockoverlay shaded-background=true time-format=%Y-%m-%dT%H:%M:%S%z text={text} ! "
+    return (
+        f"textoverlay name={STAMP} shaded-background=true shading-value=120"
+        f" halignment=left valignment=top line-alignment=left wrap-mode=none"
+        f" auto-resize=false xpad={_STAMP_PAD_PX} ypad={_STAMP_PAD_PX}"
+        f' font-desc="Monospace {_stamp_px(config)}px" ! '
+    )

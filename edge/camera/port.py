@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.camera.drawnstamp import StampFacts
 from vedette.config import SoundSection
 from vedette.errors import Refused
 
@@ -23,6 +24,10 @@ MAX_FRAME_WIDTH, MAX_FRAME_HEIGHT = 1920, 1080
 
 class CameraFault(Refused):
     """A camera that was open broke: its process ended, its cable came out, its data make no sense."""
+
+
+class CameraSilent(CameraFault):
+    """A camera that was begun has given no picture yet; it goes on starting, and nobody gave it up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,3 +168,15 @@ class Hearing(Protocol):
 
     def hear(self, sound: SoundSection) -> None:
         """Told once before ``open``: which sound to bring. Raises Usage where it cannot be this one."""
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A camera that can draw date, place and recording into its pictures before they are coded."""
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether it does: it was asked to, and its pictures are not coded already."""
+
+    def stamp(self, facts: StampFacts) -> None:
+        """What to draw from now on; told by the thread that reads, while it is open or not. Waits for nothing."""

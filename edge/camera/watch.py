@@ -1,16 +1,8 @@
-"""Camera faults: unplugged, frozen, blocked, over- or underexposed, noticed within two seconds of media time.
+"""Camera faults: unplugged, silent, frozen, blocked, over- or underexposed, noticed within two seconds of media time.
 
 Decided here: what each fault is, when it begins and when it is over; pure rules over a few thousand points of a
-picture, five times a second. A rule says what is seen and not what caused it: a lens under tape and a garage without
-light are the same black picture.
-
-Frozen is the hard one. A live sensor has noise: of thousands of points read singly (never averaged) many differ from
-picture to picture, at night most of all. But where pictures were coded before they came here (a network camera, a
-clip), the coder skips what hardly moves, and a parked car gives equal pictures until the next key picture codes the
-scene, noise and all, afresh. So only a run of pictures that stays equal across a key picture is frozen. Measured with
-libx264 at 0.3 to 4 Mbit/s and noise of 0.3 levels and more: live scenes changed at 0 % of the points within a group and
-at 40 % or more across a key picture; the limit is 1 %. A network camera that codes one stuck picture again at a low
-bit rate stays above it and is not noticed: rather that than a parked car called frozen.
+picture, five times a second; frozen is decided in `stillness`. A rule says what is seen and not what caused it: a lens
+under tape and a garage without light are the same black picture.
 """
 
 from __future__ import annotations
@@ -24,10 +16,11 @@ import numpy.ma  # numpy's percentile imports it when it is first called, which 
 from numpy.typing import NDArray
 
 from edge.camera.condition import Change, Condition, Moment
-from edge.camera.port import EncodedUnit, SmallFrame
+from edge.camera.port import CameraSilent, EncodedUnit, SmallFrame
+from edge.camera.stillness import Stillness
+from vedette.errors import VedetteError
 
 LOOK_US = 200_000
-STILL_US = 1_500_000
 RAISE_US = 1_400_000
 ROWS, COLUMNS, CELL = 96, 160, 12
 WHITE_LEVEL = 233
@@ -38,6 +31,7 @@ class Kind(Enum):
     """What is wrong with a camera, worst first."""
 
     UNPLUGGED = "unplugged"
+    SILENT = "silent"
     FROZEN = "frozen"
     BLOCKED = "blocked"
     OVEREXPOSED = "overexposed"
@@ -116,34 +110,6 @@ def find_faults(seen: Seen, raised: frozenset[Kind]) -> dict[Kind, str]:
     return {}
 
 
-class _Stillness:
-    """Whether the picture has been the same since before the last key picture; see the module's words."""
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew: the pictures before are of another stream."""
-        self._first: NDArray[np.uint8] | None = None
-        self._since = Moment(0, 0)
-        self._key_us: int | None = None
-
-    def key(self, mono_us: int) -> None:
-        """A key picture was taken then."""
-        self._key_us = mono_us
-
-    def look(self, points: NDArray[np.uint8], now: Moment) -> Moment | None:
-        """Since when the picture is frozen, None when it is not."""
-        first = self._first
-        # 1 % of the points, or 150 of about 15,000.
-        if first is None or first.shape != points.shape or np.count_nonzero(points != first) * 100 > points.size:
-            self._first, self._since = points, now
-            return None
-        lasted = now.mono_us - self._since.mono_us >= STILL_US
-        crossed = self._key_us is not None and self._since.mono_us < self._key_us <= now.mono_us
-        return self._since if lasted and crossed else None
-
-
 class CameraWatch:
     """One camera's faults. Told of every unit and picture in the order they came; says what began and what ended."""
 
@@ -151,7 +117,8 @@ class CameraWatch:
         self._conditions = {kind: Condition(RAISE_US) for kind in Kind}
         self._conditions[Kind.FROZEN] = Condition(0)
         self._conditions[Kind.UNPLUGGED] = Condition(0)
-        self._still = _Stillness()
+        self._conditions[Kind.SILENT] = Condition(0)
+        self._still = Stillness()
         self._look_us: int | None = None
         self._last: Moment | None = None
         self.faults = 0
@@ -175,29 +142,31 @@ class CameraWatch:
         self._last = now = Moment(unit.utc_us, unit.mono_us)
         if unit.is_key:
             self._still.key(unit.mono_us)
-        return self._said([(Kind.UNPLUGGED, self._conditions[Kind.UNPLUGGED].clear(now))])
+        return self._said((kind, self._conditions[kind].clear(now)) for kind in (Kind.SILENT, Kind.UNPLUGGED))
 
-    def unplugged(self, why: str, now: Moment) -> list[Notice]:
-        """Pictures stopped coming, noticed `now`; the fault began with the last one that came."""
+    def lost(self, error: VedetteError, now: Moment) -> list[Notice]:
+        """What the camera, or who opens it, said `now` of its giving no pictures; it began with the last that came."""
         self._look_us = None
         self._still.forget()
-        return self._said([(Kind.UNPLUGGED, self._conditions[Kind.UNPLUGGED].update(why, now, self._last))])
+        kind = Kind.SILENT if isinstance(error, CameraSilent) else Kind.UNPLUGGED
+        return self._said([(kind, self._conditions[kind].update(str(error), now, self._last))])
 
     def picture(self, frame: SmallFrame) -> list[Notice]:
         """A picture came; most are not looked at."""
         if self._look_us is not None and 0 <= frame.mono_us - self._look_us < LOOK_US:
             return []
         self._look_us = frame.mono_us
-        return self._said(self._look(sample(frame.luma), Moment(frame.utc_us, frame.mono_us)))
+        return self._said(self._look(frame.luma, Moment(frame.utc_us, frame.mono_us)))
 
-    def _look(self, points: NDArray[np.uint8], now: Moment) -> Iterator[tuple[Kind, Change | None]]:
+    def _look(self, luma: NDArray[np.uint8], now: Moment) -> Iterator[tuple[Kind, Change | None]]:
+        points = sample(luma)
         raised = frozenset(kind for kind, one in self._conditions.items() if one.raised)
         found = find_faults(measure(points), raised)
-        since = self._still.look(points, now)
-        # A picture without anything in it says nothing on whether it moves.
-        frozen = since is not None and not found
-        why = f"the same picture for {(now.mono_us - since.mono_us) // 1000} ms" if since and frozen else None
-        yield Kind.FROZEN, self._conditions[Kind.FROZEN].update(why, now, since if why else None)
+        since = self._still.look(luma, points, now)
+        if found:
+            self._still.see_nothing()
+        why = f"the same picture for {(now.mono_us - since.mono_us) // 1000} ms" if since and not found else None
+        yield Kind.FROZEN, self._conditions[Kind.FROZEN].update(why, now, since if why else self._still.moved)
         for kind in (Kind.BLOCKED, Kind.OVEREXPOSED, Kind.UNDEREXPOSED):
             yield kind, self._conditions[kind].update(found.get(kind), now)
 

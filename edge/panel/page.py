@@ -46,6 +46,11 @@ NO_SOUND: Words = (
 )
 FAULTS: dict[str, Words] = {
     "unplugged": ("La caméra ne donne pas d’image", "The camera gives no picture", "الكاميرا لا تعطي أي صورة"),
+    "silent": (
+        "La caméra n’a pas encore donné d’image",
+        "The camera has given no picture yet",
+        "لم تعطِ الكاميرا أي صورة بعد",
+    ),
     "frozen": ("L’image ne bouge plus", "The picture has stopped moving", "الصورة متجمّدة"),
     "blocked": (
         "On ne voit rien : voir l’objectif",

@@ -32,6 +32,7 @@ from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.retaining import policy_of
 from edge.recorder.source import Source
+from edge.recorder.telling import Telling
 from edge.ring import Claim
 from edge.room import Forecast
 from vedette import daemon, spool
@@ -108,6 +109,7 @@ class RecorderService:
         self._heat, self._hot_rests = Heat(config.recorder.hot_c), config.recorder.hot_rests
         require_memory(config.run)
         self._source = Source(camera, microphone)
+        self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
         self._watch, self._sound_watch, self._forecast = CameraWatch(), SoundWatch(), Forecast()
         self._watch.expect(self._now())
         self._keeping = self._open_keeping(config, terms)
@@ -126,6 +128,7 @@ class RecorderService:
             self._rest(why)
         else:
             self._wake()
+            self._telling.look(self._now(), self._keeping.recording)
             self._film(now_us)
         self._decide()
         self._source.tend()
@@ -255,7 +258,7 @@ class RecorderService:
                 self._opened()
             found = self._source.read(self._read_timeout_s, now_us)
         except VedetteError as error:
-            self._say(self._watch.unplugged(str(error), Moment(self._clock.utc_us(), now_us)))
+            self._say(self._watch.lost(error, Moment(self._clock.utc_us(), now_us)))
             self._sound_watch.rest()
             self._keeping.interrupt(CAMERA_FAULT)
             return
@@ -275,9 +278,10 @@ class RecorderService:
             self._sound_watch.expect(self._now(), is_expected=self._source.info.sound is not None)
 
     def _say(self, notices: Sequence[Notice | SoundNotice]) -> None:
-        """Write into custody what began and ended to be wrong with the camera and the sound."""
+        """Write into custody what began and ended to be wrong with camera and sound; the status says so at once."""
         for one in notices:
             self._keeping.note(one.event, one.to_detail())
+            self._second_us = -SECOND_US
 
     def _take(self, unit: Recorded) -> None:
         if isinstance(unit, EncodedUnit):

@@ -1,9 +1,10 @@
 """The recorder's hold on its camera and microphone: open them, read them, and after a fault open them again.
 
 Decided here: nobody waits for a camera that is starting, stopping or broken; one that gives no coded picture for a
-second and a half is as good as unplugged, and so is one that has not started within five; how long to wait after a
-fault, later and later; that a camera which ended is not opened again; and that a microphone, whatever becomes of it,
-only ever adds sound. Implements CF-3 and CF-6 of docs/spec/camera-fault.md.
+second and a half is as good as unplugged, and one that has given none so long after it was begun is silent: that is
+said, and it goes on starting until it or its adapter gives up; how long to wait after a fault, later and later; that a
+camera which ended is not opened again; and that a microphone, whatever becomes of it, only ever adds sound. Implements
+CF-3, CF-6 and CF-12 of docs/spec/camera-fault.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge.camera.microphone import Microphone
-from edge.camera.port import Camera, CameraFault, EncodedUnit, Given, StreamInfo, TakesTime
+from edge.camera.port import Camera, CameraFault, CameraSilent, EncodedUnit, Given, StreamInfo, TakesTime
 from vedette.errors import VedetteError
 
 FIRST_WAIT_US = 250_000
@@ -28,36 +29,42 @@ FAREWELL_S = 2.0
 class Source:
     """One camera that may break and come back.
 
-    `info` is what it delivers, None while it does not; then `is_broken` says whether that is a fault or only takes its
-    time.
+    `info` is what it delivers, None while it gives no picture; then `is_broken` says whether that is a fault or only
+    takes its time.
     """
 
     def __init__(self, camera: Camera, microphone: Microphone | None = None) -> None:
         """Begin to open the camera: what is known at once to be wrong with it is an error of the configuration."""
         self._camera, self._microphone = camera, microphone
         self.info: StreamInfo | None = None
-        self.ended = self.is_broken = False
+        self.ended = self.is_broken = self._is_given_up = False
         self._wait_us = FIRST_WAIT_US
         self._again_us = 0
         self._asked_us: int | None = None
+        self._looks = 0
         self._zero_us: int | None = None
         self._begins = True
+        self._first: Sequence[Given] = ()
+        self._silent: StreamInfo | None = None
         self._begin_listening()
         self.info = self._opened()
 
     def read(self, timeout_s: float, now_us: int) -> Sequence[Given]:
-        """What the camera has; raises VedetteError once when it breaks, after which `info` is None."""
+        """What the camera has; raises VedetteError once when it breaks, after which `info` is None.
+
+        Raises CameraSilent once where it was opened and gives no first picture; `mend` goes on looking for that.
+        """
         if self.info is None:
             return self._with_sound(())
         try:
-            found = self._camera.read(timeout_s)
+            found, self._first = self._first or self._camera.read(timeout_s), ()
             self.ended = self._camera.ended
             self._listen(self.info, found, now_us)
+        except CameraSilent:
+            self._silent, self.info, self.is_broken = self.info, None, True
+            raise
         except VedetteError:
-            self.info, self.is_broken = None, True
-            self.ended = self._camera.ended
-            self._begins, self._again_us = True, now_us + self._wait_us
-            self._let_go()
+            self._give_up(now_us)
             raise
         return self._with_sound(found)
 
@@ -69,37 +76,40 @@ class Source:
     def mend(self, now_us: int) -> bool:
         """Go on opening a camera that is not open; True when it is from now on.
 
-        Raises VedetteError once when it does not start; it is tried again and again all the same.
+        Raises VedetteError once when it does not start, CameraSilent once before where that takes long; it is tried
+        again and again all the same.
         """
         if self.info is not None or self.ended or now_us < self._again_us:
             return False
         self._asked_us = now_us if self._asked_us is None else self._asked_us
+        self._looks += 1
         try:
-            found = self._opened()
+            found = self._opened() if self._silent is None else self._heard(self._silent, now_us)
         except VedetteError:
-            self._begins = True
             self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
-            self._again_us = now_us + self._wait_us
-            if not self.is_broken:
-                self.is_broken = True
+            is_known = self._is_given_up
+            self._give_up(now_us)
+            if not is_known:
                 raise
             return False
         if found is not None:
-            self.info = found
-            self._asked_us, self.is_broken = None, False
+            self.info, self._silent = found, None
+            self._asked_us, self._looks = None, 0
+            self.is_broken = self._is_given_up = False
             self._wait_us = min(self._wait_us * 2, LONGEST_WAIT_US)
             self._begin_listening()
             return True
-        if not self.is_broken and now_us - self._asked_us >= FIRST_PICTURE_US:
+        if not self.is_broken and self._looks >= SILENT_READS and now_us - self._asked_us >= SILENCE_US:
             self.is_broken = True
-            raise CameraFault(f"it has not started in {(now_us - self._asked_us) / 1e6:.0f} s")
+            raise CameraSilent(_silence(now_us - self._asked_us))
         return False
 
     def rest(self) -> None:
         """Let go of both for a while; `mend` and `read` begin them again at once when they are next asked to."""
         self.close()
-        self.info, self.is_broken, self._asked_us = None, False, None
-        self._begins, self._again_us, self._wait_us = True, 0, FIRST_WAIT_US
+        self.info = self._silent = self._asked_us = None
+        self.is_broken = self._is_given_up = False
+        self._begins, self._again_us, self._wait_us, self._looks = True, 0, FIRST_WAIT_US, 0
 
     def tend(self) -> None:
         """Look after what a camera that was let go of has left behind; waits for nothing."""
@@ -131,6 +141,25 @@ class Source:
                 self._begins = False
             info = camera.opened()
         return replace(info, sound=self._microphone.info) if info and self._microphone else info
+
+    def _heard(self, info: StreamInfo, now_us: int) -> StreamInfo | None:
+        """`info` once a camera that was opened and silent gives a picture; CameraFault where it has had its time."""
+        found = self._camera.read(0)
+        self.ended = self._camera.ended
+        if any(isinstance(one, EncodedUnit) for one in found):
+            self._first = found
+            return info
+        if not self.ended and self._heard_us is not None and now_us - self._heard_us >= FIRST_PICTURE_US:
+            raise CameraFault(f"no picture in {FIRST_PICTURE_US / 1e6:g} s")
+        return None
+
+    def _give_up(self, now_us: int) -> None:
+        """Let go of what does not work; when to begin again."""
+        self.info = self._silent = None
+        self.is_broken = self._is_given_up = True
+        self._begins, self._again_us = True, now_us + self._wait_us
+        self.ended = self._camera.ended
+        self._let_go()
 
     def _with_sound(self, found: Sequence[Given]) -> Sequence[Given]:
         """What the camera gave, and what was heard beside it on its media time; without pictures that is let go.
@@ -164,11 +193,18 @@ class Source:
             return
         self._silent_reads += 1
         self._heard_us = now_us if self._heard_us is None else self._heard_us
-        most_us = max(SILENCE_US if self._pictures else FIRST_PICTURE_US, SILENT_FRAMES * info.frame_us)
-        if not self.ended and self._silent_reads >= SILENT_READS and now_us - self._heard_us >= most_us:
-            raise CameraFault(f"no picture for {(now_us - self._heard_us) / 1e6:.1f} s")
+        silent_us, most_us = now_us - self._heard_us, max(SILENCE_US, SILENT_FRAMES * info.frame_us)
+        if self.ended or self._silent_reads < SILENT_READS or silent_us < most_us:
+            return
+        if self._pictures:
+            raise CameraFault(f"no picture for {silent_us / 1e6:.1f} s")
+        raise CameraSilent(_silence(silent_us))
 
     def _let_go(self) -> None:
         # A device that is gone may refuse to be closed, each in its own way; what counts is that it is opened again.
         with suppress(OSError, RuntimeError, VedetteError):
             self._camera.close()
+
+
+def _silence(lasted_us: int) -> str:
+    return f"no picture {lasted_us / 1e6:.1f} s after it was begun; it goes on starting"

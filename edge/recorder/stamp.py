@@ -11,11 +11,9 @@ import datetime
 from dataclasses import dataclass
 
 from edge.board.position import Fix
+from edge.camera.drawnstamp import age_text, time_text
 from edge.recorder.surroundings import Moment
 from vedette.clock import TimeQuality
-
-STALE_US = 2_000_000
-_DEGREE = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +36,6 @@ def stamp(place: Place, moment: Moment, *, at_us: int) -> str:
     )
 
 
-def time_text(at_us: int, zone: datetime.tzinfo) -> str:
-    """`2026-11-25 23:06:42 UTC+01:00`: the second that `at_us` lies in."""
-    moment = datetime.datetime.fromtimestamp(at_us // 1_000_000, zone)
-    offset = moment.strftime("%z")
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC{offset[:3]}:{offset[3:5]}"
-
-
 def quality_text(quality: TimeQuality) -> str:
     """`time from ntp ±20 ms`, or `error unknown` where no bound is known."""
     error = "error unknown" if quality.error_us is None else f"±{-(-quality.error_us // 1000)} ms"
@@ -53,13 +44,16 @@ def quality_text(quality: TimeQuality) -> str:
 
 def position_text(fix: Fix, *, at_us: int) -> str:
     """`33.57310 N 7.58980 W ±5 m 3D 9 sat`, and how far the fix is from `at_us` where that is over two seconds."""
+    return place_text(fix) + age_text(at_us - fix.position.fixed_us)
+
+
+def place_text(fix: Fix) -> str:
+    """The position without its age."""
     position = fix.position
     mode = "" if fix.mode is None else f" {fix.mode.upper()}"
     satellites = "" if fix.satellites is None else f" {fix.satellites} sat"
     accuracy = "" if position.accuracy_cm is None else f" ±{-(-position.accuracy_cm // 100)} m"
-    apart_us = at_us - position.fixed_us
-    age = "" if abs(apart_us) <= STALE_US else f" ({abs(apart_us) // 1_000_000} s {'old' if apart_us > 0 else 'later'})"
-    return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{mode}{satellites}{age}"
+    return f"{_degrees(position.lat_e7, 'NS')} {_degrees(position.lon_e7, 'EW')}{accuracy}{mode}{satellites}"
 
 
 def _degrees(value_e7: int, letters: str) -> str:

@@ -11,28 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from vedette import cli, files
-from vedette.errors import Refused, Usage
+from vedette.errors import Integrity, NotFound, Refused, Usage
 from vedette.keys import PublicKey, SigningKey
 from vedette.sealed import load_identities
 
 THREADS = 2
 _ABOUT = """\
 make a redacted copy of an item in two steps (--propose PLAN, a person edits it, --apply PLAN -o COPY.mp4 --key KEY),
-or check one against its parent (--check COPY.mp4); the parent is an opened MP4, a sealed item or a bundle"""
+or check one against its parent (--check COPY.mp4); the parent is an opened MP4, a sealed item or a bundle; of a whole
+recording give all items, sealed or as bundles, or the folder in which they lie: then -o and --check name a folder of
+copies, one of each item, all of them or none"""
 
 
 def register(nouns: cli.Nouns) -> None:
     """Add `evidence redact`."""
     verbs = cli.noun(nouns, "evidence", help="check, open and export evidence")
     redact = verbs.add_parser("redact", help="cover plates and chosen regions, mute sound", description=_ABOUT)
-    redact.add_argument("parent", type=Path, metavar="PARENT")
+    redact.add_argument("parents", type=Path, nargs="+", metavar="PARENT")
     what = redact.add_mutually_exclusive_group(required=True)
     what.add_argument("--propose", type=Path, metavar="PLAN", help="find the plates and write a plan for a person")
     what.add_argument("--apply", type=Path, metavar="PLAN", help="make the copy that the plan describes")
     what.add_argument("--check", type=Path, metavar="COPY", help="check a copy, its record and plan beside it")
     redact.add_argument("--identity", type=Path, help="the key file that opens a sealed parent")
     redact.add_argument("--no-plates", action="store_true", help="propose without looking for plates")
-    redact.add_argument("-o", "--output", type=Path, metavar="COPY.mp4", help="the copy to make; it must not exist")
+    redact.add_argument("-o", "--output", type=Path, metavar="COPY.mp4",
+                        help="the copy to make, of a recording the folder of copies; it must not exist")  # fmt: skip
     redact.add_argument("--key", type=Path, metavar="KEY.pem", help="the signing key of whoever redacts")
     redact.add_argument("--signer", metavar="ed25519:…", help="with --check: whose signature counts")
     cli.add_json(redact)
@@ -40,14 +43,25 @@ def register(nouns: cli.Nouns) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from edge.redact import recording_commands
     from edge.redact.parent import open_parent
+    from edge.redact.recording import names_recording
 
     _check_usage(args)
-    identities = load_identities(args.identity) if args.identity else []
-    with open_parent(args.parent, identities) as parent:
+    identities, signer = load_identities(args.identity) if args.identity else [], _signer(args)
+    if names_recording(args.parents):
+        return recording_commands.run(args, identities, signer)
+    with open_parent(args.parents[0], identities) as parent:
         if args.propose is not None:
             return _propose(args, parent)
-        return _apply(args, parent) if args.apply is not None else _check(args, parent)
+        return _apply(args, parent) if args.apply is not None else _check(args, parent, signer)
+
+
+def _signer(args: argparse.Namespace) -> PublicKey | None:
+    try:
+        return PublicKey.from_text(args.signer) if args.signer else None
+    except Integrity as error:
+        raise Usage(f"--signer: {error}") from None
 
 
 def _check_usage(args: argparse.Namespace) -> None:
@@ -98,16 +112,11 @@ def _apply(args: argparse.Namespace, parent: Any) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, parent: Any) -> int:
+def _check(args: argparse.Namespace, parent: Any, signer: PublicKey | None) -> int:
     from edge.redact.check import Copy, check
-    from vedette.errors import Integrity, NotFound
 
     if not args.check.is_file():
         raise NotFound(f"{args.check} is not there")
-    try:
-        signer = PublicKey.from_text(args.signer) if args.signer else None
-    except Integrity as error:
-        raise Usage(f"--signer: {error}") from None
     report = check(Copy(path=args.check), parent, signer)
     cli.show(args, report.to_json(), report.to_text())
     return report.exit_code

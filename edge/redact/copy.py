@@ -7,6 +7,7 @@ mutes; nothing of the parent's own metadata goes over, only the tracks that are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,6 +33,7 @@ CODEC = "libx264"
 PRESET = "veryfast"
 THREADS = 2
 KEY_PICTURES = 30
+MAX_TIMESCALE = (1 << 31) - 1
 
 
 @dataclass(kw_only=True, slots=True)
@@ -51,7 +53,7 @@ def copy(parent: BinaryIO, name: str, plan: Plan, sink: BinaryIO, *, crf: int) -
     """
     with open_video(parent, name) as source:
         check_fits(source, name, plan)
-        with av.open(sink, "w", format="mp4", options=_form(video_of(source))) as target:
+        with av.open(sink, "w", format="mp4", options=_form(source, plan)) as target:
             work = _Work(source, target, name, plan, crf)
             work.run()
     return work.copied
@@ -142,9 +144,17 @@ def _instead(packet: Packet[Any], content: bytes) -> Packet[Any]:
     return new
 
 
-def _form(video: VideoStream) -> dict[str, str]:
-    base = video.time_base or Fraction(1, 90_000)
-    return {"video_track_timescale": str(base.denominator)} if base.numerator == 1 else {}
+def _form(source: InputContainer, plan: Plan) -> dict[str, str]:
+    """The times of the video's track as they are, and a time of the whole in which every track's begin is exact.
+
+    A segment's sound begins with its first whole piece, not with the picture; the muxer writes that as a stretch of the
+    whole's time, in thousandths of a second unless it is told otherwise.
+    """
+    base = video_of(source).time_base or Fraction(1, 90_000)
+    bases = [base, *(one.time_base for one in kept_streams(source, plan) if one.time_base)]
+    whole = math.lcm(*(one.denominator for one in bases))
+    form = {"movie_timescale": str(whole)} if whole <= MAX_TIMESCALE else {}
+    return {**form, "video_track_timescale": str(base.denominator)} if base.numerator == 1 else form
 
 
 def _encoder(target: OutputContainer, video: VideoStream, crf: int) -> VideoStream:

@@ -15,30 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import av
-
 from edge.reader.look import Looker
-from edge.redact.check import Copy, plan_sha256
-from edge.redact.compare import Compared, compare
-from edge.redact.copy import CODEC, PRESET, Copied, copy
+from edge.redact.check import Copy
+from edge.redact.compare import Compared
+from edge.redact.draft import drafted
 from edge.redact.find import plates
 from edge.redact.follow import Follower
 from edge.redact.parent import Parent
-from edge.redact.pictures import Picture, decoded, open_video, sha256_of, video_of
+from edge.redact.pictures import Picture, decoded, open_video, video_of
 from edge.redact.plan import Plan, check_looked_at, parse_plan
 from edge.redact.plan_text import plan_text
-from edge.redact.record import runs
-from edge.redact.tracks import compare_sound, compare_stamp
 from vedette import files
-from vedette.clock import Clock, uuid7
-from vedette.errors import Integrity, NotFound, Refused
-from vedette.identity import SOFTWARE
+from vedette.clock import Clock
+from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
 from vedette.newfile import new_file
-from vedette.redaction import Redaction, Silence
-
-# The constant rate factors that are tried, the coarsest first.
-CRFS = (18, 12, 6)
+from vedette.redaction import Redaction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,41 +85,12 @@ def apply(parent: Parent, content: bytes, out: Path, key: SigningKey, clock: Clo
     """
     plan = parse_plan(content)
     check_looked_at(plan)
-    if plan.parent_sha256 != parent.identity.plain_sha256:
-        raise Refused(f"the plan is for another video than {parent.name}: its parent_sha256 is not that of these bytes")
     made = Copy(path=out)
     _check_free(made)
     with tempfile.TemporaryFile(dir=out.parent) as scratch:
-        copied, compared = _copied(parent, plan, scratch)
-        sha256, size = sha256_of(scratch)
-        record = Redaction(
-            item=uuid7(clock),
-            parent=parent.identity,
-            plan_sha256=plan_sha256(content),
-            derived_sha256=sha256,
-            derived_size=size,
-            made_us=clock.utc_us(),
-            by=plan.checked_by,
-            why=plan.why,
-            signer=key.public.text,
-            software=SOFTWARE,
-            encoder=f"{CODEC} {PRESET}, PyAV {av.__version__}",
-            models=plan.models,
-            width=plan.width,
-            height=plan.height,
-            frames=len(copied.times_us),
-            changed=runs(plan, copied.times_us),
-            reasons={one.name: one.reason for one in plan.regions},
-            sound=_sound(plan, copied),
-            mutes=_mutes(plan, copied),
-            stamp=_stamp(plan, copied),
-        )
-        signed = record.sign(key)
-        compare_sound(parent.file, scratch, plan, record)
-        compare_stamp(parent.file, scratch, plan, record)
-        scratch.seek(0)
-        _finish(made, scratch, content, signed)
-    return Made(copy=made, record=record, compared=compared)
+        draft = drafted(parent, plan, content, scratch, key.public, clock)
+        _finish(made, scratch, content, draft.record.sign(key))
+    return Made(copy=made, record=draft.record, compared=draft.compared)
 
 
 def _finish(made: Copy, scratch: BinaryIO, plan: bytes, record: bytes) -> None:
@@ -146,22 +109,6 @@ def _finish(made: Copy, scratch: BinaryIO, plan: bytes, record: bytes) -> None:
         raise
 
 
-def _copied(parent: Parent, plan: Plan, scratch: BinaryIO) -> tuple[Copied, Compared]:
-    """The copy in `scratch`, as coarse as the comparison allows."""
-    for crf in CRFS:
-        scratch.seek(0)
-        scratch.truncate()
-        copied = copy(parent.file, parent.name, plan, scratch, crf=crf)
-        if len(copied.times_us) != plan.frames:
-            raise Refused(f"{parent.name} has {len(copied.times_us)} pictures, the plan is for {plan.frames}")
-        try:
-            return copied, compare(parent.file, scratch, plan)
-        except Integrity as error:
-            if crf == CRFS[-1]:
-                raise Integrity(f"the copy did not pass its own check: {error}") from None
-    raise AssertionError("unreachable")
-
-
 def _check_free(made: Copy) -> None:
     if made.path.suffix != ".mp4":
         raise Refused(f"{made.path}: a copy is an MP4; let its name end in .mp4")
@@ -176,22 +123,3 @@ def _noted(pictures: Iterator[Picture], times: list[int]) -> Iterator[Picture]:
     for picture in pictures:
         times.append(picture.at_us)
         yield picture
-
-
-def _sound(plan: Plan, copied: Copied) -> str:
-    if not copied.has_sound:
-        return "none"
-    return "dropped" if plan.sound == "drop" else "muted" if plan.mutes else "kept"
-
-
-def _mutes(plan: Plan, copied: Copied) -> tuple[Silence, ...]:
-    return tuple(
-        Silence(from_us=one.from_us, to_us=one.to_us, reason=one.reason, packets=copied.muted.get(one, 0))
-        for one in plan.mutes
-    )
-
-
-def _stamp(plan: Plan, copied: Copied) -> str:
-    if not copied.has_stamp:
-        return "none"
-    return {"keep": "kept", "drop": "dropped"}.get(plan.stamp, plan.stamp)

@@ -34,10 +34,25 @@ class Parent:
     identity: ParentId
 
 
+def manifest_at(path: Path) -> Manifest | None:
+    """The manifest of the item at `path`, in its bundle or beside the sealed file; None where none is at hand.
+
+    Raises NotFound or Integrity. Its signature is not checked.
+    """
+    if _is_bundle(path):
+        with open_source(path) as bundle:
+            record: bytes | None = _manifest_in(bundle)
+    elif not path.is_file():
+        raise NotFound(f"{path} is not there")
+    else:
+        record = _beside(path)
+    return peek_manifest(record) if record is not None else None
+
+
 @contextlib.contextmanager
 def open_parent(path: Path, identities: Sequence[Identity]) -> Iterator[Parent]:
     """The item at `path`. Raises NotFound, Usage (no key given), NotTrusted (sealed to others) or Integrity."""
-    if (path / LISTING).is_file() or path.suffix.lower() == ".zip":
+    if _is_bundle(path):
         with open_source(path) as bundle, _of_bundle(path, bundle, identities) as parent:
             yield parent
         return
@@ -45,9 +60,7 @@ def open_parent(path: Path, identities: Sequence[Identity]) -> Iterator[Parent]:
         raise NotFound(f"{path} is not there")
     with path.open("rb") as file:
         if path.suffix == ".age":
-            manifest = path.with_name(path.name.partition(".")[0] + ".manifest")
-            record = files.read(manifest, max_bytes=MAX_RECORD_BYTES) if manifest.is_file() else None
-            yield _sealed(str(path), file, identities, record)
+            yield _sealed(str(path), file, identities, _beside(path))
         else:
             yield _known(str(path), file, None, None)
 
@@ -57,8 +70,7 @@ def _of_bundle(path: Path, bundle: Source, identities: Sequence[Identity]) -> It
     listing = Listing.peek(bundle.record)
     names = file_names(listing.item, listing.kind)
     there = {one.name for one in listing.files}
-    with bundle.open(names["manifest"]) as file:
-        record = file.read(MAX_RECORD_BYTES + 1)
+    record = _manifest_in(bundle)
     if names["opened"] in there:
         with bundle.open(names["opened"]) as file:
             yield _known(str(path), file, record, None)
@@ -67,6 +79,23 @@ def _of_bundle(path: Path, bundle: Source, identities: Sequence[Identity]) -> It
         raise NotFound(f"{path} holds neither the opened video nor the sealed one")
     with bundle.open(names["sealed"]) as file:
         yield _sealed(str(path), file, identities, record)
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / LISTING).is_file() or path.suffix.lower() == ".zip"
+
+
+def _manifest_in(bundle: Source) -> bytes:
+    listing = Listing.peek(bundle.record)
+    with bundle.open(file_names(listing.item, listing.kind)["manifest"]) as file:
+        return file.read(MAX_RECORD_BYTES + 1)
+
+
+def _beside(path: Path) -> bytes | None:
+    """The manifest beside a sealed file, if there is one."""
+    manifest = path.with_name(path.name.partition(".")[0] + ".manifest")
+    is_there = path.suffix == ".age" and manifest.is_file()
+    return files.read(manifest, max_bytes=MAX_RECORD_BYTES) if is_there else None
 
 
 def _sealed(name: str, file: BinaryIO, identities: Sequence[Identity], record: bytes | None) -> Parent:

@@ -3,32 +3,27 @@
 Decided here: the file's form (TOML, so that a person can edit it), its limits, and what is refused before a single
 picture is decoded. A plan says who looked at it and why the copy is made; one that nobody looked at is not carried out.
 Implements RD-1 to RD-6 of docs/spec/redaction.md. Coordinates are pixels of the picture as it is coded, times are
-microseconds of its own timeline.
+microseconds of its own timeline. A plan for a whole recording is `edge.redact.recording_plan`'s.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Protocol
 
+from edge.redact.plan_table import MAX_PLAN_BYTES as MAX_PLAN_BYTES
+from edge.redact.plan_table import Table, load_table
 from vedette.errors import Refused
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MAX_PLAN_BYTES = 16 << 20
 MAX_REGIONS = 20_000
 MAX_KEYS = 20_000
 MAX_MUTES = 1000
-MAX_TEXT = 300
 MAX_CORNERS = 32
-MAX_TIME_US = 1 << 50
+# Sound may go on behind the last picture's time, by that picture's length and what a microphone was late.
+SOUND_BEHIND_US = 1_000_000
 BY_DETECTOR, BY_PERSON = "detector", "person"
 BOX, POLYGON = "box", "polygon"
 STAMPS = ("keep", "without_position", "drop")
@@ -90,15 +85,14 @@ class Plan:
 
 def parse_plan(content: bytes) -> Plan:
     """The plan in a TOML file; Refused names the table and what is wrong with it."""
-    if len(content) > MAX_PLAN_BYTES:
-        raise Refused(f"the plan is larger than {MAX_PLAN_BYTES} bytes")
-    try:
-        document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"the plan is not TOML: {error}") from None
-    top = _Table(document, "the plan")
-    if top.integer("version", least=0) != 1:
-        raise Refused(f"the plan is of version {document['version']}; this software knows version 1 only")
+    top = load_table(content)
+    version = top.integer("version", least=0)
+    if version == 2:
+        raise Refused(
+            "the plan is of version 2, for a whole recording; give all of its items, or propose a plan for this one"
+        )
+    if version != 1:
+        raise Refused(f"the plan is of version {version}; this software knows versions 1 and 2 only")
     plan = Plan(
         parent_sha256=top.text("parent_sha256"),
         width=top.integer("width", least=2),
@@ -109,9 +103,9 @@ def parse_plan(content: bytes) -> Plan:
         why=top.text("why", default=""),
         stamp=top.one_of("stamp", STAMPS),
         sound=top.one_of("sound", SOUNDS),
-        models={str(name): str(value) for name, value in top.table("models").items()},
-        regions=tuple(_region(one) for one in top.tables("region", most=MAX_REGIONS)),
-        mutes=tuple(_mute(one) for one in top.tables("mute", most=MAX_MUTES)),
+        models=read_models(top),
+        regions=read_regions(top),
+        mutes=read_mutes(top),
     )
     top.close()
     check_plan(plan)
@@ -130,7 +124,7 @@ def check_plan(plan: Plan) -> None:
     for region in plan.regions:
         _check_region(region, plan)
     for number, mute in enumerate(plan.mutes, start=1):
-        _check_span(f"mute {number}", mute.from_us, mute.to_us, plan)
+        _check_span(f"mute {number}", mute.from_us, mute.to_us, plan.end_us + SOUND_BEHIND_US)
     ordered = sorted(enumerate(plan.mutes, start=1), key=lambda one: (one[1].from_us, one[0]))
     for (first, a), (second, b) in pairwise(ordered):
         if b.from_us <= a.to_us:
@@ -139,7 +133,17 @@ def check_plan(plan: Plan) -> None:
         raise Refused('the plan: it mutes sound and drops all of it; take out the mutes or say sound = "keep"')
 
 
-def check_looked_at(plan: Plan) -> None:
+class Answered(Protocol):
+    """A plan that says who looked at the video and why the copy is made."""
+
+    @property
+    def checked_by(self) -> str: ...
+
+    @property
+    def why(self) -> str: ...
+
+
+def check_looked_at(plan: Answered) -> None:
     """Return when a person's name and a reason are in the plan; Refused otherwise: no copy leaves unseen."""
     if not plan.checked_by.strip():
         raise Refused(
@@ -154,7 +158,7 @@ def _check_region(region: Region, plan: Plan) -> None:
     where = f"region {region.name!r}"
     if not _NAME.fullmatch(region.name):
         raise Refused(f"the plan: {where}: a name is 1 to 40 of a-z, 0-9 and dash")
-    _check_span(where, region.from_us, region.to_us, plan)
+    _check_span(where, region.from_us, region.to_us, plan.end_us)
     if not region.keys:
         raise Refused(f"the plan: {where} has no keys, so it is nowhere")
     if any(a.at_us >= b.at_us for a, b in pairwise(region.keys)):
@@ -178,14 +182,29 @@ def _check_place(where: str, shape: str, places: Sequence[int], plan: Plan) -> N
         raise Refused(f"the plan: {where} has no area")
 
 
-def _check_span(where: str, from_us: int, to_us: int, plan: Plan) -> None:
+def _check_span(where: str, from_us: int, to_us: int, end_us: int) -> None:
     if to_us < from_us:
         raise Refused(f"the plan: {where} ends at {to_us} us, before it begins at {from_us} us")
-    if from_us > plan.end_us or to_us > plan.end_us:
-        raise Refused(f"the plan: {where} goes to {to_us} us; the video ends at {plan.end_us} us")
+    if from_us > end_us or to_us > end_us:
+        raise Refused(f"the plan: {where} goes to {to_us} us; the video ends at {end_us} us")
 
 
-def _region(table: _Table) -> Region:
+def read_regions(top: Table) -> tuple[Region, ...]:
+    """The tables `[[region]]` of a plan."""
+    return tuple(_region(one) for one in top.tables("region", most=MAX_REGIONS))
+
+
+def read_mutes(top: Table) -> tuple[Mute, ...]:
+    """The tables `[[mute]]` of a plan."""
+    return tuple(_mute(one) for one in top.tables("mute", most=MAX_MUTES))
+
+
+def read_models(top: Table) -> dict[str, str]:
+    """The table `[models]` of a plan."""
+    return {str(name): str(value) for name, value in top.table("models").items()}
+
+
+def _region(table: Table) -> Region:
     keys = [
         Key(at_us=row[0], places=tuple(row[1:])) for row in table.rows("keys", most=MAX_KEYS, longest=2 * MAX_CORNERS)
     ]
@@ -203,65 +222,7 @@ def _region(table: _Table) -> Region:
     return region
 
 
-def _mute(table: _Table) -> Mute:
+def _mute(table: Table) -> Mute:
     mute = Mute(from_us=table.integer("from_us"), to_us=table.integer("to_us"), reason=table.text("reason"))
     table.close()
     return mute
-
-
-class _Table:
-    """One table of the plan; every getter names it in its error."""
-
-    def __init__(self, values: object, where: str) -> None:
-        if not isinstance(values, dict):
-            raise Refused(f"{where} is not a table")
-        self._values, self._where = dict(values), where
-
-    def _take(self, name: str, default: object = None) -> Any:
-        value = self._values.pop(name, default)
-        if value is None:
-            raise Refused(f"{self._where}: {name} is missing")
-        return value
-
-    def text(self, name: str, *, default: str | None = None) -> str:
-        value = self._take(name, default)
-        if not isinstance(value, str) or len(value) > MAX_TEXT:
-            raise Refused(f"{self._where}: {name} is not a text of {MAX_TEXT} characters at most")
-        return value
-
-    def integer(self, name: str, *, least: int = 0) -> int:
-        value = self._take(name)
-        if type(value) is not int or not least <= value <= MAX_TIME_US:
-            raise Refused(f"{self._where}: {name} is not a whole number from {least}")
-        return value
-
-    def one_of(self, name: str, choices: Sequence[str], *, default: str | None = None) -> str:
-        value = self._take(name, default)
-        if value not in choices:
-            raise Refused(f"{self._where}: {name} is {str(value)[:40]!r}; it is one of {', '.join(choices)}")
-        return str(value)
-
-    def table(self, name: str) -> dict[str, Any]:
-        value = self._take(name, {})
-        if not isinstance(value, dict) or len(value) > 8:
-            raise Refused(f"{self._where}: {name} is not a table of 8 at most")
-        return value
-
-    def tables(self, name: str, *, most: int) -> list[_Table]:
-        value = self._take(name, [])
-        if not isinstance(value, list) or len(value) > most:
-            raise Refused(f"{self._where}: [[{name}]] is a list of {most} tables at most")
-        return [_Table(one, f"{self._where}: {name} {number}") for number, one in enumerate(value, start=1)]
-
-    def rows(self, name: str, *, most: int, longest: int) -> list[list[int]]:
-        value: list[list[int]] = self._take(name)
-        good = isinstance(value, list) and len(value) <= most
-        if not good or not all(isinstance(row, list) and 5 <= len(row) <= longest + 1 for row in value):
-            raise Refused(f"{self._where}: {name} is not a list of [time, x, y, x, y …]")
-        if not all(type(one) is int and abs(one) <= MAX_TIME_US for row in value for one in row):
-            raise Refused(f"{self._where}: {name} holds something other than whole numbers")
-        return value
-
-    def close(self) -> None:
-        if self._values:
-            raise Refused(f"{self._where}: {min(self._values)!r} is unknown")

@@ -6,13 +6,22 @@ Decided here: its order, its words of advice, one key in a line. What is read ba
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from edge.redact.plan import Plan, Region
+from edge.redact.plan import Mute, Plan, Region
+from edge.redact.recording_plan import Part, RecordingPlan
+from vedette.clock import iso
 
-_HEAD = """\
+_OF_ONE = """\
 # Redaction plan of `vedette evidence redact`. Times are microseconds of the video's own timeline, places are pixels.
 #
+"""
+_OF_ALL = """\
+# Redaction plan of `vedette evidence redact` for a recording. Times are microseconds of the recording's timeline: its
+# parts one behind another, as a player shows them. Places are pixels. A region or mute may go on from part to part.
+#
+"""
+_HEAD = """\
 # The detector MISSES plates: small, slanted, dirty, dark or half hidden ones. It does not look for faces, house numbers
 # or screens, and it hears nothing. Look at the whole video, add what is missing, take out what is none, then put your
 # name into checked_by. Without a name and a reason nothing is made.
@@ -36,27 +45,62 @@ _HEAD = """\
 def plan_text(plan: Plan) -> str:
     """The plan as TOML."""
     lines = [
-        _HEAD,
+        _OF_ONE + _HEAD,
         "version = 1",
-        f"checked_by = {_text(plan.checked_by)}  # who looked at the whole video",
-        f"why = {_text(plan.why)}  # for whom or what this copy is made",
+        *_answer(plan),
         f"parent_sha256 = {_text(plan.parent_sha256)}",
         f"width = {plan.width}",
         f"height = {plan.height}",
         f"frames = {plan.frames}",
         f"end_us = {plan.end_us:_}",
-        f'stamp = {_text(plan.stamp)}  # the line of date and place: "keep", "without_position" or "drop"',
-        f'sound = {_text(plan.sound)}  # "keep", or "drop" for a copy without any',
-        "",
-        "[models]",
-        *(f"{name} = {_text(value)}" for name, value in sorted(plan.models.items())),
+        *_rest(plan),
     ]
-    for region in plan.regions:
-        lines += _region(region)
-    for mute in plan.mutes:
-        lines += ["", "[[mute]]", f"from_us = {mute.from_us:_}", f"to_us = {mute.to_us:_}"]
-        lines.append(f"reason = {_text(mute.reason)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_covered(plan.regions, plan.mutes)]) + "\n"
+
+
+def recording_plan_text(plan: RecordingPlan) -> str:
+    """The plan for a whole recording as TOML."""
+    lines = [
+        _OF_ALL + _HEAD,
+        "version = 2",
+        *_answer(plan),
+        f"recording = {_text(plan.recording)}",
+        f"device = {_text(plan.device)}",
+        f"width = {plan.width}",
+        f"height = {plan.height}",
+        *_rest(plan),
+    ]
+    for part in plan.parts:
+        lines += _part(part)
+    return "\n".join([*lines, *_covered(plan.regions, plan.mutes)]) + "\n"
+
+
+def _answer(plan: Plan | RecordingPlan) -> Iterable[str]:
+    yield f"checked_by = {_text(plan.checked_by)}  # who looked at the whole video"
+    yield f"why = {_text(plan.why)}  # for whom or what this copy is made"
+
+
+def _rest(plan: Plan | RecordingPlan) -> Iterable[str]:
+    yield f'stamp = {_text(plan.stamp)}  # the line of date and place: "keep", "without_position" or "drop"'
+    yield f'sound = {_text(plan.sound)}  # "keep", or "drop" for a copy without any'
+    yield from ("", "[models]")
+    yield from (f"{name} = {_text(value)}" for name, value in sorted(plan.models.items()))
+
+
+def _part(part: Part) -> Iterable[str]:
+    yield from ("", "[[part]]", f"item = {_text(part.item)}", f"sequence = {part.sequence}")
+    yield f"parent_sha256 = {_text(part.parent_sha256)}"
+    yield f"started_us = {part.started_us}  # {iso(part.started_us)}, by the device's clock"
+    yield from (f"begins_us = {part.begins_us:_}", f"frames = {part.frames}", f"end_us = {part.end_us:_}")
+    yield f"has_sound = {str(part.has_sound).lower()}"
+
+
+def _covered(regions: Sequence[Region], mutes: Sequence[Mute]) -> Iterable[str]:
+    for region in regions:
+        yield from _region(region)
+    for mute in mutes:
+        yield from ("", "[[mute]]", f"from_us = {mute.from_us:_}", f"to_us = {mute.to_us:_}")
+        yield f"reason = {_text(mute.reason)}"
 
 
 def _region(region: Region) -> Iterable[str]:

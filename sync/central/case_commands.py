@@ -77,7 +77,10 @@ def _register_evidence(verbs: Any) -> None:
     exported.add_argument("--opened-only", action="store_true", help="leave the sealed file out (needs --identity)")
     exported.add_argument("--sealed-only", action="store_true", help="leave the opened file out")
     exported.add_argument(
-        "--redacted", type=Path, metavar="COPY.mp4", help="add this redacted copy, its record and plan beside it"
+        "--redacted",
+        type=Path,
+        metavar="COPY",
+        help="add this redacted copy (.mp4, its record and plan beside it), of a recording the folder of its copies",
     )
     exported.add_argument("--reason", default="", help="why; recorded, and printed in the bundle")
     cli.add_json(exported)

@@ -34,16 +34,34 @@ MAX_HEAD_BYTES = 256 << 10  # an init with its manifest travels in a header, in 
 class DeviceProtocol(H11Protocol):
     """uvicorn's HTTP with the client certificate's common name in each request's scope."""
 
+    device: str | None = None
+    _said = b""
+
     def connection_made(self, transport: Any) -> None:
         """Ask the finished handshake whom this connection belongs to."""
         super().connection_made(transport)
-        device = common_name(transport.get_extra_info("peercert"))
+        self.device = device = common_name(transport.get_extra_info("peercert"))
         inner = self.app
 
         async def as_device(scope: Any, receive: Any, send: Any) -> None:
             await inner({**scope, DEVICE: device}, receive, send)
 
         self.app = as_device
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's; what came is at hand while it is read."""
+        self._said = data
+        super().data_received(data)
+        self._said = b""
+
+    def send_400_response(self, msg: str) -> None:
+        """Put what is no HTTP into quarantine, and say so (DE-17): the application never hears of it."""
+        if self.device is not None:
+            told = self.config.app.state.desk.complain(self.device, None, "this is no HTTP", self._said)  # type: ignore[union-attr]
+            task = self.loop.create_task(told)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        super().send_400_response(msg)
 
 
 def common_name(certificate: Any) -> str | None:
@@ -72,6 +90,7 @@ def serve(config: CentralConfig) -> int:
             return None
 
     app = make_app(desk, receipt_of, max_item_bytes=config.ingest.max_item_mib << 20)
+    app.state.desk = desk
     settings = serving.settings(
         app, http=DeviceProtocol, h11_max_incomplete_event_size=MAX_HEAD_BYTES, timeout_keep_alive=60
     )

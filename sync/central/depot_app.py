@@ -2,7 +2,8 @@
 
 Decided here: how the wire's init, parts and fin read as requests and its answers as responses; the bytes at rest and
 the receipts are those of the MQTT way, the engine is `sync.central.depot_desk`. The device is the common name of the
-client certificate, never anything a request says. Implements DE-1 to DE-5 of docs/spec/depot.md.
+client certificate, never anything a request says. What is refused here, and not by the engine, because it is no message
+is put into quarantine. Implements DE-1 to DE-5 and DE-17 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -10,38 +11,43 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from sync.central.depot_desk import Desk, Late, Talk
+from sync.central.depot_refusals import (
+    ANSWER_HEADER,
+    STATUS,
+    TUS,
+    Failed,
+    Malformed,
+    complain,
+    guarded,
+    no_request,
+    refuse,
+)
+from sync.central.depot_refusals import DEVICE as DEVICE
 from sync.parts import PartSet
+from sync.receiver import MAX_UPLOADS_PER_DEVICE
 from vedette import wire
 from vedette.clock import check_uuid7
-from vedette.errors import Integrity, Refused, VedetteError
+from vedette.errors import Integrity
 from vedette.wire import Ack, Fin, FromCentre, Grant, Init, Part, Refuse, RefuseCode, Sealed, parts_of
 
-TUS = "1.0.0"
-DEVICE = "vedette.device"
-ANSWER_HEADER = "Vedette-Answer"
 OCTETS = "application/offset+octet-stream"
 MOST_IN_FLIGHT = 16
+MAX_KNOWN = 2 * MAX_UPLOADS_PER_DEVICE
 ROOM_S = 10.0
-_STATUS = {
-    RefuseCode.UNKNOWN_ITEM: 404,
-    RefuseCode.BUSY: 503,
-    RefuseCode.MISMATCH: 409,
-    RefuseCode.INVALID: 422,
-    RefuseCode.CONFLICT: 409,
-    RefuseCode.REVOKED: 403,
-}
 BAD_OFFSET, BAD_CHECKSUM = 409, 460
 _CHECKSUMS: dict[str, Callable[..., Any]] = {
     "sha256": hashlib.sha256,
@@ -59,10 +65,14 @@ class _Upload:
     durable: PartSet = field(default_factory=lambda: PartSet(0))
 
     @property
+    def next_part(self) -> int:
+        """The first part that is not durable; how many there are, when all are."""
+        return next(self.durable.missing(), self.durable.total)
+
+    @property
     def offset(self) -> int:
         """Bytes from the beginning that are durable without a gap."""
-        first = next(self.durable.missing(), self.durable.total)
-        return min(self.init.size, first * self.part_size)
+        return min(self.init.size, self.next_part * self.part_size)
 
     def part(self, index: int, payload: bytes) -> Part:
         return Part(item=self.init.item, index=index, payload=payload)
@@ -76,14 +86,33 @@ class _Upload:
         self.credit = credit
 
 
-class _Failed(Exception):
-    """A request ends with this response."""
+class _Known:
+    """The uploads of all devices; of each the MAX_KNOWN that it last spoke of, twice what the engine has under way."""
 
-    def __init__(self, status: int, refuse: Refuse, offset: int | None = None) -> None:
-        super().__init__(refuse.text)
-        self.status = status
-        self.refuse = refuse
-        self.offset = offset
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, _Upload]] = {}
+
+    def get(self, device: str, item: str) -> _Upload | None:
+        """What is known of that upload, which is the last to be forgotten from now on."""
+        mine = self._of.get(device, {})
+        upload = mine.pop(item, None)
+        if upload is not None:
+            mine[item] = upload
+        return upload
+
+    def keep(self, device: str, upload: _Upload) -> None:
+        """Know this upload; where there are too many, the one that was not spoken of for longest is not known more."""
+        mine = self._of.setdefault(device, {})
+        mine[upload.init.item] = upload
+        while len(mine) > MAX_KNOWN:
+            del mine[next(iter(mine))]
+
+    def forget(self, device: str, item: str) -> None:
+        """It is over."""
+        mine = self._of.get(device, {})
+        mine.pop(item, None)
+        if not mine:
+            self._of.pop(device, None)
 
 
 def make_app(desk: Desk, receipt_of: Callable[[str, str], bytes | None], *, max_item_bytes: int) -> Starlette:
@@ -99,59 +128,13 @@ def make_app(desk: Desk, receipt_of: Callable[[str, str], bytes | None], *, max_
             desk.stop()
 
     routes = [
-        Route("/files", _guarded(door.options), methods=["OPTIONS"]),
-        Route("/files", _guarded(door.create), methods=["POST"]),
-        Route("/files/{item}", _guarded(door.look), methods=["HEAD"]),
-        Route("/files/{item}", _guarded(door.append), methods=["PATCH"]),
-        Route("/files/{item}", _guarded(door.finish), methods=["GET"]),
+        Route("/files", guarded(desk, door.options), methods=["OPTIONS"]),
+        Route("/files", guarded(desk, door.create), methods=["POST"]),
+        Route("/files/{item}", guarded(desk, door.look), methods=["HEAD"]),
+        Route("/files/{item}", guarded(desk, door.append), methods=["PATCH"]),
+        Route("/files/{item}", guarded(desk, door.finish), methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=life)
-
-
-def _guarded(work: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """`work` with its refusals as responses, and what tus wants of each."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            told = request.headers.get("Tus-Resumable", TUS)
-            if told != TUS:
-                raise _Failed(
-                    412, _refuse(request, RefuseCode.INVALID, f"tus {told[:20]} is not spoken here, {TUS} is")
-                )
-            response = await work(request)
-        except _Failed as failed:
-            response = Response(failed.refuse.encode(), failed.status, media_type="application/json")
-            response.headers[ANSWER_HEADER] = Refuse.name
-            if failed.offset is not None:
-                response.headers["Upload-Offset"] = str(failed.offset)
-            if failed.status == 412:
-                response.headers["Tus-Version"] = TUS
-        except Late as error:
-            response = _refused(request, RefuseCode.BUSY, str(error))
-        except Refused as error:
-            response = _refused(request, RefuseCode.BUSY, str(error))
-        except VedetteError as error:
-            response = _refused(request, RefuseCode.INVALID, str(error))
-        response.headers["Tus-Resumable"] = TUS
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    return handle
-
-
-def _refuse(request: Request, code: RefuseCode, text: str) -> Refuse:
-    item = str(request.path_params.get("item", ""))
-    try:
-        check_uuid7(item)
-    except Integrity:
-        item = "00000000-0000-7000-8000-000000000000"
-    return Refuse(item=item, code=code, text=text[: wire.MAX_TEXT])
-
-
-def _refused(request: Request, code: RefuseCode, text: str) -> Response:
-    response = Response(_refuse(request, code, text).encode(), _STATUS[code], media_type="application/json")
-    response.headers[ANSWER_HEADER] = Refuse.name
-    return response
+    return Starlette(routes=routes, lifespan=life, exception_handlers={HTTPException: no_request(desk)})
 
 
 class _Door:
@@ -161,7 +144,7 @@ class _Door:
         self._desk = desk
         self._receipt_of = receipt_of
         self._max_item_bytes = max_item_bytes
-        self._uploads: dict[tuple[str, str], _Upload] = {}
+        self._uploads = _Known()
 
     async def options(self, request: Request) -> Response:
         """What this server speaks."""
@@ -179,7 +162,7 @@ class _Door:
         async with self._desk.talk(device, init.item) as talk:
             answer = await talk.ask(init)
             self._note(device, init, answer)
-            upload = self._uploads.get((device, init.item))
+            upload = self._uploads.get(device, init.item)
             if isinstance(answer, Grant) and upload is not None:
                 await self._until_room(device, upload, talk)
                 answer = replace(answer, have=upload.durable.ranges, credit=upload.credit)
@@ -202,11 +185,13 @@ class _Door:
         upload, device = self._known(request), _device(request)
         kind, offset = request.headers.get("Content-Type"), request.headers.get("Upload-Offset", "")
         if kind != OCTETS:
-            raise _Failed(415, _refuse(request, RefuseCode.INVALID, f"the content type must be {OCTETS}"))
+            raise Malformed(request, 415, f"the content type must be {OCTETS}")
         async with self._desk.talk(device, upload.init.item) as talk:
             if offset != str(upload.offset):
                 text = f"Upload-Offset must be {upload.offset}"
-                raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
+                if not re.fullmatch(r"\d{1,20}", offset, re.ASCII):
+                    await complain(self._desk, request, "Upload-Offset must be a number")
+                raise Failed(BAD_OFFSET, refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
             await _Pump(self, device, upload, talk, request).run()
             await self._until_room(device, upload, talk)
         answer = Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=upload.credit)
@@ -219,11 +204,11 @@ class _Door:
     async def finish(self, request: Request) -> Response:
         """GET: fin. The receipt, once every byte is durable, hashed, logged and signed for."""
         device, item = _device(request), check_uuid7(str(request.path_params["item"]))
-        upload = self._uploads.get((device, item))
+        upload = self._uploads.get(device, item)
         if upload is None:
             receipt = self._receipt_of(device, item)
             if receipt is None:
-                raise _Failed(404, _refuse(request, RefuseCode.UNKNOWN_ITEM, "the item is not here and not under way"))
+                raise Failed(404, refuse(request, RefuseCode.UNKNOWN_ITEM, "the item is not here and not under way"))
             answer: FromCentre = Sealed(item=item, receipt=receipt)
         else:
             async with self._desk.talk(device, item) as talk:
@@ -234,7 +219,7 @@ class _Door:
                     self._note(device, upload.init, answer)
             if not isinstance(answer, Sealed):
                 text = f"{upload.offset} of {upload.init.size} bytes are here"
-                raise _Failed(BAD_OFFSET, _refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
+                raise Failed(BAD_OFFSET, refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
         return Response(answer.encode(), headers={ANSWER_HEADER: answer.name}, media_type="application/json")
 
     async def _until_room(self, device: str, upload: _Upload, talk: Talk) -> None:
@@ -246,29 +231,28 @@ class _Door:
                 return
 
     def _known(self, request: Request) -> _Upload:
-        upload = self._uploads.get((_device(request), str(request.path_params["item"])))
+        upload = self._uploads.get(_device(request), str(request.path_params["item"]))
         if upload is None:
-            raise _Failed(404, _refuse(request, RefuseCode.UNKNOWN_ITEM, "no such upload is under way; create it"))
+            raise Failed(404, refuse(request, RefuseCode.UNKNOWN_ITEM, "no such upload is under way; create it"))
         return upload
 
     def _note(self, device: str, init: Init, answer: FromCentre) -> None:
         """Remember where the upload stands; a refusal forgets it and ends the request."""
-        known = self._uploads.get((device, init.item))
+        known = self._uploads.get(device, init.item)
         if isinstance(answer, Refuse):
-            self._uploads.pop((device, init.item), None)
-            raise _Failed(_STATUS[answer.code], answer)
+            self._uploads.forget(device, init.item)
+            raise Failed(STATUS[answer.code], answer)
         if isinstance(answer, Sealed):
-            self._uploads.pop((device, init.item), None)
+            self._uploads.forget(device, init.item)
             if known is not None:  # a fin that came before the last part was remembered
                 known.heard(((0, known.durable.total - 1),), known.credit)
         elif isinstance(answer, Grant) and known is not None and known.part_size == answer.part_size:
-            known.init = init
-            known.heard(answer.have, answer.credit)
+            known.init, known.credit = init, answer.credit
+            known.durable = PartSet(known.durable.total, answer.have)  # it may be less: what rested too long is gone
         elif isinstance(answer, Grant):
             durable = PartSet(parts_of(init.size, answer.part_size), answer.have)
-            self._uploads[device, init.item] = _Upload(
-                init=init, part_size=answer.part_size, credit=answer.credit, durable=durable
-            )
+            new = _Upload(init=init, part_size=answer.part_size, credit=answer.credit, durable=durable)
+            self._uploads.keep(device, new)
         elif isinstance(answer, Ack) and known is not None:
             known.heard(answer.ranges, answer.credit)
 
@@ -291,7 +275,7 @@ class _Pump:
     async def run(self) -> None:
         """Until the body ends or breaks off; an incomplete part at its end is not kept."""
         wanted = _checksum(self._request)
-        index, buffer = self._upload.offset // self._upload.part_size, bytearray()
+        index, buffer = self._upload.next_part, bytearray()
         try:
             async for piece in self._request.stream():
                 buffer += piece
@@ -329,14 +313,14 @@ class _Pump:
         self._door.heard(self._device, self._upload, await self._talk.hear())
         self._waiting = {index for index in self._waiting if index not in self._upload.durable}
 
-    def _wrong(self, status: int, text: str) -> _Failed:
-        return _Failed(status, _refuse(self._request, RefuseCode.INVALID, text), self._upload.offset)
+    def _wrong(self, status: int, text: str) -> Malformed:
+        return Malformed(self._request, status, text, self._upload.offset)
 
 
 def _device(request: Request) -> str:
     device: Any = request.scope.get(DEVICE)
     if not isinstance(device, str):
-        raise _Failed(403, _refuse(request, RefuseCode.REVOKED, "there is no client certificate"))
+        raise Failed(403, refuse(request, RefuseCode.REVOKED, "there is no client certificate"))
     return device
 
 
@@ -366,5 +350,5 @@ def _checksum(request: Request) -> tuple[str, bytes] | None:
         digest = b""
     if name not in _CHECKSUMS or len(digest) != _CHECKSUMS[name]().digest_size:
         said = f"Upload-Checksum must be one of {', '.join(_CHECKSUMS)} and its base64"
-        raise _Failed(400, _refuse(request, RefuseCode.INVALID, said))
+        raise Malformed(request, 400, said)
     return name, digest

@@ -2,7 +2,8 @@
 
 Decided here: one thread owns the uploads; requests hand it messages of the wire and wait for its answers, so that what
 many cars send at once is made durable by few fsyncs. Whom to believe is told by the caller, who has the certificate;
-that the device is enrolled and not revoked is checked here again. Implements DE-6 to DE-9 of docs/spec/depot.md.
+that the device is enrolled and not revoked is checked here again. What the door cannot read is put into quarantine by
+this thread too, which owns the store. Implements DE-6 to DE-9 and DE-17 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import queue
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 
 from sync.central.admission import Admission
-from sync.central.quarantine import settle, write_counts
+from sync.central.quarantine import drop, quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
@@ -29,6 +31,20 @@ WORKER = "depot"
 ANSWER_S = 60.0
 BATCH = 256
 MAX_HEARD = 64
+MAX_COMPLAINTS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Complaint:
+    """A request that is no message: which item it was about, what is wrong with it, and its head."""
+
+    item: str | None
+    text: str
+    evidence: bytes
+    taken: asyncio.Future[None]
+
+
+_Work = Init | Part | Fin | _Complaint
 
 
 class Late(Refused):
@@ -66,7 +82,8 @@ class Desk:
 
     def __init__(self, store: Store, signer: Signer, limits: IngestSection, clock: Clock) -> None:
         self._clock = clock
-        self._work: queue.Queue[tuple[str, Init | Part | Fin]] = queue.Queue()
+        self._work: queue.Queue[tuple[str, _Work]] = queue.Queue()
+        self._complaints = 0
         self._talks: dict[tuple[str, str], Talk] = {}
         self._store = store
         self._admission = Admission(store)
@@ -100,6 +117,19 @@ class Desk:
         """As `Talk.tell`."""
         self._work.put((device, message))
 
+    async def complain(self, device: str, item: str | None, text: str, evidence: bytes) -> None:
+        """Put into quarantine what `device` sent and is no message; its row, or count, is there on return.
+
+        Whoever floods waits for each: at most MAX_COMPLAINTS are on their way, those beyond are counted and not kept.
+        """
+        if self._complaints >= MAX_COMPLAINTS:
+            drop(self._store, device, RefuseCode.INVALID)
+            return
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._complaints += 1
+        self._work.put((device, _Complaint(item=item, text=text, evidence=evidence, taken=taken)))
+        await asyncio.wait({taken}, timeout=ANSWER_S)
+
     def _run(self) -> None:
         uploads = self._make_uploads()
         while not self._over.is_set():
@@ -117,20 +147,39 @@ class Desk:
         with lost_when_not_written():
             write_counts(self._store)
 
-    def _batch(self, patience_s: float) -> list[tuple[str, Init | Part | Fin]]:
+    def _batch(self, patience_s: float) -> list[tuple[str, _Work]]:
         """What waits, after waiting so long for the first."""
-        found: list[tuple[str, Init | Part | Fin]] = []
+        found: list[tuple[str, _Work]] = []
         with suppress(queue.Empty):
             while len(found) < BATCH:
                 found.append(self._work.get(block=not found, timeout=patience_s))
         return found
 
-    def _take(self, uploads: Uploads, device: str, message: Init | Part | Fin, now_us: int) -> None:
+    def _take(self, uploads: Uploads, device: str, message: _Work, now_us: int) -> None:
+        if isinstance(message, _Complaint):
+            self._put_down(device, message)
+            return
         if self._admission.admits(device):
             uploads.receive(device, message, now_us)
             return
         text = self._admission.turn_away(device)
         self._answer(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
+
+    def _put_down(self, device: str, complaint: _Complaint) -> None:
+        try:
+            if self._admission.admits(device):
+                text, evidence = complaint.text, complaint.evidence
+                quarantine(self._store, device, complaint.item, RefuseCode.INVALID, text, evidence)
+            else:
+                self._admission.turn_away(device)
+        finally:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._was_put_down, complaint.taken)
+
+    def _was_put_down(self, taken: asyncio.Future[None]) -> None:
+        self._complaints -= 1
+        if not taken.done():
+            taken.set_result(None)
 
     def _answer(self, device: str, message: FromCentre) -> None:
         """Hand an answer to the request that talks about the item; nobody may be there any more."""

@@ -7,7 +7,6 @@ report and the verifiers beside the signed parts are vedette.bundle_companions.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sync.central.redacted import RedactedCopy, copies_of
 from sync.central.rows import ItemRow
 from sync.central.store import Store
-from vedette import bundle, config, files
+from vedette import bundle, config
 from vedette.bundle_companions import with_companions
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
-from vedette.records import peek_manifest
-from vedette.redaction import MAX_REDACTION_BYTES, open_redaction
-from vedette.redaction_checks import check_parent
 from vedette.sealed import Identity, SealedReader, recover
 
 _PIECE_BYTES = 1 << 20
@@ -32,7 +29,7 @@ _PIECE_BYTES = 1 << 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`, and a
-    redacted copy (the MP4, with its record and plan beside it) where one is named.
+    redacted copy (the MP4, with its record and plan beside it, or the folder of a recording's) where one is named.
     """
 
     identities: Sequence[Identity]
@@ -45,14 +42,16 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
     """Make the bundle of item `subject` at `output`, or a zip for each segment of a recording in the folder `output`.
 
     Returns (path, what a person should know about it). `NotFound` when `subject` is neither, `Refused` when `output` is
-    there already or nothing would be in the bundle.
+    there already, nothing would be in the bundle, or the redacted copies are not those of all segments: then no bundle
+    is made.
     """
     rows = _items(store, subject)
+    copies = copies_of(wanted.redacted, rows) if wanted.redacted is not None else {}
+    for item, copy in copies.items():
+        copy.check(store.manifest(item))
     if len(rows) == 1:
         places = [output]
     else:
-        if wanted.redacted is not None:
-            raise Refused(f"recording {subject} has {len(rows)} segments and a redacted copy is of one; name its item")
         if output.suffix == ".zip":
             raise Refused(f"recording {subject} has {len(rows)} segments; name a folder, each gets a zip in it")
         output.mkdir(exist_ok=False)
@@ -61,7 +60,7 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
     try:
         for row, place in zip(rows, places, strict=True):
             store.note_access(user, "export", row.item, wanted.reason)
-            made.append((place, _export_one(store, row, place, wanted, user)))
+            made.append((place, _export_one(store, row, place, wanted, copies.get(row.item), user)))
     finally:
         if not made and len(rows) > 1:
             output.rmdir()
@@ -79,7 +78,7 @@ def _items(store: Store, subject: str) -> list[ItemRow]:
         raise NotFound(f"the centre has no item and no recording {subject[:64]!r}") from None
 
 
-def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: str) -> str:
+def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, copy: RedactedCopy | None, user: str) -> str:
     central = config.load_central(store.folder / "central.toml")
     journal = _journal(store, row)
     with _opened(store, row, wanted.identities) as opened, _sealed(store, row, wanted) as sealed:
@@ -95,20 +94,10 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, user: s
             sealed=sealed,
             opened=opened,
             note=wanted.reason,
-            companions=_redacted(wanted.redacted, store.manifest(row.item)),
+            companions=copy.companions if copy is not None else {},
         )
         bundle.make(place, with_companions(parts, exported_by=user))
     return "" if journal else "the device's custody journal of this item has not arrived yet; export again later"
-
-
-def _redacted(copy: Path | None, manifest: bytes) -> dict[str, bundle.Content]:
-    """The copy with its record and plan; `Integrity` where the record is of another parent than this item (BU-6)."""
-    if copy is None:
-        return {}
-    record = files.read(copy.with_suffix(".redaction"), max_bytes=MAX_REDACTION_BYTES)
-    opened = open_redaction(record, None)
-    check_parent(opened.parent, peek_manifest(manifest), hashlib.sha256(manifest).hexdigest())
-    return {"redacted": copy, "redaction": record, "redaction_plan": copy.with_suffix(".plan.toml")}
 
 
 def _journal(store: Store, row: ItemRow) -> list[bytes]:

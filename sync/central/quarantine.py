@@ -1,9 +1,9 @@
 """What came in and did not verify: kept as a row with its reason for a person to see, never in the way of what is good.
 
 Decided here: the same complaint (device, item, code and words) is kept once, one device cannot fill the store with
-them, and whatever is therefore not kept is counted: a complaint is a row, a repeat of one, or beyond the share of its
-device, and these three add up to all that came. Implements RC-7 of docs/spec/receipt.md and CS-18 to CS-20 of
-docs/spec/case-store.md.
+them, and whatever is therefore not kept, or because the store did not take it, is counted: a complaint is a row, a
+repeat of one, or dropped, and these three add up to all that came. Implements RC-7 of docs/spec/receipt.md and CS-18 to
+CS-20 of docs/spec/case-store.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sync.central.database import Database
 from sync.central.rows import QuarantineCount, QuarantineOutcome, QuarantineRow
 from sync.central.store import MAX_ROWS, Store
+from sync.central.store_trouble import DISK_TROUBLE
 from vedette.errors import Integrity, NotFound
 from vedette.wire import RefuseCode
 
@@ -49,7 +50,8 @@ def quarantine(
 ) -> None:
     """Note that `device` sent something that was not taken, with up to 64 KiB of it, or count it where it is not kept.
 
-    A row is durable on return; a count is within a second of it, or when `write_counts` is called.
+    A row is durable on return; a count is within a second of it, or when `write_counts` is called. Where the store does
+    not take a row its error is raised, and it is counted.
     """
     complaint = _Complaint(
         device=device,
@@ -57,18 +59,36 @@ def quarantine(
         code=code.value,
         text=_words(text, MAX_TEXT_CHARACTERS),
     )
+    try:
+        outcome = _kept_or_why_not(store, complaint, evidence)
+    except DISK_TROUBLE:
+        drop(store, device, code)
+        raise
+    if outcome is not None:
+        _count(store, device, code, outcome)
+        settle(store)
+
+
+def drop(store: Store, device: str, code: RefuseCode) -> None:
+    """Count a complaint that cannot be kept; from any thread. `settle` writes it."""
+    _count(store, device, code, "dropped")
+
+
+def _count(store: Store, device: str, code: RefuseCode, outcome: QuarantineOutcome) -> None:
+    now_us = store.clock.utc_us()
+    store.tally.add(
+        QuarantineCount(device=device, code=code.value, outcome=outcome, times=1, first_us=now_us, last_us=now_us)
+    )
+
+
+def _kept_or_why_not(store: Store, complaint: _Complaint, evidence: bytes | None) -> QuarantineOutcome | None:
     outcome = _why_not(store.db, complaint)
     if outcome is None:
         with store.writing() as db:  # alone: workers together keep no complaint twice and no row above the share
             outcome = _why_not(db, complaint)
             if outcome is None:
                 _keep(db, complaint, evidence, store.clock.utc_us())
-                return
-    now_us = store.clock.utc_us()
-    store.tally.add(
-        QuarantineCount(device=device, code=complaint.code, outcome=outcome, times=1, first_us=now_us, last_us=now_us)
-    )
-    settle(store)
+    return outcome
 
 
 def settle(store: Store) -> None:

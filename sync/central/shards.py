@@ -2,8 +2,9 @@
 
 Decided here: a device is enrolled at the shard that its id's hash names, and stays there; the centre listens at every
 shard and answers where it last heard the device, so that shards may be added without moving anybody. A broker that is
-down loses what is said to its devices, as any message may be lost, and holds up nobody else's. One look takes no more
-than it does from one broker; what it leaves at a shard is first at the next. See docs/guide/scale.md.
+down loses what is said to its devices, as any message may be lost; what one that takes no more for now is to take waits
+in a queue of its own. Neither holds up anybody else's. One look takes no more than it does from one broker; what it
+leaves at a shard is first at the next. See docs/guide/scale.md. Implements WI-70 of docs/spec/wire.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from sync.central.answers import Answers
 from sync.central.broker import broker_port
 from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Buffer, Connected, Disconnected, Event, Link, Message
 from sync.paho_link import PahoLink
@@ -59,6 +61,7 @@ class ShardedLink:
 
     def __init__(self, links: Sequence[Link]) -> None:
         self._links = tuple(links)
+        self._answers = tuple(Answers(link) for link in self._links)
         self._homes: dict[str, int] = {}
         self._was_connected = False
         self._next = 0
@@ -75,13 +78,19 @@ class ShardedLink:
         return self._emptied
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
-        """As in `Link`, to the device's shard; what is for a shard that is down is void and counts as taken."""
+        """As in `Link`, to the device's shard, and always taken: it waits for a full shard, and is void at one that is
+        down.
+        """
         device = parse_topic(topic).device
-        link = self._links[self._homes.get(device, shard_of(device, len(self._links)))]
-        return link.publish(topic, payload, behind=behind, retain=retain) if link.connected else True
+        answers = self._answers[self._homes.get(device, shard_of(device, len(self._links)))]
+        answers.publish(topic, payload, behind=behind, retain=retain)
+        answers.flush()
+        return True
 
     def poll(self, timeout_s: float) -> list[Event]:
         """As in `Link`; `Connected` is the first shard that comes, `Disconnected` the last that goes."""
+        for answers in self._answers:
+            answers.flush()
         events = self._look(0.0)
         if timeout_s > 0 and not events:
             events = self._look(timeout_s)

@@ -25,7 +25,7 @@ from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
 from sync.central.store_trouble import DISK_TROUBLE
 from sync.credit import URGENT_PRIORITY
-from sync.receiver import Action, Forget, Open, Receiver, Seal, Sync, Write
+from sync.receiver import Action, Complain, Forget, Open, Receiver, Seal, Sync, Write
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
 from vedette.records import Manifest
@@ -148,6 +148,8 @@ class Uploads:
         self._receiver.lend(self._budget.looked(now_us, emptied=emptied, used_bytes=used_bytes))
 
     def _store_whole(self) -> None:
+        if not self._seals and not self.keeping:
+            return
         self._seals.sort(key=lambda seal: seal.init.priority)
         more = True
         while more:
@@ -187,6 +189,9 @@ class Uploads:
             return self._write(action)
         if isinstance(action, Forget):
             self._incoming.close(action.device, action.item)
+            return []
+        if isinstance(action, Complain):
+            quarantine(self._store, action.device, action.item, action.code, action.text, action.evidence)
             return []
         self._send(action.device, action.message)
         return []

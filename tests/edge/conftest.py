@@ -1,4 +1,4 @@
-"""A network camera that can be switched off and on."""
+"""A network camera that can be switched off and on, and told to freeze, to see nothing or to be silent."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,14 +16,23 @@ class NetworkCamera:
     """A real RTSP server in a process of its own."""
 
     address: str = ""
+    coder: str = "x264"
     process: subprocess.Popen[str] | None = None
 
     def switch_on(self) -> None:
         port = self.address.rpartition(":")[2].partition("/")[0] or "0"
-        self.process = subprocess.Popen([PYTHON, str(SERVER), port], stdout=subprocess.PIPE, text=True)
+        command = [PYTHON, str(SERVER), port, self.coder]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         assert self.address.startswith("rtsp://")
+
+    def tell(self, word: str) -> None:
+        """Have it do what `rtsp_server.py` says of `word`."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
 
     def switch_off(self) -> None:
         if self.process is not None:

@@ -174,23 +174,35 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A running broker of its own for this test."""
+def make_broker(tmp_path: Path) -> Iterator[Callable[[str], Broker]]:
+    """Starts one more broker for this test, in a folder of that name."""
     if shutil.which("mosquitto", path=_PATH) is None:
         pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    authority = Authority(folder)
-    authority.issue("server")
-    # Started as root it would drop to the user mosquitto, who cannot read a test's folder.
-    user = "root" if os.geteuid() == 0 else "mosquitto"
-    port = free_port()
-    (folder / "mosquitto.conf").write_text(_CONFIG.format(port=port, folder=folder, user=user))
-    (folder / "acl").write_text(_ACL)
-    running = Broker(folder=folder, port=port, authority=authority)
-    running.start()
-    yield running
-    running.stop()
+    made: list[Broker] = []
+
+    def make(name: str) -> Broker:
+        folder = tmp_path / name
+        folder.mkdir()
+        authority = Authority(folder)
+        authority.issue("server")
+        # Started as root it would drop to the user mosquitto, who cannot read a test's folder.
+        user = "root" if os.geteuid() == 0 else "mosquitto"
+        port = free_port()
+        (folder / "mosquitto.conf").write_text(_CONFIG.format(port=port, folder=folder, user=user))
+        (folder / "acl").write_text(_ACL)
+        made.append(Broker(folder=folder, port=port, authority=authority))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[[str], Broker]) -> Broker:
+    """A running broker of its own for this test."""
+    return make_broker("broker")
 
 
 class Postgres:

@@ -13,7 +13,8 @@ from typing import Any
 
 from vedette.verifier.container import Folder, Zip
 from vedette.verifier.evidence import Bundle
-from vedette.verifier.records import Bad, loads, public_key
+from vedette.verifier.records import Bad, dumps, loads, public_key
+from vedette.verifier.redactions import whole_set
 from vedette.verifier.witnesses import policy_of
 
 
@@ -25,22 +26,61 @@ def verify(
     policy: Any = None,
     redactor: bytes | None = None,
 ) -> tuple[int, list[Any]]:
-    """Exit code and findings of the bundle at `path`."""
+    """Exit code and findings of the bundle at `path`, or of every bundle in a folder of them."""
+    asked = (key, origin, policy, redactor)
+    inside = bundles_in(path)
+    findings: list[Any] = []
+    redactions = []
+    for one in inside or [path]:
+        found, redaction = verify_one(one, *asked)
+        findings += [(what, f"{one.name}/{where}", *rest) for what, where, *rest in found] if inside else found
+        redactions += [redaction] if redaction is not None else []
+    if inside:
+        findings += sets_of(path.resolve().name, redactions)
+    codes = {one[2] for one in findings} - {0, None}
+    return (10 if codes - {11} else 11 if codes else 0), findings
+
+
+def verify_one(path: Path, key: bytes | None, origin: str | None, policy: Any, redactor: bytes | None) -> Any:
+    """The findings of one bundle, and the record of the redacted copy of its item, if there is one."""
     name = path.resolve().name
     try:
         source = Folder(path) if path.is_dir() else Zip(path)
     except Bad as error:
-        return 10, [("bundle", name, error.code, str(error))]
+        return [("bundle", name, error.code, str(error))], None
     bundle = Bundle(source, name, key, origin)
     bundle.policy, bundle.redactor = policy, redactor
     bundle.check()
-    codes = {one[2] for one in bundle.findings} - {0, None}
-    return (10 if codes - {11} else 11 if codes else 0), bundle.findings
+    return bundle.findings, bundle.redaction
+
+
+def bundles_in(path: Path) -> list[Path]:
+    """The bundles that lie in a folder that is none itself."""
+    if not path.is_dir() or (path / "bundle.json").exists():
+        return []
+    there = sorted(path.iterdir())
+    return [one for one in there if one.suffix.lower() == ".zip" or (one / "bundle.json").is_file()]
+
+
+def sets_of(name: str, redactions: list[Any]) -> list[Any]:
+    """Of each recording that was redacted as a whole, whether all of its copies are here."""
+    sets: dict[bytes, list[Any]] = {}
+    for body in redactions:
+        if "set" in body:
+            sets.setdefault(dumps(body["set"]), []).append(body)
+    findings = []
+    for here in sets.values():
+        try:
+            findings.append(("redaction's set", name, 0, whole_set(here[0]["set"], here)))
+        except Bad as error:
+            findings.append(("redaction's set", name, error.code, str(error)))
+    return findings
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Checks a Vedette evidence bundle; needs Python alone.")
-    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    where = Path(__file__).resolve().parent
+    parser.add_argument("bundle", nargs="?", type=Path, default=where, help="a bundle, or a folder of bundles")
     parser.add_argument("--trust", type=Path, metavar="TRUST.json", help="the force's public keys, from the force")
     parser.add_argument("--key", metavar="ed25519:...", help="the centre's public key, where there is no such file")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="logs and witnesses: the quorum must have cosigned")

@@ -44,7 +44,7 @@ from vedette.verifier.records import (
     shaped,
     text,
 )
-from vedette.verifier.redactions import MAX_REDACTION, changes_of, check_parent, redaction_of
+from vedette.verifier.redactions import MAX_REDACTION, changes_of, check_parent, place_of, redaction_of
 from vedette.verifier.witnesses import witnessed
 
 
@@ -54,6 +54,7 @@ class Bundle:
 
     policy: Any = None
     redactor: bytes | None = None
+    redaction: Any = None
 
     def __init__(self, source: Folder | Zip, name: str, key: bytes | None, origin: str | None) -> None:
         self.source, self.name, self.trusted, self.origin = source, name, key, origin
@@ -280,6 +281,10 @@ class Bundle:
         ours = f"item {self.item} of {self.manifest['device']}, whose manifest and proofs are checked here"
         self.run("redaction's parent", name, lambda: check_parent(body, self.manifest, self.manifest_sha256), ours)
         self.run("redaction's changes", name, lambda: changes_of(body), str)
+        if "set" in body:
+            self.run("redaction's place", name, lambda: place_of(body, self.manifest), str)
+        if body["parent"]["item"] == self.manifest["item"]:
+            self.redaction = body
 
     def journal(self, device: bytes | None) -> Any:
         lines = self.run("journal", "journal.jsonl", self.lines)

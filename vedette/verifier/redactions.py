@@ -27,8 +27,8 @@ from vedette.verifier.records import (
 
 # ---- from here on in verify.py ----
 # A redacted copy (docs/spec/redaction.md): its record, and what of it can be checked with the parent sealed.
-REDACTION, MAX_REDACTION = "vedette/redaction/1", 16 << 20
-MAX_RUNS, MAX_NAMES = 50_000, 20_000
+REDACTION, REDACTION_2, MAX_REDACTION = "vedette/redaction/1", "vedette/redaction/2", 16 << 20
+MAX_RUNS, MAX_NAMES, MAX_PARTS = 50_000, 20_000, 1000
 
 
 def listed(most: int) -> Any:
@@ -42,14 +42,16 @@ def redaction_of(content: bytes, redactor: bytes | None) -> Any:
     key = public_key(str(body.get("signer")) if isinstance(body, dict) else "")
     if redactor not in (None, key):
         raise Untrusted("the redaction is signed by another key than the one that was given")
-    body = record(content, REDACTION, key, MAX_REDACTION)
+    is_member = isinstance(whole, dict) and whole.get("kind") == REDACTION_2
+    body = record(content, REDACTION_2 if is_member else REDACTION, key, MAX_REDACTION)
+    together = {"set": is_object} if is_member else {}
     counts = dict.fromkeys(("derived_size", "made_us", "width", "height", "frames"), number())
     shaped(
         body, "redaction", item=like(UUID7), parent=is_object, plan_sha256=like(HASH), derived_sha256=like(HASH),
         **dict.fromkeys(("by", "why", "signer", "software", "encoder"), text()), models=is_object,
         changed=listed(MAX_RUNS), reasons=listed(MAX_NAMES), mutes=listed(MAX_NAMES),
         sound=among("none", "kept", "muted", "dropped"), stamp=among("none", "kept", "without_position", "dropped"),
-        cell_px=among(8), fill=lambda value: value == [110, 128, 128], **counts,
+        cell_px=among(8), fill=lambda value: value == [110, 128, 128], **counts, **together,
     )  # fmt: skip
     shaped(
         body["parent"], "redaction.parent", plain_sha256=like(HASH), plain_size=number(), item=maybe(like(UUID7)),
@@ -62,7 +64,22 @@ def redaction_of(content: bytes, redactor: bytes | None) -> Any:
         shaped(one, "redaction.mutes", reason=text(), packets=number(), **span)
     for one in body["reasons"]:
         shaped(one, "redaction.reasons", region=text(), reason=text())
+    if is_member:
+        set_of(body["set"])
     return body
+
+
+def set_of(together: Any) -> None:
+    """The copies of one recording that were made together."""
+    shaped(together, "redaction.set", recording=like(UUID7), plan_sha256=like(HASH), members=listed(MAX_PARTS))
+    members = together["members"]
+    for one in members:
+        ids = dict.fromkeys(("item", "parent"), like(UUID7))
+        shaped(one, "redaction.set.members", sequence=number(), derived_sha256=like(HASH), **ids)
+    if any(one["sequence"] != members[0]["sequence"] + at for at, one in enumerate(members)):
+        raise Bad("redaction.set: the segments of its members do not follow each other")
+    if any(len({one[name] for one in members}) < len(members) for name in ("item", "parent")):
+        raise Bad("redaction.set: it names a copy or an item twice")
 
 
 def check_parent(body: Any, manifest: Any, manifest_sha256: str) -> None:
@@ -90,3 +107,34 @@ def changes_of(body: Any) -> str:
         f"{count} of {body['frames']} pictures covered in places, in {len(body['changed'])} runs;"
         f" sound {body['sound']}, {len(body['mutes'])} mutes; stamp {body['stamp'].replace('_', ' ')}"
     )
+
+
+def place_of(body: Any, manifest: Any) -> str:
+    """Which part of the recording the copy is, in a sentence."""
+    together, item = body["set"], body["item"]
+    members, recording = together["members"], together["recording"]
+    place = next((at for at, one in enumerate(members, start=1) if one["item"] == item), None)
+    if place is None:
+        raise Bad(f"copy {item} is no member of the set of {len(members)} that its record names")
+    one = members[place - 1]
+    if (one["parent"], one["derived_sha256"]) != (body["parent"]["item"], body["derived_sha256"]):
+        raise Bad(f"the set has another copy or another item as its part {place}")
+    if (recording, one["sequence"]) != (manifest["recording"], manifest["sequence"]):
+        raise Bad(f"item {manifest['item']} is not segment {one['sequence']} of recording {recording}")
+    return f"part {place} of {len(members)} of recording {recording}"
+
+
+def whole_set(together: Any, here: list[Any]) -> str:
+    """That all copies of a set are `here`, signed by one key."""
+    members, items = together["members"], {one["item"] for one in here}
+    missing = [(at, one) for at, one in enumerate(members, start=1) if one["item"] not in items]
+    if missing:
+        at, one = missing[0]
+        more = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
+        raise Bad(
+            f"part {at} of {len(members)} of recording {together['recording']} is not here: the copy of item"
+            f" {one['parent']} (segment {one['sequence']}){more}"
+        )
+    if len({one["signer"] for one in here}) > 1:
+        raise Untrusted(f"the copies of recording {together['recording']} are signed by different keys")
+    return f"all {len(members)} parts of recording {together['recording']} are here"

@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
+import av
+import numpy as np
 import pytest
 
 from edge.camera import apart, open_camera, open_microphone
 from edge.camera.apart import ApartCamera
+from edge.camera.burnin import BurntStamp
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.pieces import FAULT, MAX_BYTES, OPENED, UNIT, Piece, PieceReader
-from edge.camera.port import CameraFault, EncodedUnit, Given, SmallFrame, SoundUnit, TakesTime
+from edge.camera.port import CameraFault, CameraSilent, EncodedUnit, Given, SmallFrame, SoundUnit, Stamped, TakesTime
 from edge.recorder.source import Source
 from vedette.clock import SystemClock
 from vedette.config import CameraSection, SoundSection
@@ -31,9 +36,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ApartCamera]
     monkeypatch.setattr(apart, "COMMAND", (sys.executable, str(PROCESS)))
     ones: list[ApartCamera] = []
 
-    def make(fails: str = "") -> ApartCamera:
+    def make(fails: str = "", **more: object) -> ApartCamera:
         monkeypatch.setenv("STANDIN_FAILS", fails)
-        one = open_camera(CameraSection(**SIZE), SystemClock())
+        one = open_camera(CameraSection(**SIZE, **more), SystemClock())
         assert isinstance(one, ApartCamera)
         assert isinstance(one, TakesTime)
         ones.append(one)
@@ -87,6 +92,29 @@ def test_pictures_come_from_the_process_as_from_the_adapter(made) -> None:
     assert all(0 < now_us - unit.mono_us < 60_000_000 for unit in units(found))
 
 
+def test_process_draws_what_the_recorder_tells_it_and_so_does_the_next_one(made) -> None:
+    """SG-21, SG-23: its pictures are noise; only where letters are drawn are they always bright."""
+    one = made(options={"stamp": "true"})
+    assert isinstance(one, Stamped)
+    assert one.is_stamped
+    told = StampFacts(device="car-1", ahead_us=0, zone_s=0, recording="019ac123-4567-7000-8000-0123456789ab")
+    stamp, drawn = BurntStamp(""), np.zeros((360, 640), np.uint8)
+    for number in ("a", "b"):
+        stamp.facts = replace(told, recording=told.recording[:-1] + number)
+        one.open()
+        one.stamp(stamp.facts)
+        decoder, is_there = av.CodecContext.create("h264", "r"), False
+        while not is_there:
+            for unit in units(read_until(one, lambda given: bool(units(given)))):
+                (picture,) = decoder.decode(av.Packet(unit.data))
+                drawn[:] = 0
+                stamp.draw(drawn, unit.utc_us)
+                letters = picture.to_ndarray()[:360][drawn > 220]
+                is_there = is_there or bool(np.percentile(letters, 5) > 150)
+        one.close()
+        one.has_left(2)
+
+
 def test_process_that_is_killed_is_a_fault_and_is_started_again(made) -> None:
     """CF-6."""
     one = made()
@@ -97,6 +125,16 @@ def test_process_that_is_killed_is_a_fault_and_is_started_again(made) -> None:
     one.close()
     one.open()
     assert units(read_until(one, lambda given: bool(units(given))))[0].is_key
+
+
+def test_driver_that_hangs_is_silent_within_two_seconds_and_goes_on_starting(made) -> None:
+    """CF-1, CF-12."""
+    source = Source(made("start"))
+    assert [source.mend(now_us) for now_us in (0, 500_000, 1_000_000, 1_400_000)] == [False] * 4
+    with pytest.raises(CameraSilent, match="goes on starting"):
+        source.mend(1_600_000)
+    assert (source.mend(1_800_000), source.is_broken) == (False, True)
+    source.close()
 
 
 def test_what_the_adapter_says_of_a_busy_sensor_is_said_here(made) -> None:

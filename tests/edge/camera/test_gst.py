@@ -78,6 +78,19 @@ def test_times_are_of_the_devices_clock_when_the_pipeline_runs(camera):
 
 
 @needs_gstreamer
+def test_coded_picture_has_the_time_of_the_small_one_of_its_moment(camera):
+    """SG-18: x264enc counts from its first picture, however long after the zero that was."""
+    one = camera()
+    one.open()
+    units, frames = watched(one, 2)
+    coded = {unit.pts_us for unit in units}
+    assert len(frames) > 10
+    assert [
+        frame.media_us for frame in frames if frame.media_us not in coded and min(coded) < frame.media_us < max(coded)
+    ] == []
+
+
+@needs_gstreamer
 def test_times_are_the_pipelines_own_however_late_its_pictures_are_looked_at(camera):
     """SG-18: a slow start moves nothing that follows against the sound."""
     one = camera()

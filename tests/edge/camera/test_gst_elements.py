@@ -1,4 +1,4 @@
-"""Elements of GStreamer that need no hardware, really run: an ALSA device in a file, and the stamp burnt in."""
+"""Elements of GStreamer that need no hardware, really run: an ALSA device in a file."""
 
 import itertools
 import shutil
@@ -7,13 +7,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 from bench.microphones import Clapping, heard_us
 from edge.camera import open_camera, open_microphone
-from edge.camera.port import Camera, EncodedUnit, Given, SmallFrame, SoundInfo, SoundUnit
+from edge.camera.port import Camera, EncodedUnit, Given, SoundInfo, SoundUnit
 from edge.camera.sound import RATE
 from edge.recorder.source import Source
 from vedette.clock import SystemClock
@@ -84,38 +82,3 @@ def test_alsa_microphone_is_heard_beside_the_pictures(clapping: Clapping):
     assert any(isinstance(unit, EncodedUnit) for unit in given)
     assert info is not None
     assert_claps_were_heard(info.sound, given)
-
-
-def recorded_and_seen(**options: str) -> tuple[np.ndarray, np.ndarray]:
-    """The luma of one picture as it was recorded, and as the reader got one."""
-    section = CameraSection(
-        adapter="gst", source="test", width=640, height=480, rate=25, bitrate_kbps=8000, options=options
-    )
-    one = open_camera(section, SystemClock())
-    try:
-        one.open()
-        given = given_by(one, 2)
-    finally:
-        one.close()
-    decoder = av.CodecContext.create("h264", "r")
-    coded = [unit for unit in given if isinstance(unit, EncodedUnit)]
-    pictures = [picture for unit in coded for picture in decoder.decode(av.Packet(unit.data))]
-    frames = [frame for frame in given if isinstance(frame, SmallFrame)]
-    return pictures[-1].to_ndarray()[:480].astype(int), frames[-1].luma.astype(int)
-
-
-@needs("clockoverlay", "gstreamer1.0-x")
-@needs("x264enc", "gstreamer1.0-plugins-ugly")
-def test_stamp_is_burnt_into_the_recorded_picture_and_not_into_the_readers():
-    """The test picture's bars stand still in its upper part: what differs there is the line, on its dark ground."""
-    upper = slice(0, 240)
-    plain, seen_plain = recorded_and_seen()
-    stamped, seen = recorded_and_seen(stamp="car-1")
-    differs = np.abs(stamped[upper] - plain[upper]) > 40
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    assert differs.sum() > 2_000
-    assert rows[-1] < 120
-    line = stamped[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    assert line.max() > 200
-    assert line.min() < 60
-    assert np.abs(seen[upper] - seen_plain[upper]).max() < 20

@@ -1,11 +1,14 @@
 """What the picamera2 adapter does by itself with what picamera2's threads bring; the package: test_pi_real.py."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.pi import LONGEST_WAY_US, MAX_WAITING_UNITS, PiCamera, open_pi_here, without_padding
 from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import FakeClock
@@ -99,6 +102,23 @@ def test_picture_without_a_sensors_time_is_of_now():
     one.take_request(request(2, None))
     (frame,) = one.read(0)
     assert (frame.media_us, frame.mono_us) == (40_000, clock.mono_us())
+
+
+def test_no_picture_is_lost_for_a_stamp_that_cannot_be_drawn():
+    """SG-24: picamera2's own thread would end with it."""
+    one = camera(options={"stamp": "true"})
+    one.stamp(StampFacts(device="car-1", ahead_us=0, zone_s=10**9))
+    mapped: list[str] = []
+
+    @contextmanager
+    def mapping(_request: object, name: str) -> Iterator[SimpleNamespace]:
+        mapped.append(name)
+        yield SimpleNamespace(array=np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8))
+
+    one._mapped = mapping
+    one.take_request(request(1, 0))
+    assert mapped == ["main"]
+    assert [one.index for one in one.read(0) if isinstance(one, SmallFrame)] == [0]
 
 
 @pytest.mark.parametrize("stride", [WIDTH - 2, WIDTH * 2])

@@ -10,6 +10,7 @@ import io
 import itertools
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 
 from edge.camera import pi
+from edge.camera.burnin import BurntStamp
+from edge.camera.drawnstamp import StampFacts
 from edge.camera.pi import PiCamera
 from edge.camera.port import EncodedUnit, SmallFrame
 from vedette.clock import SystemClock
@@ -122,17 +125,42 @@ def test_both_streams_are_one_configuration_and_the_rate_is_the_sensors(camera: 
 
 
 def test_stamp_is_drawn_into_the_recorded_picture_only(package: ModuleType):
+    """SG-21, SG-22, SG-23: by picamera2's thread, of what was told before it and while it runs."""
     one = made(options={"stamp": "unit-7"}, bitrate_kbps=8000)
-    one.open()
-    units, frames = watched(one, units=10)
-    one.close()
+    place = {"place": "33.57310 N 7.58981 W", "fixed_us": SystemClock().utc_us()}
+    standby = StampFacts(device="car-1", ahead_us=0, zone_s=0, **place)
+    recording, other = (replace(standby, recording=f"019ac123-4567-7000-8000-0123456789a{n}") for n in "bc")
     decoder = av.CodecContext.create("h264", "r")
-    pictures = [picture for unit in units for picture in decoder.decode(av.Packet(unit.data))]
-    box = (slice(0, 12), slice(0, 200))
-    recorded, seen = pictures[0].to_ndarray()[box], frames[0].luma[box]
-    # Under the line the picture is half as bright.
-    assert np.median(recorded) < 0.75 * np.median(seen)
-    assert np.median(frames[0].luma[:12]) > 100
+    one.stamp(standby)
+    one.open()
+    for told, wrong in ((standby, recording), (recording, other)):
+        one.stamp(told)
+        said, frames = False, []
+        while not said:
+            units, seen = watched(one, units=1)
+            frames += seen
+            for unit in units:
+                (picture,) = decoder.decode(av.Packet(unit.data))
+                luma = picture.to_ndarray()[:360]
+                said = said or says(luma, stamped(told, unit.utc_us), stamped(wrong, unit.utc_us))
+        # Under the line the picture is half as bright; the reader's is not.
+        assert np.median(luma[:12, :200]) < 0.75 * np.median(frames[-1].luma[:12, :200])
+        assert np.median(frames[-1].luma[:12]) > 100
+    one.close()
+
+
+def stamped(facts: StampFacts, utc_us: int) -> np.ndarray:
+    """The stamp alone, on black."""
+    stamp, luma = BurntStamp("unit-7"), np.zeros((360, 640), np.uint8)
+    stamp.facts = facts
+    stamp.draw(luma, utc_us)
+    return luma
+
+
+def says(luma: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether `luma` has the bright letters of `one` and not those that only `other` has."""
+    ours, theirs = (one > 200) & (other < 20), (other > 200) & (one < 20)
+    return bool(ours.any() and luma[ours].mean() > 150 and not (theirs.any() and luma[theirs].mean() > 150))
 
 
 def test_camera_gives_its_sensor_back_and_opens_again(camera: PiCamera, libcamera: ModuleType):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 from edge.camera import open_camera
 from edge.camera.condition import CALM_US, CLEAR_US, MOST_CLEAR_US, Moment
 from edge.camera.encode import X264Encoder
-from edge.camera.port import EncodedUnit, SmallFrame
-from edge.camera.watch import LOOK_US, RAISE_US, STILL_US, CameraWatch, Kind, Notice, find_faults, measure, sample
+from edge.camera.port import CameraFault, CameraSilent, EncodedUnit, SmallFrame
+from edge.camera.stillness import STILL_US
+from edge.camera.watch import LOOK_US, RAISE_US, CameraWatch, Kind, Notice, find_faults, measure, sample
 from vedette.clock import FakeClock
 from vedette.config import CameraSection
 
@@ -130,11 +132,40 @@ def test_parked_car_is_not_frozen_when_a_coder_skips_what_hardly_moves(bitrate: 
     assert found == []
 
 
-def test_equal_pictures_within_a_group_are_not_frozen_and_are_when_a_key_picture_is_the_same_too():
-    stuck, watch = held(scene()), CameraWatch()
-    assert watched(watch, stuck, range(100), key_every=1000) == []
-    ((at, notice),) = watched(watch, stuck, range(100, 110), key_every=100)
+def all_but_equal(n: int) -> np.ndarray:
+    """The scene, with one point of thousands that is another in every picture."""
+    points = scene().astype(np.uint8)
+    points[7, 9] = n % 200
+    return points
+
+
+def test_nearly_equal_pictures_within_a_group_are_not_frozen_and_are_when_a_key_picture_is_the_same_too():
+    """CF-4."""
+    watch = CameraWatch()
+    assert watched(watch, all_but_equal, range(100), key_every=1000) == []
+    ((at, notice),) = watched(watch, all_but_equal, range(100, 110), key_every=100)
     assert (at, notice.kind) == (100, Kind.FROZEN)
+
+
+def test_pictures_that_are_equal_bit_for_bit_are_frozen_though_no_key_picture_came():
+    """CF-1: a network camera may send one every ten seconds."""
+    ((at, notice),) = watched(CameraWatch(), held(scene()), range(5, 100), key_every=1000)
+    assert (at - 5 + 1) * FRAME_US <= NOTICED_US
+    assert notice.kind is Kind.FROZEN
+
+
+def coarse(n: int, *, settles: int) -> np.ndarray:
+    """The scene as a coder held to a rate gives it: another at each key picture, and at those right behind it."""
+    return scene().astype(np.uint8) + np.uint8(n // RATE % 3 * 8 + min(n % RATE, settles))
+
+
+@pytest.mark.parametrize(("settles", "kinds"), [(0, [Kind.FROZEN]), (4, [Kind.FROZEN]), (6, [])])
+def test_key_pictures_that_are_coded_on_for_a_moment_do_not_hide_that_nothing_else_is_coded(
+    settles: int, kinds: list[Kind]
+):
+    """CF-1, CF-4."""
+    said = watched(CameraWatch(), lambda n: coarse(n, settles=settles), range(60))
+    assert [notice.kind for _, notice in said] == kinds
 
 
 def test_one_changed_point_in_a_hundred_is_still_frozen_and_more_is_not():
@@ -190,26 +221,39 @@ def test_wait_is_short_again_when_a_minute_was_calm():
 def test_unplugged_since_the_last_picture_until_the_next_one():
     watch = CameraWatch()
     watched(watch, live(scene(), 1.0), range(30))
-    (fault,) = watch.unplugged("the cable is out", Moment(10**15 + 9_000_000, 9_000_000))
+    (fault,) = watch.lost(CameraFault("the cable is out"), Moment(10**15 + 9_000_000, 9_000_000))
     assert fault.to_detail() == {"kind": "unplugged", "since_us": 10**15 + 2_900_000, "why": "the cable is out"}
-    assert watch.unplugged("still out", Moment(10**15 + 9_500_000, 9_500_000)) == []
+    assert watch.lost(CameraFault("still out"), Moment(10**15 + 9_500_000, 9_500_000)) == []
     assert (watch.condition, watch.faults) == ("unplugged", 1)
     ((_, over),) = watched(watch, live(scene(), 1.0), range(100, 130))
     assert over.to_detail() == {"kind": "unplugged", "since_us": 10**15 + 2_900_000, "lasted_us": 7_100_000}
     assert watch.condition == "ok"
 
 
+def test_silent_camera_that_is_given_up_is_unplugged_and_both_end_with_the_first_picture():
+    """CF-2, CF-12."""
+    watch = CameraWatch()
+    watch.expect(Moment(10**15, 0))
+    (silent,) = watch.lost(CameraSilent("no picture yet"), Moment(10**15 + 1_500_000, 1_500_000))
+    assert (silent.kind, silent.since_us, watch.condition) == (Kind.SILENT, 10**15, "silent")
+    (unplugged,) = watch.lost(CameraFault("no answer"), Moment(10**15 + 7_000_000, 7_000_000))
+    assert (unplugged.kind, unplugged.why, watch.condition) == (Kind.UNPLUGGED, "no answer", "unplugged")
+    ended = watch.unit(unit(90, is_key=True))
+    assert {(one.kind, one.lasted_us) for one in ended} == {(Kind.SILENT, 9_000_000), (Kind.UNPLUGGED, 9_000_000)}
+    assert watch.condition == "ok"
+
+
 def test_picture_is_not_frozen_when_the_camera_was_away_between_two_equal_ones():
     stuck, watch = held(scene()), CameraWatch()
     watched(watch, stuck, range(10))
-    watch.unplugged("gone", Moment(10**15, 1_000_000))
+    watch.lost(CameraFault("gone"), Moment(10**15, 1_000_000))
     back = 1000
     found = watched(watch, stuck, range(back, back + STILL_US // FRAME_US - 1))
     assert [one.kind for _, one in found] == [Kind.UNPLUGGED]
 
 
 def test_reason_is_cut_when_it_is_long():
-    (fault,) = CameraWatch().unplugged("x" * 5000, Moment(1, 1))
+    (fault,) = CameraWatch().lost(CameraFault("x" * 5000), Moment(1, 1))
     assert len(str(fault.to_detail()["why"])) == 512
 
 
@@ -226,6 +270,27 @@ def test_no_fault_is_seen_in_a_real_clip(data: Path, name: str):
         pytest.skip(f"the clip {path.name} is not here (set VEDETTE_DATA)")
     one = open_camera(CameraSection(source=str(path), pace="fast"), FakeClock())
     assert noticed(one) == []
+
+
+@pytest.mark.parametrize("coding", [["-c:v", "libx264", "-qp", "24", "-g", "25"], ["-c:v", "mjpeg"]])
+def test_clip_of_a_camera_that_froze_is_noticed_within_two_seconds(tmp_path: Path, coding: list[str]):
+    """CF-1: copied, by a coder with a quantiser of its own; and coded again."""
+    path = tmp_path / "froze.mkv"
+    shown = "testsrc2=size=320x240:rate=25:duration=3,noise=alls=8:allf=t,tpad=stop_mode=clone:stop_duration=4"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", shown, "-pix_fmt", "yuv420p", *coding, str(path)]
+    subprocess.run(command, check=True)
+    clock = FakeClock()
+    began_us = clock.utc_us()
+    camera, watch = open_camera(CameraSection(source=str(path), pace="fast"), clock), CameraWatch()
+    camera.open()
+    found: list[tuple[int, Notice]] = []
+    while not camera.ended:
+        for one in camera.read(0):
+            notices = watch.unit(one) if isinstance(one, EncodedUnit) else watch.picture(one)
+            found += [(one.utc_us - began_us, notice) for notice in notices]
+    ((at_us, notice),) = found
+    assert notice.kind is Kind.FROZEN
+    assert 3_000_000 < at_us <= 3_000_000 + NOTICED_US
 
 
 def test_no_fault_is_seen_in_the_drawn_street():

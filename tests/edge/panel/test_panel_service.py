@@ -152,10 +152,16 @@ def test_officer_feels_once_that_the_camera_sees_nothing(bench: Bench, fault: st
 
 
 @pytest.mark.parametrize(
-    "said", [{"camera": "underexposed"}, {"camera": "overexposed"}, {"camera": "frozen", "asleep": True}]
+    "said",
+    [
+        {"camera": "underexposed"},
+        {"camera": "overexposed"},
+        {"camera": "silent"},
+        {"camera": "frozen", "asleep": True},
+    ],
 )
 def test_officer_feels_nothing_of_what_he_cannot_mend(bench: Bench, said: dict[str, bool | str]) -> None:
-    """CF-11: a dark street, a low sun, a camera that was put to sleep."""
+    """CF-11: a dark street, a low sun, a camera that starts slowly or was put to sleep."""
     bench.says("standby", camera="ok")
     bench.steps(3)
     bench.says("standby", **said)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from edge.recorder.source import FIRST_WAIT_US, SILENCE_US, SILENT_READS
+from edge.recorder.source import FIRST_PICTURE_US, FIRST_WAIT_US, SILENCE_US, SILENT_READS
 
 BLACK = np.full((360, 320), 16, np.uint8)
 WHITE = np.full((360, 320), 235, np.uint8)
@@ -128,3 +128,31 @@ def test_camera_that_refuses_to_be_closed_is_opened_again(device, bench):
     one.clock.advance(FIRST_WAIT_US)
     one.steps(10)
     assert (one.status()["state"], one.camera.opens) == ("recording", 2)
+
+
+def test_camera_that_is_open_and_gives_no_first_picture_is_silent_and_not_opened_again_for_that(device, bench):
+    """CF-1, CF-12: an adapter that has no way to say that it is still starting."""
+    one = bench(segment_s=60)
+    one.camera.silent_reads[0] = 30
+    while not device.entries("camera.fault"):
+        one.steps(1)
+    (fault,) = device.entries("camera.fault")
+    assert (fault.detail["kind"], one.status()["state"]) == ("silent", "camera_fault")
+    assert one.clock.utc_us() - fault.detail["since_us"] <= 2_000_000
+    one.steps(60)
+    assert (one.status()["state"], one.status()["camera"], one.camera.opens) == ("recording", "ok", 1)
+    one.close()
+    (item,) = device.items()
+    assert item.manifest.media.frames == frames_in(device.opened(item))
+    assert [entry.detail["kind"] for entry in device.entries("camera.recovered")] == ["silent"]
+
+
+def test_camera_that_never_gives_a_first_picture_is_given_up_and_opened_again(device, bench):
+    """CF-12."""
+    one = bench(segment_s=60)
+    one.camera.silent_reads[0] = FIRST_PICTURE_US // 100_000 + 10
+    one.steps(FIRST_PICTURE_US // 100_000 + 2)
+    assert [entry.detail["kind"] for entry in device.entries("camera.fault")] == ["silent", "unplugged"]
+    one.clock.advance(2 * FIRST_WAIT_US)
+    one.steps(40)
+    assert (one.status()["state"], one.status()["camera"], one.camera.opens) == ("recording", "ok", 2)

@@ -46,8 +46,12 @@ def test_no_segment_is_lost_and_the_gap_is_named_when_a_network_camera_is_switch
     for item in (first, second):
         with av.open(io.BytesIO(device.opened(item))) as mp4:
             assert sum(1 for _ in mp4.decode(video=0)) == item.manifest.media.frames
-    (gap,), (fault,) = device.entries("gap"), device.entries("camera.fault")
-    (recovered,) = device.entries("camera.recovered")
+    (gap,) = device.entries("gap")
+    # A machine that is very slow may call the camera silent while it starts.
+    (fault,), (recovered,) = (
+        [entry for entry in device.entries(event) if entry.detail["kind"] != "silent"]
+        for event in ("camera.fault", "camera.recovered")
+    )
     assert (gap.detail["why"], gap.detail["to_us"]) == ("camera_fault", second.manifest.started_us)
     # The first picture is timed by its own delay, later ones by the least delayed so far.
     assert abs(gap.detail["from_us"] - first.manifest.ended_us) < 1_000_000

@@ -1,8 +1,11 @@
-"""A drawn street as an MP4 with sound and a stamp, and the truth of which pixels of it are a plate."""
+"""A drawn street as an MP4 with sound and a stamp, and the truth of which pixels of it are a plate; and the same as a
+recording of the recorder, in sealed segments of a second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +17,17 @@ import pytest
 from numpy.typing import NDArray
 
 import simulator.cars
+from edge.camera.encode import X264Encoder
+from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
+from edge.camera.sound import SoundEncoder
+from edge.recorder.fragments import Fragmenter
 from simulator.render import Renderer
 from simulator.world import plan as plan_drive
+from vedette.clock import FakeClock, uuid7
+from vedette.config import SoundSection
 from vedette.keys import SigningKey
+from vedette.records import MANIFEST, Manifest, sign_record
+from vedette.sealed import HybridIdentity, save_identity, seal
 
 WIDTH, HEIGHT, RATE = 640, 360, 25
 STAMP = "2026-11-25 23:06:42 UTC+01:00  car-1  33.57310 N 7.58980 W ±5 m\ntime from ntp ±20 ms  recording x/0"
@@ -135,3 +146,104 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[codec]
 
     return of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """A recording in a folder: sealed segments with their manifests beside them, and the key that opens them."""
+
+    folder: Path
+    identity: Path
+    recording: str
+    items: tuple[Path, ...]
+    manifests: tuple[Manifest, ...]
+    plains: tuple[bytes, ...]
+
+
+def segments_of(pictures: Iterable[NDArray[np.uint8]], width: int, height: int, *, codec: str | None) -> list[bytes]:
+    """MP4s as the recorder writes them, cut at each key picture (one a second), with one unbroken tone where wanted."""
+    video = X264Encoder(width, height, RATE)
+    sound = SoundEncoder(SoundSection(codec=codec, channels=1)) if codec else None
+    units: list[EncodedUnit | SoundUnit] = []
+    for number, i420 in enumerate(pictures):
+        at = np.arange(number * 1920, (number + 1) * 1920)
+        tone = (9000 * np.sin(2 * np.pi * 440 * at / 48_000)).astype(np.int16)[:, None]
+        units += video.encode(i420, number * 40_000, utc_us=number * 40_000)
+        units += sound.encode(tone, number * 40_000, utc_us=0, mono_us=0) if sound else []
+    info = StreamInfo(width=width, height=height, rate_num=RATE, rate_den=1, sound=sound.info if sound else None)
+    starts = [one for one in units if isinstance(one, EncodedUnit) and one.is_key]
+    ends = [one.pts_us for one in starts[1:]] + [1 << 50]
+    return [
+        _segment(info, start, [one for one in units if start.pts_us <= one.pts_us < end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _segment(info: StreamInfo, first: EncodedUnit, units: list[EncodedUnit | SoundUnit]) -> bytes:
+    maker = Fragmenter(info, first)
+    parts = [maker.beginning()]
+    for one in units:
+        parts.append(maker.sound(one) if isinstance(one, SoundUnit) else maker.picture(one, STAMP))
+    return b"".join([*parts, maker.ending()])
+
+
+def sealed_drive(folder: Path, plains: list[bytes], manifest_of: Callable[..., Manifest]) -> Drive:
+    """These MP4s as the sealed segments of one recording, with their manifests, in `folder`; the key beside it."""
+    identity, items, manifests = HybridIdentity.generate(), [], []
+    key_file = folder.with_name(f"{folder.name}.identity")
+    save_identity(key_file, identity, created="now")
+    folder.mkdir()
+    recording, device = uuid7(FakeClock()), SigningKey.generate()
+    for number, plain in enumerate(plains):
+        sealed = seal(plain, [identity.recipient])
+        manifest = manifest_of(
+            sealed, kind="segment", recording=recording, sequence=number, plain_size=len(plain),
+            plain_sha256=hashlib.sha256(plain).hexdigest(), started_us=1_795_420_800_000_000 + number * 1_000_000,
+        )  # fmt: skip
+        items.append(folder / f"{manifest.item}.segment.age")
+        items[-1].write_bytes(sealed)
+        (folder / f"{manifest.item}.manifest").write_bytes(sign_record(MANIFEST, manifest.to_body(), device))
+        manifests.append(manifest)
+    return Drive(
+        folder=folder, identity=key_file, recording=recording, items=tuple(items), manifests=tuple(manifests),
+        plains=tuple(plains),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def drive(tmp_path_factory: pytest.TempPathFactory, street: Street, manifest_of: Callable[..., Manifest]) -> Drive:
+    """The street as a recording of three segments."""
+    pictures = (street.i420(number) for number in range(street.frames))
+    plains = segments_of(pictures, WIDTH, HEIGHT, codec="aac")
+    return sealed_drive(tmp_path_factory.mktemp("drive") / "spool", plains, manifest_of)
+
+
+@pytest.fixture(scope="session")
+def grey_drive(tmp_path_factory: pytest.TempPathFactory, manifest_of: Callable[..., Manifest]) -> Callable[..., Drive]:
+    """`grey_drive(codec, seconds)`: a recording of a grey picture with a tone in that codec, a second a segment."""
+    made: dict[tuple[str | None, int], Drive] = {}
+
+    def of(codec: str | None, seconds: int) -> Drive:
+        if (codec, seconds) not in made:
+            rows, columns = np.mgrid[0:270, 0:320]
+            grey = ((rows + columns) % 200 + 20).astype(np.uint8)
+            plains = segments_of([grey] * (RATE * seconds), 320, 180, codec=codec)
+            folder = tmp_path_factory.mktemp("grey") / "spool"
+            made[codec, seconds] = sealed_drive(folder, plains, manifest_of)
+        return made[codec, seconds]
+
+    return of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kit:
+    """What makes recordings for tests of this folder."""
+
+    segments_of: Callable[..., list[bytes]]
+    sealed_drive: Callable[[Path, list[bytes], Callable[..., Manifest]], Drive]
+
+
+@pytest.fixture(scope="session")
+def redact_kit() -> Kit:
+    """`segments_of` and `sealed_drive`."""
+    return Kit(segments_of=segments_of, sealed_drive=sealed_drive)

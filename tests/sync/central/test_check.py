@@ -51,9 +51,7 @@ class Running:
         path.write_text(change(path.read_text()).replace("PLAIN", str(self.plain_port)))
         if access is not None:
             (centre.folder / "broker" / "acl").write_text(access)
-        self.process = subprocess.Popen(
-            [program.program, "-c", str(path)], stderr=subprocess.DEVNULL, cwd=path.parent
-        )
+        self.process = subprocess.Popen([program.program, "-c", str(path)], stderr=subprocess.DEVNULL, cwd=path.parent)
         end = time.monotonic() + WAIT_S
         context = context_of(self.folder / "keys" / "ca.crt", self.folder / "keys" / "ingest.crt", self._key)
         while greet("127.0.0.1", self.port, context, "centre").code is None and time.monotonic() < end:

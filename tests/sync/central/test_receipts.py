@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sync.central import fleet
 from sync.central.log import Log
+from sync.central.quarantine import counts, kept_bytes, write_counts
 from vedette import merkle, note, proof
 from vedette.keys import SigningKey
 from vedette.records import check_receipt, keyring, open_receipt
-from vedette.wire import Ack, Grant, Refuse, RefuseCode, Sealed
+from vedette.wire import Ack, Fin, Grant, Refuse, RefuseCode, Sealed
 
 
 def trusted(centre: Any) -> Any:
@@ -184,6 +186,44 @@ def test_item_is_a_conflict_when_another_device_is_sending_it(centre: Any, devic
     assert isinstance(answer, Refuse) and answer.code is RefuseCode.CONFLICT
     assert isinstance(worker.say(device.id, *item.parts())[0], Ack)
     assert isinstance(worker.say(device.id, item.fin())[0], Sealed)
+
+
+CONFLICTS: dict[str, Callable[[Any, Any], Any]] = {
+    "hash": lambda device, item: item.init(sha256="0" * 64),
+    "size": lambda device, item: item.init(size=item.manifest.sealed_size + 1),
+    "manifest": lambda device, item: device.resign(item, software="another").init(),
+    "fin": lambda device, item: Fin(item=item.id, sha256="0" * 64),
+}
+
+
+@pytest.mark.parametrize("cause", CONFLICTS)
+def test_conflict_of_an_item_under_way_is_in_quarantine(centre: Any, device: Any, worker: Any, cause: str) -> None:
+    """RC-6, RC-7, CS-18. A row, however often it is said, with what was said; the upload goes on unharmed."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+    said = CONFLICTS[cause](device, item)
+
+    answers = [worker.say(device.id, said)[0] for _ in range(3)]
+    write_counts(centre.store)
+
+    assert {(type(one), one.code) for one in answers} == {(Refuse, RefuseCode.CONFLICT)}
+    (row,) = centre.store.quarantine()
+    assert (row.device, row.item, row.code) == (device.id, item.id, "conflict")
+    assert kept_bytes(centre.store, row.id) == said.encode()
+    assert [(one.outcome, one.times) for one in counts(centre.store)] == [("repeated", 2)]
+    assert isinstance(worker.upload(item)[0], Sealed)
+
+
+def test_each_cause_of_a_conflict_has_a_row_of_its_own(centre: Any, device: Any, worker: Any) -> None:
+    """RC-7, CS-18. And endless variants of one cause have one: what is compared has no words of the device's."""
+    item = device.item(b"video" * 9_000)
+    worker.say(device.id, item.init())
+
+    for number in range(20):
+        worker.say(device.id, item.init(sha256=f"{number:064x}"), Fin(item=item.id, sha256=f"{number:064x}"))
+        worker.say(device.id, item.init(size=1 + number), device.resign(item, software=f"{number}").init())
+
+    assert len({row.text for row in centre.store.quarantine()}) == len(centre.store.quarantine()) == len(CONFLICTS)
 
 
 def _power_cut(*_: Any) -> None:

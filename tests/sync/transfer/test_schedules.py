@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,17 @@ from sync.credit import Credit
 from sync.receiver import Receiver
 from sync.sender import Sender
 from vedette.cli import main
-from vedette.wire import Part
+from vedette.wire import Grant, Part
 
 BLOCKS = 8
+SEEN = (
+    "init heard by both",
+    "died beside another",
+    "came back",
+    "stored by another than granted first",
+    "whole at both",
+    "ranges left out of an ack",
+)
 COUNT = int(os.environ.get("VEDETTE_SCHEDULES", "12000"))
 
 
@@ -62,6 +71,42 @@ def never_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forgets_the_fin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Receiver, "_on_fin", lambda self, device, fin, upload: [])
+
+
+def believes_what_another_worker_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_grant = Sender._on_grant
+
+    def keeping(sender: Any, grant: Grant, upload: Any, now_us: int) -> None:
+        before = upload.acked
+        on_grant(sender, grant, upload, now_us)
+        if before.total == upload.acked.total:
+            upload.acked.update(before)
+
+    monkeypatch.setattr(Sender, "_on_grant", keeping)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_two_workers_find_what_one_does_not(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WI-22. CS-14: the parts that a worker has are not those of the one that takes over."""
+    believes_what_another_worker_acknowledged(monkeypatch)
+    monkeypatch.setattr(schedules, "TWO_WORKERS", share)
+    monkeypatch.setattr(schedules, "MAX_EVENTS", 1_500)
+
+    broken = broken_of(range(600))
+
+    assert bool(broken) == bool(share)
+
+
+def test_every_kind_of_world_comes_up() -> None:
+    """WI-9. WI-21. CS-14: what would else be proved of worlds that nobody drew."""
+    seen: Counter[str] = Counter()
+    for seed in range(2_000):
+        schedule = Schedule(seed)
+        schedule.run()
+        seen.update(schedule.seen.keys())
+
+    assert all(seen[name] >= 10 for name in SEEN), seen
+    assert set(seen) == set(SEEN)
 
 
 @pytest.mark.parametrize(

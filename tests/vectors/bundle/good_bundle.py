@@ -169,9 +169,9 @@ def manifest_of(ciphertext: bytes, lines: list[bytes], *, plain: bytes = PLAIN, 
 def parts(*, plain: bytes = PLAIN, **changes: Any) -> BundleParts:
     """The parts of a good bundle of `plain`; `manifest`, `receipt`, `leaf` … change what they are made from."""
     centre, device, _identity = keys()
-    ciphertext = sealed_once(plain)
-    lines = chain(device, ciphertext)
-    made = manifest_of(ciphertext, lines, plain=plain, **changes.pop("manifest", {}))
+    ciphertext, manifest = sealed_once(plain), changes.pop("manifest", {})
+    lines = chain(device, ciphertext, manifest.get("item", ITEM))
+    made = manifest_of(ciphertext, lines, plain=plain, **manifest)
     signed = records.sign_record(records.MANIFEST, made.to_body(), changes.pop("manifest_signer", device))
     record = changes.pop("manifest_record", signed)
     leaf = proof.LogLeaf(

@@ -1,7 +1,11 @@
-"""The depot's HTTPS door in its own process, a plain HTTPS client of it, a line to it, and an item to send."""
+"""The depot's HTTPS door in its own process, a plain HTTPS client of it, a line to it, and an item to send.
+
+Also the door's application in this process, which takes any bytes as a request: what reaches it through a web server.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import http.client
@@ -15,8 +19,9 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import urllib.parse
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +29,19 @@ import pytest
 
 from simulator.relay import Relay, Relays, Shape
 from sync.central import fleet
+from sync.central.depot_app import DEVICE, make_app
+from sync.central.depot_desk import Desk
 from sync.https_link import HttpsConfig, HttpsLink
 from vedette.clock import SystemClock
+from vedette.config import IngestSection
+from vedette.errors import NotFound
+from vedette.wire import Fin
 
 OCTETS = "application/offset+octet-stream"
 PART = 16 * 1024
 WAIT_S = 20.0
+LEASE_US = 60_000_000
+NOWHERE = "0192a000-0000-7000-8000-000000000000"
 # Where the kernel's `struct tcp_info` holds tcpi_backoff (it has tried again, and waits), tcpi_bytes_acked and
 # tcpi_notsent_bytes.
 BACKOFF_AT, ACKED_AT, UNSENT_AT = 4, 120, 144
@@ -98,6 +110,72 @@ class Client:
     def patch(self, item: Any, offset: int, body: bytes, **more: str) -> tuple[int, Any, bytes]:
         headers = {"Content_Type": OCTETS, "Upload_Offset": str(offset), **more}
         return self("PATCH", f"/files/{item.id}", body, **headers)
+
+
+@dataclass
+class Asked:
+    """One request as it comes to the application; `cut`: its client is gone after the last of `body`."""
+
+    method: str
+    path: bytes = b"/files"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: Sequence[bytes] = ()
+    cut: bool = False
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        path = urllib.parse.unquote(self.path.decode("ascii"))
+        said = {"type": "http", "http_version": "1.1", "method": self.method, "path": path, "raw_path": self.path}
+        named = [(name.lower(), value) for name, value in self.headers]
+        return {**said, "query_string": b"", "headers": named, "scheme": "https", "server": ("h", 1), "root_path": ""}
+
+
+class Asgi:
+    """The door's application on the test's store, in an event loop of its own; an exception of it is raised here."""
+
+    def __init__(self, centre: Any, limits: Any, receipt_of: Callable[[str, str], bytes | None]) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.clock = centre.clock
+        self.desk = Desk(centre.store, centre.signer, limits, self.clock)
+        self.app = make_app(self.desk, receipt_of, max_item_bytes=limits.max_item_mib << 20)
+        self._life = self.app.router.lifespan_context(self.app)
+        self.run(self._life.__aenter__())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, WAIT_S))
+
+    def __call__(self, device: str, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        return self.run(self.ask(device, asked))  # type: ignore[no-any-return]
+
+    async def ask(self, device: str, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        """What `device` is answered: the status, headers by their small names, the body."""
+        coming = [{"type": "http.request", "body": piece, "more_body": True} for piece in asked.body]
+        coming.append({"type": "http.disconnect"} if asked.cut else {"type": "http.request", "body": b""})
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            return coming.pop(0) if coming else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await self.app({**asked.scope, DEVICE: device}, receive, send)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in said[0]["headers"]}
+        return said[0]["status"], headers, b"".join(one.get("body", b"") for one in said[1:])
+
+    def lapse(self, device: str) -> None:
+        """Let the leases of all uploads run out; the engine has let go of them on return."""
+        self.clock.advance(LEASE_US + 1)
+        for _ in range(3):  # it may be within a round that began before, and lets go at a round's end
+            self.run(self._look(device))
+
+    async def _look(self, device: str) -> None:
+        async with self.desk.talk(device, NOWHERE) as talk:
+            await talk.ask(Fin(item=NOWHERE, sha256="0" * 64))
+
+    def close(self) -> None:
+        self.run(self._life.__aexit__(None, None, None))
+        self.loop.close()
 
 
 def is_to(connection: socket.socket, port: int) -> bool:
@@ -194,3 +272,29 @@ def door(centre: Any, part_kib: int) -> Iterator[Door]:
 def item(device: Any) -> Any:
     random.seed(3)
     return device.item(random.randbytes(200_000))
+
+
+@pytest.fixture
+def open_door(centre: Any) -> Callable[[], Asgi]:
+    """Makes the application on the test's store; as often as it is to be started anew."""
+
+    def receipt_of(device: str, item: str) -> bytes | None:
+        try:
+            return centre.store.receipt(item) if centre.store.item(item).device == device else None
+        except NotFound:
+            return None
+
+    return lambda: Asgi(centre, IngestSection(credit_mib=1, part_kib=16, max_item_mib=4), receipt_of)
+
+
+@pytest.fixture
+def asgi(open_door: Callable[[], Asgi]) -> Iterator[Asgi]:
+    """The application on the test's store."""
+    made = open_door()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def asked() -> type[Asked]:
+    return Asked

@@ -105,10 +105,25 @@ def test_shard_that_is_down_holds_up_nobody() -> None:
     assert (taken, len(first.sent), second.sent) == ([True, True], 1, [])
 
 
-def test_shard_that_is_full_is_asked_again() -> None:
-    link = sharded(FakeShard(), FakeShard(takes=False))
+def test_shard_that_is_full_is_asked_again_and_holds_up_nobody() -> None:
+    """WI-70. In order, when the link is looked at or told more; what it still waits with when it goes down is void."""
+    first, second = FakeShard(), FakeShard(takes=False)
+    link = sharded(first, second)
 
-    assert link.publish(f"cmd/{car_of(1)}/grant", b"") is False
+    taken = [link.publish(f"cmd/{car_of(1)}/{name}", b"") for name in ("grant", "ack")]
+    assert link.publish(f"cmd/{car_of(0)}/grant", b"")
+    assert (taken, first.sent, second.sent) == ([True, True], [f"cmd/{car_of(0)}/grant"], [])
+    second.takes = True
+    link.poll(0.0)
+    assert second.sent == [f"cmd/{car_of(1)}/grant", f"cmd/{car_of(1)}/ack"]
+    second.takes = False
+    link.publish(f"cmd/{car_of(1)}/sealed", b"")
+    second.connected = False
+    link.poll(0.0)
+    second.connected = second.takes = True
+    link.poll(0.0)
+
+    assert len(second.sent) == 2
 
 
 def test_link_is_there_from_the_first_shard_to_the_last() -> None:

@@ -1,0 +1,79 @@
+"""`verify.html` with the bundles of a recording that was redacted as a whole: as several zips and as their folder."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import good_set
+import pytest
+
+from vedette import verifier
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+CASES = good_set.cases()
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The page in a tab; at the end it must have met no error."""
+    path = tmp_path_factory.mktemp("page") / verifier.PAGE
+    path.write_bytes(verifier.page())
+    errors: list[str] = []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        tab = browser.new_context(locale="en-GB", offline=True).new_page()
+        tab.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(path.as_uri())
+        yield tab
+        browser.close()
+    assert errors == []
+
+
+def check(page: Any, into: str, files: Any) -> tuple[int, list[str]]:
+    """Exit code and failed findings as lines."""
+    page.evaluate("document.getElementById('verdict').className = 'busy'")
+    page.set_input_files(into, files)
+    page.wait_for_selector("#verdict:not(.busy)", state="attached")
+    found = page.evaluate("globalThis.vedette")
+    lines = [f"{one['what']} | {one['where']} | {one['said']}" for one in found["findings"] if one["code"]]
+    return found["exit_code"], lines
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_page_says_of_a_set_what_is_wrong_and_where(name: str, page: Any, tmp_path: Path) -> None:
+    """BU-32, RD-50, RD-51, RD-52, RD-53, RD-26"""
+    case = CASES[name]
+    folder = case.lay(tmp_path / "case")
+    code, lines = check(page, "#folder", str(folder))
+    assert code == case.exit_code, lines
+    for said in case.says:
+        assert any(said in line for line in lines), (said, lines)
+
+
+def test_page_takes_several_zips_and_folders_of_them(page: Any, tmp_path: Path) -> None:
+    """BU-32: chosen together, or unpacked beside each other; one zip by itself is one bundle"""
+    folder = CASES["whole"].lay(tmp_path / "case")
+    zips = sorted(folder.iterdir())
+    assert check(page, "#zip", [str(one) for one in zips]) == (0, [])
+    assert page.locator("td", has_text="redaction's set").count() == 1
+    code, lines = check(page, "#zip", [str(one) for one in zips[:2]])
+    assert code == 10
+    assert [line.split(" | ")[0] for line in lines] == ["redaction's set"]
+    for one in zips:
+        zipfile.ZipFile(one).extractall(folder / one.stem)
+        one.unlink()
+    assert check(page, "#folder", str(folder)) == (0, [])
+    assert page.locator("td", has_text="redaction's place").count() == 3
