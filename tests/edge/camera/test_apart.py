@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
@@ -201,7 +202,8 @@ def test_microphone_is_heard_on_the_pictures_media_time(made) -> None:
     source = Source(made(), open_microphone(SoundSection(adapter="test"), clock))
     found: list[Given] = []
     while len(units(found)) < 40 or sum(isinstance(x, SoundUnit) for x in found) < 40:
-        source.mend(clock.mono_us())
+        with suppress(CameraSilent):  # said once where the machine is slow; it goes on starting
+            source.mend(clock.mono_us())
         found += source.read(0.1, clock.mono_us())
     assert source.info is not None
     assert source.info.sound is not None

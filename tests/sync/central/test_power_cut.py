@@ -117,8 +117,8 @@ def uploads(worker: Any, made: list[Any], said: list[Said], disk: Disk, commits:
     """Upload everything by two and two, parts in an order of chance, and note each receipt as it leaves."""
     chance, publish = random.Random(5), worker.link.publish
 
-    def noting(topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        taken: bool = publish(topic, payload, retain=retain)
+    def noting(topic: str, payload: bytes, *, behind: bytes = b"", retain: bool = False) -> bool:
+        taken: bool = publish(topic, payload, behind=behind, retain=retain)
         message = worker.link.sent[-1][1]
         if isinstance(message, Sealed):
             said.append(Said(message.item, len(disk.operations), commits.newest))

@@ -94,8 +94,8 @@ def take_in(centre: Any, worker_class: Any, items: list[Any], wal_pages: int) ->
     worker = worker_class(centre)
     publish = worker.link.publish
 
-    def noting(topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        taken: bool = publish(topic, payload, retain=retain)
+    def noting(topic: str, payload: bytes, *, behind: bytes = b"", retain: bool = False) -> bool:
+        taken: bool = publish(topic, payload, behind=behind, retain=retain)
         message = worker.link.sent[-1][1]
         if isinstance(message, Sealed):
             mark(message.item)

@@ -55,7 +55,7 @@ class Devices:
             device.id, identities, keys, centre.clock, lambda _name, _file: None, authorities, self.trusted_now.append
         )
 
-    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def _publish(self, topic: str, payload: bytes, *, behind: bytes = b"", retain: bool = False) -> bool:
         self.sent.append((topic, payload))
         return True
 
