@@ -44,7 +44,7 @@ fuzz: ## an hour of damaged evidence and hostile input against verifiers and par
 		tests/edge/redact/test_hostile_copy.py tests/sync/transfer/test_fuzz.py tests/sync/test_hostile_broker.py \
 		tests/sync/central/test_fuzz_ingest.py tests/sync/central/depot/test_fuzz_door.py
 
-chaos: ## a thousand kill -9 of uplink, broker, ingest, keeper, as many with PostgreSQL, forty thousand power cuts (SEED=… KILLS=… CUTS=…)
+chaos: ## a thousand kill -9 of uplinks, broker, ingest workers, depot, keepers, as many with PostgreSQL, forty thousand power cuts (SEED=… KILLS=… CUTS=…)
 	@$(WORKSTATION) packages test
 	@$(MAKE) --no-print-directory $(READY)
 	@$(VENV)/bin/vedette sim chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),1000)

@@ -27,10 +27,11 @@ DEVICES_IN_A_PROCESS = 25
 
 
 class Devices:
-    """Child processes of `bench.vehicles` with some devices each."""
+    """Child processes of `bench.vehicles` with some devices each; with `last` they get what processors others leave."""
 
-    def __init__(self, groups: Sequence[Sequence[Path]], log: Path) -> None:
-        self._children = [_child("bench.vehicles", [str(path) for path in group], log) for group in groups]
+    def __init__(self, groups: Sequence[Sequence[Path]], log: Path, *, last: bool = False) -> None:
+        before = ("nice", "-n", "19") if last else ()
+        self._children = [_child("bench.vehicles", [str(path) for path in group], log, before) for group in groups]
         self.hear()
 
     def tell(self, *words: object) -> list[dict[str, Any]]:
@@ -121,10 +122,12 @@ def site(*, door: bool = False) -> Iterator[Site]:
 
 
 @contextmanager
-def devices(where: Site, paths: Sequence[Path], *, each: int = DEVICES_IN_A_PROCESS) -> Iterator[Devices]:
-    """Their uplinks, `each` of them in one process."""
+def devices(
+    where: Site, paths: Sequence[Path], *, each: int = DEVICES_IN_A_PROCESS, last: bool = False
+) -> Iterator[Devices]:
+    """Their uplinks, `each` of them in one process; `last` as in `Devices`."""
     groups = [paths[at : at + each] for at in range(0, len(paths), each)]
-    running = Devices(groups, where.stage.logs / "vehicles.log")
+    running = Devices(groups, where.stage.logs / "vehicles.log", last=last)
     try:
         yield running
     finally:
@@ -161,10 +164,10 @@ def together(works: Sequence[Callable[[], object]]) -> None:
         thread.join()
 
 
-def _child(module: str, words: Sequence[str], log: Path) -> subprocess.Popen[str]:
+def _child(module: str, words: Sequence[str], log: Path, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     with log.open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *words],
+            [*before, sys.executable, "-m", module, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

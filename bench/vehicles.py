@@ -143,14 +143,15 @@ class Yard:
                 if now >= one.next_hit_s and one.leads:
                     one.next_hit_s = now + self._every
                     put.append((one, one.loader.commit(one.leads.pop()), time.time_ns()))
-            time.sleep(LOOK_S)
+            due = min((one.next_hit_s for one in self._vehicles if one.leads), default=until)
+            time.sleep(max(0.0, min(due, until) - time.monotonic()))
         for one, packed, _ in put:
             while not one.is_through(packed):
                 self._look(until)
         return [(self._received_ns(one, packed) - put_ns) / 1e9 for one, packed, put_ns in put]
 
     def _keep_full(self, over: threading.Event) -> None:
-        while not over.wait(LOOK_S):
+        while not over.wait(REST_S):
             self._top_up()
 
     def _top_up(self) -> None:

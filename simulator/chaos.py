@@ -1,168 +1,159 @@
 """`kill -9`, at random moments, of everything that moves evidence, and cut links; then a count of what is missing.
 
-Decided here: which processes are killed how often (uplink, broker, ingest with its whole process tree, keeper, the
-database where it is a server of its own, two at once now and then), what is sent meanwhile, and what counts as a loss:
-an item that left the device, or has a receipt there, and is not at the centre with the same bytes, a receipt that holds
-and one leaf in the log. The only help there is comes from a supervisor that starts dead processes again, as systemd
-does. The seed fixes victims, pauses and sizes; where in a process a kill falls is the machine's own chance.
+Decided here: who starts what is dead again, when the trial is over, and what counts as a loss: an item that left its
+device, or has a receipt there, and is not at the centre with the same bytes, a receipt that holds and one leaf in the
+log. The only help there is comes from a supervisor that starts dead processes again, as systemd does. Whom a blow hits
+is `chaos_plan`, what there is to hit `chaos_scene`, what is counted at the end `chaos_account`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulator import chaos_plan, chaos_scene
 from simulator.chaos_account import Account, account_for
+from simulator.chaos_plan import Strike, Trouble
+from simulator.chaos_scene import Car, Cast, Identity, Scene, Way
 from simulator.database import Database
-from simulator.freight import Loader, Packed
-from simulator.processes import Process
-from simulator.relay import Relay, Relays
-from simulator.stage import Scene, Stage, vedette
-from sync.central.device_toml import with_uplink
-from vedette import spool
-from vedette.errors import Refused
+from simulator.freight import Packed
+from sync.outbox import refused_items
 
-VICTIMS = {"uplink": 9, "broker": 6, "centre": 4, "keeper": 2}
-DATABASE = {"database": 5}
-KEPT_WAITING = 8
-MOST_SEGMENT_BYTES = 3 << 20
-HIT_SHARE = 0.3
-MEAN_PAUSE_S = 0.7
-BREATH_S = 4.0
-DRAIN_WITHIN_S = 1800.0
+KEPT_WAITING = 4
+DRAIN_LOOKS = 3600
+DRAIN_LOOK_S = 0.5
+REST_LOOK_S = 0.05
+BREATH_LOOKS = 1200
 RESTART_AFTER_S = 0.2
-START_WITHIN_S = 60.0
-LIST = "plate,region,reason,priority,source,valid_from,valid_to\n"
 
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
-    """What was done and what came of it."""
+    """What was done and what came of it.
+
+    `stuck`: what a person would have to mend when all was left in peace. `stored_by`: which process took how many in.
+    """
 
     seed: int
+    cast: Cast
     kills: Counter[str] = field(default_factory=Counter)
     cuts: int = 0
     mutes: int = 0
     own_deaths: Counter[str] = field(default_factory=Counter)
+    stored_by: dict[str, int] = field(default_factory=dict)
     items: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    stuck: list[str] = field(default_factory=list)
     account: Account = field(default_factory=Account)
 
     @property
     def ok(self) -> bool:
         """Nothing lost, nothing twice, nothing that a person must look at."""
-        return self.account.ok
+        return self.account.ok and not self.stuck
 
 
 class Chaos:
-    """One centre, one device and a link between them, under fire; and the centre's database, where it has one."""
+    """The scene under fire, and its supervisor."""
 
-    def __init__(
-        self, stage: Stage, link: Relay, chance: random.Random, tally: Tally, database: Database | None = None
-    ) -> None:
-        self._stage, self._link, self._chance, self._tally = stage, link, chance, tally
-        self._database = database
-        self._weights = VICTIMS if database is None else VICTIMS | DATABASE
-        self._loader = Loader(stage.device / "device.toml")
+    def __init__(self, scene: Scene, plan: Iterator[Strike], tally: Tally) -> None:
+        self._scene, self._plan, self._tally = scene, plan, tally
         self._dead_since: dict[str, float] = {}
-        self.made: list[Packed] = []
+        self._children: dict[str, tuple[Identity, int]] = {}
+        self._killed: set[Identity] = set()
 
     def fire(self, kills: int, progress: Callable[[str], None]) -> None:
         """Kill until so many processes were killed."""
         while (done := self._tally.kills.total()) < kills:
-            self._load()
-            self._rest(self._pause_s())
-            self._disturb()
-            for victim in self._victims():
+            for car in self._scene.cars:
+                self._load(car)
+            strike = next(self._plan)
+            way = self._scene.ways[strike.link]
+            self._rest(strike.pause_s)
+            if strike.breath:
+                self._breathe(way)
+            self._disturb(way, strike.trouble)
+            for victim in strike.victims:
                 if self._kill(victim):
                     self._tally.kills[victim] += 1
-            progress(f"{done} of {kills} kills, {len(self.made)} items, {self._waiting()} wait")
+            progress(f"{done} of {kills} kills, {self._tally.items} items, {len(self._waiting())} wait")
 
     def drain(self, progress: Callable[[str], None]) -> None:
-        """Leave all in peace until everything has left the device; `Refused` when it does not."""
-        self._link.unmute()
-        until = time.monotonic() + DRAIN_WITHIN_S
-        while waiting := self._waiting():
-            if time.monotonic() > until:
-                raise Refused(f"{waiting} items are on the device {DRAIN_WITHIN_S:.0f} s after the last kill")
-            self._rest(0.5)
-            progress(f"draining: {waiting} wait")
+        """Leave all in peace until everything has left its device; `tally.stuck` says what does not."""
+        self._unmute()
+        for _ in range(DRAIN_LOOKS):
+            if not (waiting := self._waiting()):
+                return
+            self._rest(DRAIN_LOOK_S)
+            progress(f"draining: {len(waiting)} wait")
+        for car in self._scene.cars:
+            refused = {one.item_id: f": {one.refused}, {one.why}" for one in refused_items(car.folder / "outbox.db")}
+            self._tally.stuck += [f"item {one} is on {car.name} still{refused.get(one, '')}" for one in car.waiting()]
 
-    def _load(self) -> None:
+    def _load(self, car: Car) -> None:
         """Keep work waiting: segments of every size and hits."""
-        for _ in range(KEPT_WAITING - self._waiting()):
-            if self._chance.random() < HIT_SHARE:
-                packed = self._loader.put_hit()
-            else:
-                size = int(MOST_SEGMENT_BYTES ** self._chance.uniform(0.3, 1.0))
-                packed = self._loader.put(size, priority=self._chance.choice((3, 4)))
-            self.made.append(packed)
+        for _ in range(KEPT_WAITING - len(car.waiting())):
+            packed = car.put()
             self._tally.items += 1
             self._tally.bytes += packed.size
 
-    def _waiting(self) -> int:
-        mine = {packed.item for packed in self.made}
-        return sum(1 for _kind, item, _path in spool.item_ids(self._loader.config.spool) if item in mine)
+    def _breathe(self, way: Way) -> None:
+        """Wait until an item that may go that way has left its car; not for ever, as what is silent stays so."""
+        before = len(way.waiting())
+        for _ in range(BREATH_LOOKS):
+            if not before or len(way.waiting()) < before:
+                return
+            self._rest(REST_LOOK_S)
 
-    def _pause_s(self) -> float:
-        """Mostly in the middle of something; now and then long enough to get something through."""
-        if self._chance.random() < 0.1:
-            return self._chance.uniform(0.5, 1.0) * BREATH_S
-        return min(self._chance.expovariate(1 / MEAN_PAUSE_S), BREATH_S)
+    def _waiting(self) -> list[str]:
+        return [item for car in self._scene.cars for item in car.waiting()]
 
-    def _victims(self) -> list[str]:
-        count = 2 if self._chance.random() < 0.15 else 1
-        return sorted(set(self._chance.choices(list(self._weights), list(self._weights.values()), k=count)))
-
-    def _disturb(self) -> None:
-        dice = self._chance.random()
-        if dice < 0.15:
-            self._link.cut()
+    def _disturb(self, way: Way, trouble: Trouble) -> None:
+        if trouble == "cut":
+            way.link.cut()
             self._tally.cuts += 1
-        elif dice < 0.2:
-            self._link.mute()
+        elif trouble == "mute":
+            way.link.mute()
             self._tally.mutes += 1
         else:
-            self._link.unmute()
+            self._unmute()
+
+    def _unmute(self) -> None:
+        for way in self._scene.ways:
+            way.link.unmute()
 
     def _kill(self, name: str) -> bool:
         """Whether there was something to kill."""
-        if name == "broker":
-            return _kill_broker(self._stage.central / "run" / "broker.pid.json")
-        process = self._process(name)
+        if name in self._scene.children:
+            killed = self._scene.kill_child(name)
+            self._killed |= set() if killed is None else {killed}
+            return killed is not None
+        process = self._scene.own[name]
         if not process.running:
             return False
         process.kill()
         self._dead_since[name] = time.monotonic()
         return True
 
-    def _process(self, name: str) -> Process | Database:
-        if name == "database" and self._database is not None:
-            return self._database
-        return self._stage.centre if name == "centre" else self._stage.services[name]
-
     def _rest(self, seconds: float) -> None:
         """Wait, and start again what is dead."""
         until = time.monotonic() + seconds
         while True:
-            for name in self._weights.keys() - {"broker"}:
+            for name in self._scene.own:
                 self._revive(name)
+            for name in self._scene.children:
+                self._look_at(name)
             left_s = until - time.monotonic()
             if left_s <= 0:
                 return
-            time.sleep(min(left_s, 0.05))
+            time.sleep(min(left_s, REST_LOOK_S))
 
     def _revive(self, name: str) -> None:
-        process = self._process(name)
+        process = self._scene.own[name]
         if process.running:
             return
         now = time.monotonic()
@@ -173,63 +164,42 @@ class Chaos:
             del self._dead_since[name]
             process.start()
 
+    def _look_at(self, name: str) -> None:
+        """Count a child of the centre that ended by itself: there is another now, and the centre is the same."""
+        found = self._scene.child(name)
+        if found is None:
+            return
+        centre = self._scene.centre.pid
+        before, of_centre = self._children.get(name, (found, centre))
+        if before != found and of_centre == centre and before not in self._killed:
+            self._tally.own_deaths[name] += 1
+        self._children[name] = found, centre
+
 
 def run(
     folder: Path,
     *,
     seed: int,
     kills: int,
+    cast: Cast | None = None,
     progress: Callable[[str], None] = lambda _text: None,
-    on_postgres: bool = False,
 ) -> Tally:
-    """Make a centre and a device in `folder`, kill `kills` processes, wait until all is through, and count.
+    """Play `cast` in `folder`, kill `kills` processes, wait until all is through, and count.
 
-    `on_postgres`: the centre's rows are in a PostgreSQL, which is killed as well; `NotFound` where there is none.
+    Where the rows are in a PostgreSQL it is killed as well; `NotFound` where there is none on this machine.
     """
-    tally, began = Tally(seed=seed), time.monotonic()
-    with Database() if on_postgres else nullcontext() as database:
-        with _staged(folder, database) as (stage, link):
-            chaos = Chaos(stage, link, random.Random(seed), tally, database)
+    cast = Cast() if cast is None else cast
+    tally, began = Tally(seed=seed, cast=cast), time.monotonic()
+    made: list[Packed] = []
+    with Database() if cast.on_postgres else nullcontext() as database:
+        with chaos_scene.play(folder, cast, seed, database) as scene:
+            chaos = Chaos(scene, chaos_plan.strikes(seed, cast.shares, len(scene.ways)), tally)
             chaos.fire(kills, progress)
             chaos.drain(progress)
-            made = chaos.made
-        tally.account = account_for(stage.central, made, database)
+            # The last journals are no one's loss; what is asked for is that each process ends as it is told.
+            tally.stuck += scene.stop()
+            tally.stored_by = scene.stored_by()
+            made = [packed for car in scene.cars for packed in car.made]
+        tally.account = account_for(folder / "central", made, database)
     tally.seconds = time.monotonic() - began
     return tally
-
-
-@contextmanager
-def _staged(folder: Path, database: Database | None) -> Iterator[tuple[Stage, Relay]]:
-    scene = Scene(device="car-1", camera={}, board={}, recorder={}, watchlist_csv=LIST)
-    stage = Stage(folder, scene)
-    try:
-        stage.prepare()
-        if database is not None:
-            with (stage.central / "central.toml").open("a") as config:
-                config.write(f'\n[store]\nurl = "{database.url}"\n')
-            vedette("central", "move", stage.central)
-        stage.start_centre()
-        with Relays("127.0.0.1", stage.ports()["broker"]) as relays:
-            link = relays.add()
-            path = stage.device / "device.toml"
-            path.write_text(with_uplink(path.read_text(), host="127.0.0.1", port=link.port))
-            for name in ("uplink", "keeper"):
-                stage.services[name].start()
-            yield stage, link
-            # The last journals are no one's loss; what is asked for is that each process ends as it is told.
-            stage.close()
-    finally:
-        with suppress(Refused):
-            stage.close()
-
-
-def _kill_broker(pid_file: Path) -> bool:
-    """Kill the centre's own broker; False while it has none."""
-    try:
-        pid = int(json.loads(pid_file.read_text())["pid"])
-        if b"mosquitto" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return False
-        os.kill(pid, signal.SIGKILL)
-    except (OSError, ValueError, KeyError):
-        return False
-    return True

@@ -16,6 +16,7 @@ from simulator.database import Database
 from simulator.freight import Packed
 from sync.central.fleet import centre_trust
 from sync.central.log import Log
+from sync.central.quarantine import all_counts
 from sync.central.store import Store
 from vedette import proof
 from vedette.errors import VedetteError
@@ -53,7 +54,7 @@ def account_for(central: Path, made: Sequence[Packed], database: Database | None
             checked=len(made),
             lost=tuple(lost),
             twice=tuple(_twice(store)),
-            quarantined=tuple(f"{row.code}: {row.text}" for row in store.quarantine()),
+            quarantined=tuple(_quarantined(store)),
             broken=tuple(_broken(store, database)),
         )
     finally:
@@ -89,6 +90,13 @@ def _twice(store: Store) -> list[str]:
     if store.log_size() != (rows := store.db.execute("SELECT count(*) FROM items").fetchone()[0]):
         found.append(f"{rows} rows and {store.log_size()} leaves")
     return found
+
+
+def _quarantined(store: Store) -> list[str]:
+    """What a person must look at, whether it was kept or, beyond what is kept, only counted."""
+    counted = (one for one in all_counts(store) if one.outcome == "dropped")
+    kept = [f"{row.code}: {row.text}" for row in store.quarantine()]
+    return [*kept, *(f"{one.code} of {one.device}: {one.times} not kept" for one in counted)]
 
 
 def _broken(store: Store, database: Database | None) -> list[str]:

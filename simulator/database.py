@@ -24,8 +24,8 @@ from vedette.errors import NotFound, Refused
 
 OWNER = "postgres"
 NAME = "centre"
-MADE_WITHIN_S = 120.0
-STARTS_WITHIN_S = 60.0
+MADE_WITHIN_S = 900.0
+STARTS_WITHIN_S = 600.0
 STOPS_WITHIN_S = 20.0
 _LOOK_S = 0.05
 _PR_SET_PDEATHSIG = 1

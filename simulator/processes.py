@@ -86,17 +86,17 @@ class Process:
         if self._child is not None:
             self._child.wait()
 
-    def stop(self) -> int:
+    def stop(self, within_s: float = STOP_WITHIN_S) -> int:
         """Ask the child to end and wait; its exit code. One that does not end in time is killed and said to be."""
         if self._child is None:
             return 0
         self._child.terminate()
         try:
-            code = self._child.wait(STOP_WITHIN_S)
+            code = self._child.wait(within_s)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-            raise Refused(f"{self.name} did not end within {STOP_WITHIN_S:.0f} s; see {self._log}") from None
+            raise Refused(f"{self.name} did not end within {within_s:.0f} s; see {self._log}") from None
         self._child = None
         return code
 

@@ -42,6 +42,12 @@ class Worker:
     written: dict[str, dict[int, bytes]] = field(default_factory=dict)
     syncing: dict[str, tuple[centre_side.Sync, dict[int, bytes]]] = field(default_factory=dict)
     flush_due: bool = False
+    flush_turn: Turn = field(init=False)
+    disk_turn: Turn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flush_turn = Turn(worker=self, is_disk=False)
+        self.disk_turn = Turn(worker=self, is_disk=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

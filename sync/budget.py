@@ -1,15 +1,19 @@
 """How many bytes may be on their way to one ingest worker: as many as it works off without a standing queue.
 
-A pure rule. Decided here: when the budget shrinks and grows. What waits at the broker for a worker waits in one line, a
-hit behind whatever bulk came before it, so the budget is the longest that a hit waits. A worker that has read all there
-was within the last `TARGET_US` has no standing queue, however much is under way on slow networks; one that never comes
-to the end of it has, and grants less until it does (the idea of CoDel, RFC 8289: not how long a queue is, but whether
-it ever empties). Implements WI-68 of docs/spec/wire.md.
+A pure rule. Decided here: when the budget shrinks and grows. What waits for a worker, at the broker or in whatever
+buffer, waits in one line, a hit behind whatever bulk came before it. How long is told by what the worker sends to the
+broker itself, whose answers wait in that line too: the delay over the least one seen is the queue's (as in LEDBAT, RFC
+6817), however much is under way on slow networks, and wherever it lies. A broker whose answers go past the line is
+found out by the second rule: a worker that never reads all there was has a standing queue (as in CoDel, RFC 8289: not
+how long a queue is, but whether it ever empties). Implements WI-68 of docs/spec/wire.md.
 """
 
 from __future__ import annotations
 
-TARGET_US = 100_000
+TARGET_US = 60_000  # the longest that what comes should have waited
+STANDS_US = 100_000  # how long the line may not be read to its end
+REST_US = 100_000  # between two changes, so that the one is seen before the other
+HOLD_US = 400_000  # from less to more
 LEAST_BYTES, FIRST_BYTES = 2 << 20, 4 << 20
 SHRINK, GROW = 4, 8  # a quarter at once, an eighth at once
 
@@ -22,15 +26,31 @@ class Budget:
         self._least = min(LEAST_BYTES, most_bytes)
         self.bytes = min(FIRST_BYTES, most_bytes)
         self._empty_us: int | None = None
-        self._changed_us = 0
+        self._waited_us = 0
+        self._rests_until_us = self._holds_until_us = 0
 
-    def looked(self, now_us: int, *, emptied: bool, used_bytes: int) -> int:
-        """The budget after a look at the line: whether that has read all there was, and what is granted now."""
+    def looked(self, now_us: int, *, emptied: bool, waited_us: int | None, used_bytes: int) -> int:
+        """The budget after a look at the line: whether that has read all there was, how long what it read had waited
+        (None where that is not known), and what is granted now.
+        """
         if emptied or self._empty_us is None:
             self._empty_us = now_us
-        if now_us - self._changed_us >= TARGET_US:
-            if emptied and used_bytes > self.bytes // 2:
-                self.bytes, self._changed_us = min(self._most, self.bytes + self.bytes // GROW), now_us
-            elif now_us - self._empty_us >= TARGET_US:
-                self.bytes, self._changed_us = max(self._least, self.bytes - self.bytes // SHRINK), now_us
+        self._waited_us = self._waited_us if waited_us is None else waited_us
+        if now_us >= self._rests_until_us:
+            is_full = now_us - self._empty_us >= STANDS_US
+            may_grow = emptied and used_bytes > self.bytes // 2 and now_us >= self._holds_until_us
+            before, self.bytes = self.bytes, self._fitting(waited_us or 0, is_full, may_grow)
+            if self.bytes != before:
+                self._rests_until_us = now_us + REST_US
+            if self.bytes < before:
+                self._holds_until_us = now_us + HOLD_US
+        return self.bytes
+
+    def _fitting(self, waited_us: int, is_full: bool, may_grow: bool) -> int:
+        if waited_us >= 2 * TARGET_US:
+            return max(self._least, self.bytes // 2)
+        if waited_us >= TARGET_US or is_full:
+            return max(self._least, self.bytes - self.bytes // SHRINK)
+        if may_grow and self._waited_us < TARGET_US // 2:
+            return min(self._most, self.bytes + self.bytes // GROW)
         return self.bytes

@@ -141,6 +141,8 @@ class Credit:
 
     def relieved(self) -> list[tuple[str, str]]:
         """Uploads that were told 0 and would be told more now: by their own device's room, then by the line."""
+        if not (self._changed or self._waiting):
+            return []
         found = [key for device in self._changed for key in self._resumable(device)]
         self._changed.clear()
         free = min(self._budget - self._total, self._budget - self._budget // KEPT_FOR_URGENT - self._bulk)

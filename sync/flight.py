@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vedette.wire import MAX_PART_BYTES
 
@@ -31,8 +32,7 @@ ROUNDS_WITHOUT_GROWTH = 3
 NEVER_US = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What was known when a part of `size` bytes was sent; given back with its ack."""
 
     size: int

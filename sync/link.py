@@ -12,7 +12,7 @@ from typing import Protocol
 from vedette.wire import Fin, Init, Part
 
 MAX_MESSAGES_AT_ONCE = 256
-MAX_BYTES_AT_ONCE = 4 << 20
+MAX_BYTES_AT_ONCE = 1 << 20
 Buffer = bytes | memoryview
 BACKOFF_FIRST_US = 500_000
 BACKOFF_MOST_US = 60_000_000
@@ -60,6 +60,10 @@ class Link(Protocol):
     @property
     def emptied(self) -> bool:
         """The last `poll` ended because nothing more had come; what it returned does not tell that."""
+
+    @property
+    def waited_us(self) -> int | None:
+        """How long what came with the last `poll` had waited for it, wherever it lay; None where nothing tells."""
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """Hand one message to the connection; False when it takes none now (not connected, or its window is full).

@@ -10,6 +10,7 @@ paho's external loop, not for `loop_start`, and for QoS 1.
 
 from __future__ import annotations
 
+import math
 import ssl
 import struct
 import time
@@ -65,6 +66,21 @@ class LeanClient(Client):
         self._owed = bytearray()
         self._read_bytes = 0
         self.emptied = True
+        self._asked: tuple[int, float] | None = None  # one of those that are unanswered, and when it was sent
+        self._least_s = math.inf
+        self._waited_s: float | None = None
+
+    @property
+    def waited_us(self) -> int | None:
+        """How much longer than the least one an answer took that came with the last look, or one that did not come
+        with it has taken so far; None where neither tells, as where nothing came.
+
+        The broker answers in its turn: an answer waits behind all that it has for this client, wherever that lies.
+        """
+        waited_s = self._waited_s
+        if self._asked is not None and self._read_bytes:
+            waited_s = max(waited_s or 0.0, self._last_bytes_received - self._asked[1] - self._least_s)
+        return None if waited_s is None else max(0, int(waited_s * 1e6))
 
     @property
     def unanswered(self) -> int:
@@ -86,7 +102,7 @@ class LeanClient(Client):
 
         `emptied` says afterwards that this was all: the broker's answers count as packets, and are told nobody here.
         """
-        code, self._read_bytes, self.emptied = MQTTErrorCode.MQTT_ERR_SUCCESS, 0, False
+        code, self._read_bytes, self.emptied, self._waited_s = MQTTErrorCode.MQTT_ERR_SUCCESS, 0, False, None
         self._take_back()
         if self.is_choked:
             return code
@@ -125,6 +141,8 @@ class LeanClient(Client):
             if self._packet_queue(PacketTypes.PUBLISH << 4, piece, number, 1) not in _GOOD:
                 return False
         self._unanswered[number] = topic
+        if self._asked is None:
+            self._asked = number, time.monotonic()
         return True
 
     def drop(self) -> None:
@@ -222,6 +240,10 @@ class LeanClient(Client):
         number, reason = int.from_bytes(packet[:2], "big"), TAKEN
         if len(packet) > 2:
             reason = decode_puback(self._in_packet["command"], packet, self._protocol).reason or TAKEN
+        if self._asked is not None and number == self._asked[0]:
+            took_s = time.monotonic() - self._asked[1]
+            self._asked, self._least_s = None, min(self._least_s, took_s)
+            self._waited_s = took_s - self._least_s
         topic = self._unanswered.pop(number, None)
         if topic is not None:
             self._answered(topic, reason)

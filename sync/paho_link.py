@@ -68,6 +68,11 @@ class PahoLink:
         return self._session is None or self._session.emptied
 
     @property
+    def waited_us(self) -> int | None:
+        """As in `Link`."""
+        return None if self._session is None else self._session.waited_us
+
+    @property
     def settled(self) -> bool:
         """Nothing that was begun waits: no attempt to connect, no message to be acknowledged, no event to be heard."""
         session = self._session

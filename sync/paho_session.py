@@ -7,14 +7,16 @@ thread of its own; it ends before the first packet is read.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
 import ssl
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -39,11 +41,20 @@ ACK_TIMEOUT_US = 120_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LocalSocket:
+    """A broker's Unix domain socket on this machine, and the password for it; see `sync.central.mosquitto`."""
+
+    path: Path
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LinkConfig:
     """Where to connect, as whom (the certificate's common name is user name and client id), and what to hear.
 
     `window` bounds what the broker has not acknowledged yet, `backlog` what waits here for room in that window, both in
     messages. A device wants no backlog, so that what is urgent when there is room goes first. `dscp` marks its packets.
+    With `local` it goes there in place of `host` and `port`, without TLS.
     MQTT 3.1.1 tells neither the broker's limits nor that nobody listens; silence does, a little later.
     """
 
@@ -59,6 +70,7 @@ class LinkConfig:
     window: int = 20
     backlog: int = 1024
     dscp: int = 0
+    local: LocalSocket | None = None
     version: Literal["5", "3.1.1"] = "5"
 
 
@@ -103,6 +115,11 @@ class Session:
     def emptied(self) -> bool:
         """The last `pump` has read all that had come."""
         return self.client.emptied
+
+    @property
+    def waited_us(self) -> int | None:
+        """As in `LeanClient`."""
+        return self.client.waited_us
 
     def send(self, topic: str, payload: bytes, behind: Buffer, retain: bool) -> bool:
         """Publish by QoS 1, so that the broker tells when nobody listens; as much as the socket takes goes at once."""
@@ -150,7 +167,11 @@ class Session:
             limits.MaximumPacketSize = MAX_PACKET_BYTES
             more = {"clean_start": True, "properties": limits}
         try:
-            self.client.connect(config.host, config.port, config.keepalive_s, **more)
+            if config.local is None:
+                self.client.connect(config.host, config.port, config.keepalive_s, **more)
+            else:
+                with _short(config.local.path) as path:
+                    self.client.connect(path, config.port, config.keepalive_s, **more)
         except (OSError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
         with self._ending:
@@ -165,11 +186,15 @@ class Session:
             client_id=config.client_id,
             clean_session=True if self._is_old else None,
             protocol=MQTTv311 if self._is_old else MQTTv5,
+            transport="unix" if config.local else "tcp",
             reconnect_on_failure=False,
             deliver=self._on_message,
             answered=self._on_answer,
         )
-        client.tls_set_context(tls)
+        if config.local is None:
+            client.tls_set_context(tls)
+        else:
+            client.username_pw_set(config.client_id, config.local.password)
         client.connect_timeout = CONNECT_TIMEOUT_S
         if config.will is not None:
             client.will_set(config.will.topic, config.will.payload, qos=1, retain=True)
@@ -210,6 +235,8 @@ class Session:
 
     def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
         """On the connecting thread."""
+        if self._config.local is not None:
+            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         mark(connection, self._config.dscp)
 
@@ -257,6 +284,16 @@ def wait(heard: Sequence[Session], beside: Sequence[Session], timeout_s: float, 
     if any(one.is_connecting for one in (*heard, *beside)):
         timeout_s = min(timeout_s, CONNECTING_LOOK_S)
     waiting.poll(timeout_s * 1000)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for the socket at `path` while this is entered, however long the path: an address takes 107 bytes."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _unshared(topic: str) -> str:

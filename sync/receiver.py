@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from sync.credit import URGENT_PRIORITY, Credit
-from sync.parts import PartSet
+from sync.parts import NO_PARTS, PartSet
 from vedette.wire import (
     DEFAULT_PART_BYTES,
     MAX_CREDIT,
@@ -127,15 +127,18 @@ class _State(Enum):
     SEALING = "sealing"
 
 
+OPENING, RECEIVING, SEALING = _State  # an enum's attribute costs as much as a call, and each message looks at one
+
+
 @dataclass(kw_only=True, slots=True)
 class _Upload:
     init: Init
     heard_us: int
-    state: _State = _State.OPENING
+    state: _State = OPENING
     part_size: int = DEFAULT_PART_BYTES
-    durable: PartSet = field(default_factory=lambda: PartSet(0))
-    written: PartSet = field(default_factory=lambda: PartSet(0))
-    syncing: PartSet = field(default_factory=lambda: PartSet(0))
+    durable: PartSet = NO_PARTS
+    written: PartSet = NO_PARTS
+    syncing: PartSet = NO_PARTS
     ack_due: bool = False
     grant_due: bool = False
     fin_heard: bool = False
@@ -178,6 +181,11 @@ class Receiver:
         """The most that may be on its way here by what was granted."""
         return self._credit.exposed_bytes
 
+    @property
+    def here_bytes(self) -> int:
+        """Bytes that have come and are not known to be durable."""
+        return sum(one.volatile * one.part_size for one in self._uploads.values() if one.volatile)
+
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
         """What to do about a message from `device`, whose identity the broker has proved by its topic."""
         upload = self._uploads.get((device, message.item))
@@ -186,7 +194,7 @@ class Receiver:
         if upload is None:
             return self.refuse(device, message.item, RefuseCode.UNKNOWN_ITEM, "not granted here; send init")
         upload.heard_us = now_us
-        if upload.state is not _State.RECEIVING:
+        if upload.state is not RECEIVING:
             return []
         if isinstance(message, Part):
             return self._on_part(device, message, upload)
@@ -199,10 +207,10 @@ class Receiver:
             return []
         total = parts_of(upload.init.size, part_size)
         upload.part_size = part_size
-        upload.durable, upload.written, upload.syncing = PartSet(total, have), PartSet(total), PartSet(total)
+        upload.durable, upload.written, upload.syncing = PartSet(total, have), PartSet(total), NO_PARTS
         left = total - upload.durable.count
         self._credit.join(device, item, priority=upload.init.priority, part_size=part_size, left=left)
-        upload.state = _State.RECEIVING
+        upload.state = RECEIVING
         return [self._grant(device, upload)]
 
     def synced(self, device: str, item: str) -> list[Action]:
@@ -212,10 +220,10 @@ class Receiver:
             return []
         upload.durable.update(upload.syncing)
         self._credit.taken(device, item, upload.syncing.count)
-        upload.syncing = PartSet(upload.durable.total)
+        upload.syncing = NO_PARTS
         upload.ack_due = False
         if upload.fin_heard and upload.durable.complete:
-            upload.state = _State.SEALING
+            upload.state = SEALING
             return [Seal(device=device, init=upload.init)]
         is_granted = upload.grant_due and not upload.written.count
         return [self._grant(device, upload) if is_granted else self._ack(device, upload)]
@@ -260,7 +268,7 @@ class Receiver:
         silent = [
             key
             for key, upload in self._uploads.items()
-            if upload.state is _State.RECEIVING and now_us - upload.heard_us > self._lease_us
+            if upload.state is RECEIVING and now_us - upload.heard_us > self._lease_us
         ]
         return [self._forget(*key) for key in silent]
 
@@ -289,7 +297,7 @@ class Receiver:
         return [
             self._ack(device, upload, its_turn=True)
             for (device, _item), upload in paused
-            if upload.state is _State.RECEIVING and not upload.volatile
+            if upload.state is RECEIVING and not upload.volatile
         ]
 
     def _on_init(self, device: str, init: Init, upload: _Upload | None, now_us: int) -> list[Action]:
@@ -301,7 +309,7 @@ class Receiver:
             return _conflict(device, init, f"this item is under way with another {_SAME[other[0]]}")
         # A grant before the sync would leave out the parts just written, and the device would send them again.
         upload.grant_due = upload.volatile > 0
-        if upload.state is not _State.RECEIVING or upload.grant_due:
+        if upload.state is not RECEIVING or upload.grant_due:
             return []
         self._credit.asked(device, init.item)
         return [self._grant(device, upload)]
@@ -342,7 +350,7 @@ class Receiver:
             return []
         if not upload.durable.complete:
             return [self._ack(device, upload)]
-        upload.state = _State.SEALING
+        upload.state = SEALING
         return [Seal(device=device, init=upload.init)]
 
     def _grant(self, device: str, upload: _Upload) -> Send:

@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sync.flight import LEAST_PARTS, Flight
-from sync.parts import PartSet
+from sync.parts import PartSet, count_of
 from sync.retry import LEAST_RETRY_US, MOST_RETRY_US, RetryTime
 from sync.sending import Action, BadReceipt, Done, Offer, Outcome, SendFin, SendInit, SendPart, Stopped
-from sync.upload import State, Upload
+from sync.upload import ASKING, SENDING, Upload
 from vedette.errors import NotFound, VedetteError
 from vedette.wire import (
     DEFAULT_PART_BYTES,
@@ -30,6 +30,7 @@ from vedette.wire import (
     Fin,
     Grant,
     Init,
+    Ranges,
     Refuse,
     RefuseCode,
     Sealed,
@@ -141,7 +142,7 @@ class Sender:
         """Nobody hears that worker any more: ask who takes over."""
         self._workers.discard(worker)
         for upload in self._uploads.values():
-            if upload.state is State.SENDING and upload.worker == worker:
+            if upload.state is SENDING and upload.worker == worker:
                 upload.ask()
             elif upload.eager and upload.worker == worker:
                 upload.begin_anew()
@@ -149,7 +150,7 @@ class Sender:
     def unheard(self, now_us: int) -> None:
         """No ingest worker is there at all: ask again later, which is no item's failure and no slow link."""
         for upload in self._uploads.values():
-            if upload.state is State.ASKING and upload.since_us is not None:
+            if upload.state is ASKING and upload.since_us is not None:
                 upload.since_us, upload.unheard = now_us, True
 
     def next_action(self) -> Action | None:
@@ -172,7 +173,9 @@ class Sender:
         elif isinstance(action, SendFin):
             upload.fin_sent = True
         elif isinstance(action, SendPart):
-            in_flight = sum(one.in_flight_bytes for one in self._uploads.values()) + action.length
+            in_flight = action.length
+            for one in self._uploads.values():
+                in_flight += one.in_flight_bytes
             upload.part_sent(action.index, self._flight.sent(action.length, now_us, in_flight=in_flight))
 
     def receive(self, message: Grant | Ack | Sealed | Refuse, now_us: int) -> list[Outcome]:
@@ -194,16 +197,16 @@ class Sender:
             return self._on_refuse(message, upload)
         if isinstance(message, Grant):
             self._on_grant(message, upload, now_us)
-        elif upload.state is State.SENDING:
-            self._on_ack(PartSet(upload.acked.total), message.ranges, message.credit, upload, now_us)
+        elif upload.state is SENDING:
+            self._on_ack(message.ranges, message.credit, upload, now_us)
         return []
 
     def tick(self, now_us: int) -> list[Outcome]:
         """Take note of silence: ask again, or stop uploads that got no answer MAX_TRIES times running."""
-        silent = [one for one in self._by_rank if (due := self._due_us(one)) is not None and due <= now_us]
+        silent = [one for one in self._by_rank if one.since_us is not None and self._due_us(one) <= now_us]
         silent = self._with_one_unheard(silent, now_us)
         outcomes: list[Outcome] = []
-        if any(one.in_flight or (one.state is State.ASKING and not one.unheard) for one in silent):
+        if any(one.in_flight or (one.state is ASKING and not one.unheard) for one in silent):
             # Once, however many uploads it is that one silence is noticed by.
             self._retry.silence()
             self._flight.silence()
@@ -227,18 +230,18 @@ class Sender:
 
     def next_tick_us(self) -> int | None:
         """When `tick` has something to do if nothing arrives before."""
-        return min((due for one in self._uploads.values() if (due := self._due_us(one)) is not None), default=None)
+        dues = [self._due_us(one) for one in self._uploads.values() if one.since_us is not None]
+        return min(dues) if dues else None
 
-    def _due_us(self, upload: Upload) -> int | None:
-        """When silence about this upload is loss, or its lease wants to be renewed."""
-        if upload.since_us is None:
-            return None
+    def _due_us(self, upload: Upload) -> int:
+        """When silence about this upload, whose init was sent, is loss, or its lease wants to be renewed."""
+        assert upload.since_us is not None
         if upload.unheard:
             return upload.since_us + self._unheard_us
         if upload.waits_for_room:
             # Asking renews the lease, and finds the word that there is room where that was lost.
             return upload.since_us + min(upload.lease_us // 2, CREDIT_WAIT_US)
-        seals = upload.fin_sent and upload.state is State.SENDING
+        seals = upload.fin_sent and upload.state is SENDING
         return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if seals else self._retry.us)
 
     def _may_be_eager(self, upload: Upload, part_size: int) -> bool:
@@ -248,13 +251,15 @@ class Sender:
         return small and not upload.offer.is_bulk and not upload.asked and len(self._workers) == 1
 
     def _action(self, upload: Upload) -> Action | None:
-        if upload.state is State.ASKING and upload.since_us is None:
-            return self._init(upload.offer)
-        if upload.state is State.ASKING and not upload.eager:
+        if upload.state is ASKING and upload.since_us is None:
+            return self._init(upload)
+        if upload.state is ASKING and not upload.eager:
             return None
         if upload.is_out:
+            if upload.fin_sent:
+                return None
             fin = Fin(item=upload.offer.item, sha256=upload.offer.sha256)
-            return None if upload.fin_sent else SendFin(message=fin, worker=upload.worker)
+            return SendFin(message=fin, worker=upload.worker)
         if len(upload.in_flight) >= upload.credit:
             return None
         parts, size = self._ahead(upload)
@@ -282,17 +287,21 @@ class Sender:
             parts, size = parts + len(one.in_flight), size + one.in_flight_bytes
         return parts, size
 
-    def _init(self, offer: Offer) -> SendInit:
+    def _init(self, upload: Upload) -> SendInit:
+        offer, part_size = upload.offer, min(self._part_size, self._flight.part_size)
+        if upload.init is not None and upload.init.message.part_size == part_size:
+            return upload.init
         message = Init(
             item=offer.item,
             kind=offer.kind,
             size=offer.size,
             sha256=offer.sha256,
             priority=offer.priority,
-            part_size=min(self._part_size, self._flight.part_size),
+            part_size=part_size,
             manifest=offer.manifest,
         )
-        return SendInit(message=message)
+        upload.init = SendInit(message=message)
+        return upload.init
 
     def _on_sealed(self, sealed: Sealed) -> list[Outcome]:
         try:
@@ -308,7 +317,7 @@ class Sender:
 
     def _on_refuse(self, refuse: Refuse, upload: Upload) -> list[Outcome]:
         if refuse.code is RefuseCode.UNKNOWN_ITEM:
-            if upload.state is State.SENDING:
+            if upload.state is SENDING:
                 upload.ask()
             elif upload.eager:
                 upload.begin_anew()
@@ -320,9 +329,9 @@ class Sender:
         total = parts_of(upload.offer.size, grant.part_size)
         if total > MAX_PARTS or (grant.have and grant.have[-1][1] >= total):
             return
-        if upload.state is State.SENDING:
+        if upload.state is SENDING:
             if (grant.worker, grant.part_size) == (upload.worker, upload.part_size):
-                self._on_ack(PartSet(total), grant.have, grant.credit, upload, now_us)
+                self._on_ack(grant.have, grant.credit, upload, now_us)
             return
         if upload.since_us is not None and upload.tries == 0:
             self._retry.measured(now_us - upload.since_us)
@@ -332,18 +341,16 @@ class Sender:
             upload.begin_anew()
         if not same:
             upload.sent, upload.resent = PartSet(total), set()
-        if PartSet(total, grant.have).count > upload.acked.count:
+        if count_of(grant.have) > upload.acked.count:
             upload.tries = 0
         upload.unheard = upload.eager = False
-        upload.state, upload.worker, upload.part_size = State.SENDING, grant.worker, grant.part_size
+        upload.state, upload.worker, upload.part_size = SENDING, grant.worker, grant.part_size
         upload.lease_us, upload.since_us = grant.lease_s * 1_000_000, now_us
         upload.acked = PartSet(total)
-        self._on_ack(PartSet(total), grant.have, grant.credit, upload, now_us)
+        self._on_ack(grant.have, grant.credit, upload, now_us)
 
-    def _on_ack(
-        self, heard: PartSet, ranges: tuple[tuple[int, int], ...], credit: int, upload: Upload, now_us: int
-    ) -> None:
-        if ranges and ranges[-1][1] >= heard.total:
+    def _on_ack(self, ranges: Ranges, credit: int, upload: Upload, now_us: int) -> None:
+        if ranges and ranges[-1][1] >= upload.acked.total:
             return
         before = upload.acked.count
         for first, last in ranges:

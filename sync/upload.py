@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from sync.flight import Mark
-from sync.parts import PartSet
+from sync.parts import NO_PARTS, PartSet
 from sync.retry import MOST_RETRY_US
-from sync.sending import Offer
+from sync.sending import Offer, SendInit
 from vedette.wire import DEFAULT_PART_BYTES, parts_of
 
 
@@ -19,26 +19,31 @@ class State(Enum):
     SENDING = "sending"
 
 
+ASKING, SENDING = State  # an enum's attribute costs as much as a call, and these are looked at for every message
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class Upload:
     """An item under way; times are monotonic microseconds, `since_us` is None while its init is still to be sent.
 
-    `eager`: its parts follow the init without waiting for the grant.
+    `init` is the last one that was made, for the next time it is asked. `eager`: its parts follow the init without
+    waiting for the grant.
     """
 
     offer: Offer
-    state: State = State.ASKING
+    init: SendInit | None = None
+    state: State = ASKING
     since_us: int | None = None
     tries: int = 0
     worker: str = ""
     part_size: int = DEFAULT_PART_BYTES
     credit: int = 0
     lease_us: int = MOST_RETRY_US
-    acked: PartSet = field(default_factory=lambda: PartSet(0))
+    acked: PartSet = NO_PARTS
     in_flight: dict[int, Mark] = field(default_factory=dict)
     in_flight_bytes: int = 0
     begin_at: int = 0
-    sent: PartSet = field(default_factory=lambda: PartSet(0))
+    sent: PartSet = NO_PARTS
     resent: set[int] = field(default_factory=set)
     fin_sent: bool = False
     unheard: bool = False
@@ -53,7 +58,7 @@ class Upload:
     @property
     def waits_for_room(self) -> bool:
         """Nothing is on its way: it waits for credit, or for what is more urgent."""
-        return self.state is State.SENDING and not (self.in_flight or self.fin_sent)
+        return self.state is SENDING and not (self.in_flight or self.fin_sent)
 
     @property
     def is_out(self) -> bool:
@@ -78,7 +83,7 @@ class Upload:
 
     def ask(self) -> None:
         """Ask the centre again where it stands."""
-        self.state = State.ASKING
+        self.state = ASKING
         self.since_us = None
         self.unheard = False
         self.begin_anew()

@@ -7,13 +7,18 @@ noun `evidence`; it needs the device's extra (PyAV, OpenCV, the models), on what
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vedette import cli, files
-from vedette.errors import Integrity, NotFound, Refused, Usage
+from vedette.errors import Integrity, NotFound, Usage
 from vedette.keys import PublicKey, SigningKey
 from vedette.sealed import load_identities
+
+if TYPE_CHECKING:
+    from edge.redact.make import Made
+    from edge.redact.recording import Items
 
 THREADS = 2
 _ABOUT = """\
@@ -43,18 +48,15 @@ def register(nouns: cli.Nouns) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from edge.redact import recording_commands
-    from edge.redact.parent import open_parent
-    from edge.redact.recording import names_recording
+    from edge.redact.recording import names_recording, open_item, open_recording
 
     _check_usage(args)
     identities, signer = load_identities(args.identity) if args.identity else [], _signer(args)
-    if names_recording(args.parents):
-        return recording_commands.run(args, identities, signer)
-    with open_parent(args.parents[0], identities) as parent:
-        if args.propose is not None:
-            return _propose(args, parent)
-        return _apply(args, parent) if args.apply is not None else _check(args, parent, signer)
+    is_whole = names_recording(args.parents)
+    items = open_recording(args.parents, identities) if is_whole else open_item(args.parents[0], identities)
+    if args.propose is not None:
+        return _propose(args, items)
+    return _apply(args, items) if args.apply is not None else _check(args, items, signer)
 
 
 def _signer(args: argparse.Namespace) -> PublicKey | None:
@@ -73,50 +75,96 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise Usage("--signer belongs to --check")
 
 
-def _propose(args: argparse.Namespace, parent: Any) -> int:
+def _propose(args: argparse.Namespace, items: Items) -> int:
     from edge.reader.look import Looker
-    from edge.redact.make import propose, write_plan
+    from edge.redact.make import Models, check_room, propose, write_plan
 
-    if args.propose.exists():
-        raise Refused(f"{args.propose} exists already and is not overwritten")
-    plan = propose(parent, None if args.no_plates else Looker.load(threads=THREADS))
+    check_room(args.propose)
+    looker, models = None if args.no_plates else Looker.load(threads=THREADS), Models()
+    if looker is not None:
+        models = Models(finder=looker.detector, hashes={"detector": looker.model_hashes["detector"]})
+    plan = propose(items, models)
     write_plan(args.propose, plan)
-    value = {"plan": str(args.propose), "regions": len(plan.regions), "frames": plan.frames}
+    whole = {"recording": plan.recording, "parts": len(plan.parts)} if plan.recording else {}
+    value = {"plan": str(args.propose), **whole, "regions": len(plan.regions), "frames": plan.frames}
+    of = f" of {len(plan.parts)} parts" if plan.recording else ""
     text = (
-        f"{args.propose}: {len(plan.regions)} plates found in {plan.frames} pictures\n"
+        f"{args.propose}: {len(plan.regions)} plates found in {plan.frames} pictures{of}\n"
         "The detector misses plates. Look at the whole video, mend the plan, put your name and the reason into it."
     )
     cli.show(args, value, text)
     return 0
 
 
-def _apply(args: argparse.Namespace, parent: Any) -> int:
+def _apply(args: argparse.Namespace, items: Items) -> int:
     from edge.redact.make import apply
     from edge.redact.plan import MAX_PLAN_BYTES
+    from edge.redact.recording import Recording
     from vedette.clock import SystemClock
 
     content = files.read(args.apply, max_bytes=MAX_PLAN_BYTES)
-    made = apply(parent, content, args.output, SigningKey.load(args.key), SystemClock())
-    changed = sum(run.last - run.first + 1 for run in made.record.changed)
-    value = {
-        "copy": str(made.copy.path), "record": str(made.copy.record), "plan": str(made.copy.plan),
-        "item": made.record.item, "sha256": made.record.derived_sha256, "frames": made.record.frames,
-        "changed": changed, "open_psnr_mdb": made.compared.open_psnr_mdb, "cell_psnr_mdb": made.compared.cell_psnr_mdb,
-    }  # fmt: skip
-    text = (
-        f"{made.copy.path}: {changed} of {made.record.frames} pictures covered in places\n"
-        f"beside it the record {made.copy.record.name} and the plan {made.copy.plan.name}\n"
-        "Look at the copy from beginning to end before it leaves."
-    )
-    cli.show(args, value, text)
+    made = apply(items, content, args.output, SigningKey.load(args.key), SystemClock())
+    if isinstance(items, Recording):
+        cli.show(args, _set_value(args.output, items.recording, made), _set_text(args.output, made))
+    else:
+        cli.show(args, _value(made[0]), _text(made[0]))
     return 0
 
 
-def _check(args: argparse.Namespace, parent: Any, signer: PublicKey | None) -> int:
-    from edge.redact.check import Copy, check
+def _value(made: Made) -> dict[str, Any]:
+    compared = made.compared
+    figures = {"open_psnr_mdb": compared.open_psnr_mdb, "cell_psnr_mdb": compared.cell_psnr_mdb}
+    return {**_copy_value(made), **figures}
 
-    if not args.check.is_file():
-        raise NotFound(f"{args.check} is not there")
-    report = check(Copy(path=args.check), parent, signer)
+
+def _copy_value(made: Made) -> dict[str, Any]:
+    return {
+        "copy": str(made.copy.path), "record": str(made.copy.record), "plan": str(made.copy.plan),
+        "item": made.record.item, "sha256": made.record.derived_sha256, "frames": made.record.frames,
+        "changed": _changed(made),
+    }  # fmt: skip
+
+
+def _set_value(folder: Path, recording: str, made: Sequence[Made]) -> dict[str, Any]:
+    copies = [{**_copy_value(one), "parent": one.record.parent.item} for one in made]
+    return {"folder": str(folder), "recording": recording, "copies": copies}
+
+
+def _text(made: Made) -> str:
+    return (
+        f"{made.copy.path}: {_changed(made)} of {made.record.frames} pictures covered in places\n"
+        f"beside it the record {made.copy.record.name} and the plan {made.copy.plan.name}\n"
+        "Look at the copy from beginning to end before it leaves."
+    )
+
+
+def _set_text(folder: Path, made: Sequence[Made]) -> str:
+    from edge.redact.make import WHOLE_PLAN
+
+    return "\n".join([
+        f"{folder}: {len(made)} copies, each with its plan and record, and {WHOLE_PLAN}",
+        *(f"{one.copy.path.name}: {_changed(one)} of {one.record.frames} pictures covered in places" for one in made),
+        "Look at the copies from beginning to end before they leave.",
+    ])  # fmt: skip
+
+
+def _changed(made: Made) -> int:
+    return sum(run.last - run.first + 1 for run in made.record.changed)
+
+
+def _check(args: argparse.Namespace, items: Items, signer: PublicKey | None) -> int:
+    from edge.redact.check import Copy, check
+    from edge.redact.recording import Recording
+    from edge.redact.recording_check import check_recording
+
+    if isinstance(items, Recording):
+        if not args.check.is_dir():
+            raise NotFound(f"{args.check} is no folder of copies; of a recording, give the folder that --apply made")
+        report = check_recording(args.check, items, signer)
+    else:
+        with items.open(items.items[0]) as parent:
+            if not args.check.is_file():
+                raise NotFound(f"{args.check} is not there")
+            report = check(Copy(path=args.check), parent, signer)
     cli.show(args, report.to_json(), report.to_text())
     return report.exit_code

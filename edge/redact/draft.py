@@ -43,7 +43,7 @@ def drafted(parent: Parent, plan: Plan, content: bytes, sink: BinaryIO, signer: 
     Raises Refused where the plan is not for this parent or nobody looked at it, Integrity where the parent is damaged.
     """
     check_looked_at(plan)
-    if plan.parent_sha256 != parent.identity.plain_sha256:
+    if plan.parts[0].parent_sha256 != parent.identity.plain_sha256:
         raise Refused(f"the plan is for another video than {parent.name}: its parent_sha256 is not that of these bytes")
     copied, compared = _copied(parent, plan, sink)
     sha256, size = sha256_of(sink)
@@ -83,6 +83,8 @@ def _copied(parent: Parent, plan: Plan, scratch: BinaryIO) -> tuple[Copied, Comp
         copied = copy(parent.file, parent.name, plan, scratch, crf=crf)
         if len(copied.times_us) != plan.frames:
             raise Refused(f"{parent.name} has {len(copied.times_us)} pictures, the plan is for {plan.frames}")
+        if copied.times_us[-1] != plan.end_us:
+            raise Refused(f"{parent.name} ends at {copied.times_us[-1]} us, the plan is for one of {plan.end_us} us")
         try:
             return copied, compare(parent.file, scratch, plan)
         except Integrity as error:

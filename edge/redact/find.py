@@ -8,11 +8,18 @@ region says how often the plate was found, and a person decides.
 
 from __future__ import annotations
 
+import dataclasses
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+
+from edge.reader.track import MAX_COAST_US
 from edge.redact.follow import Box, Follower, Sight, Sights
 from edge.redact.pictures import Picture
-from edge.redact.plan import BOX, BY_DETECTOR, Key, Region
+from edge.redact.plan import BOX, BY_DETECTOR, MAX_KEYS, Key, Region
 
 HOLD_US = 1_000_000
 # What was found less often and never surer than this is taken for none; a person has to look anyway.
@@ -28,66 +35,90 @@ KEY_ERROR_PX = 2
 SPEED_OVER_US = 300_000
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """A plate that is gone: its first sight, for the order, and its regions, none for a doubtful one."""
+
+    at_us: int
+    box: Box
+    regions: list[Region]
+
+
 def plates(pictures: Iterable[Picture], follower: Follower) -> list[Region]:
     """The regions of every plate in a video of which these are the pictures, in the order of their first sight."""
-    times: list[int] = []
+    times = array("q")
     width = height = 0
+    found: list[_Found] = []
     for picture in pictures:
         follower.take(picture.number, picture.at_us, picture.luma.copy())
         times.append(picture.at_us)
         height, width = picture.luma.shape
-    tracks = sorted(follower.tracks.values(), key=lambda one: (one.sights[0].at_us, one.sights[0].box))
-    regions = (region(one, times, number, width, height) for number, one in enumerate(tracks, start=1))
-    return [one for one in regions if one is not None]
+        gone = follower.gone(picture.number, picture.at_us - max(HOLD_US, MAX_COAST_US))
+        found += [_found(one, times, width, height) for one in gone]
+    found += [_found(one, times, width, height) for one in follower.tracks.values()]
+    ordered = sorted(found, key=lambda one: (one.at_us, one.box))
+    return [
+        dataclasses.replace(region, name=f"{PLATE}-{number}{region.name}")
+        for number, one in enumerate(ordered, start=1)
+        for region in one.regions
+    ]
 
 
-def region(track: Sights, times: Sequence[int], number: int, width: int, height: int) -> Region | None:
-    """The region of one plate in a video with pictures at `times`; None for a doubtful one."""
+def _found(track: Sights, times: Sequence[int], width: int, height: int) -> _Found:
+    first = track.sights[0]
+    return _Found(at_us=first.at_us, box=first.box, regions=regions(track, times, width, height))
+
+
+def regions(track: Sights, times: Sequence[int], width: int, height: int) -> list[Region]:
+    """The region of one plate in a video with pictures at `times`, several where it needs more keys than one may have;
+    none for a doubtful plate. The first has no name, the others what is put behind it.
+    """
     sights = track.sights
     best = max(one.confidence_permille for one in sights)
     widest = max(one.box[2] - one.box[0] for one in sights)
     is_large = widest > LARGE_SHARE * width
     if (len(sights) <= FEW_SIGHTS and best < DOUBTFUL_PERMILLE) or (is_large and best < LARGE_SURE_PERMILLE):
-        return None
+        return []
     from_us = max(times[0], sights[0].at_us - HOLD_US)
     to_us = min(times[-1], sights[-1].at_us + HOLD_US)
-    first, last = _held(sights[:8], from_us), _held(sights[::-1][:8], to_us)
+    first, last = _held(sights[:8], from_us), _held(sights[:-9:-1], to_us)
     points = [(from_us, first)] * (from_us < sights[0].at_us) + [(one.at_us, _grown(one.box)) for one in sights]
     points += [(to_us, last)] * (to_us > sights[-1].at_us)
     keys = [_key(at_us, box, width, height) for at_us, box in simplified(points)]
-    if any(key.places[0] >= key.places[2] or key.places[1] >= key.places[3] for key in keys):
-        return None
-    shown = sum(sights[0].at_us <= one <= sights[-1].at_us for one in times)
-    return Region(
-        name=f"plate-{number}",
-        reason=PLATE,
-        found_by=BY_DETECTOR,
-        shape=BOX,
-        from_us=from_us,
-        to_us=to_us,
-        keys=tuple(keys),
-        note=f"found in {len(sights)} of {shown} pictures, best {best} per mille, {widest} px wide at most",
-    )
+    shown = bisect_right(times, sights[-1].at_us) - bisect_left(times, sights[0].at_us)
+    return [
+        Region(
+            name=f"-{1 + begin // (MAX_KEYS - 1)}" if begin else "",
+            reason=PLATE,
+            found_by=BY_DETECTOR,
+            shape=BOX,
+            from_us=keys[begin].at_us,
+            to_us=keys[min(begin + MAX_KEYS, len(keys)) - 1].at_us,
+            keys=tuple(keys[begin : begin + MAX_KEYS]),
+            note=f"found in {len(sights)} of {shown} pictures, best {best} per mille, {widest} px wide at most",
+        )
+        for begin in range(0, max(1, len(keys) - 1), MAX_KEYS - 1)
+    ]
 
 
 def simplified(points: Sequence[tuple[int, Box]]) -> list[tuple[int, Box]]:
     """As few points as leave every other within KEY_ERROR_PX of the line between those kept (Douglas-Peucker)."""
+    times = np.array([at_us for at_us, _ in points], dtype=np.float64)
+    boxes = np.array([box for _, box in points], dtype=np.float64)
     kept = {0, len(points) - 1}
     waiting = [(0, len(points) - 1)]
     while waiting:
         begin, end = waiting.pop()
-        errors = [(_error(points[begin], points[one], points[end]), one) for one in range(begin + 1, end)]
-        worst, index = max(errors, default=(0.0, begin))
-        if worst > KEY_ERROR_PX:
-            kept.add(index)
-            waiting += [(begin, index), (index, end)]
+        if end - begin < 2:
+            continue
+        share = (times[begin + 1 : end] - times[begin]) / max(1.0, times[end] - times[begin])
+        expected = boxes[begin] + (boxes[end] - boxes[begin]) * share[:, None]
+        errors = np.abs(expected - boxes[begin + 1 : end]).max(axis=1)
+        worst = int(errors.argmax())
+        if errors[worst] > KEY_ERROR_PX:
+            kept.add(begin + 1 + worst)
+            waiting += [(begin, begin + 1 + worst), (begin + 1 + worst, end)]
     return [points[index] for index in sorted(kept)]
-
-
-def _error(begin: tuple[int, Box], point: tuple[int, Box], end: tuple[int, Box]) -> float:
-    share = (point[0] - begin[0]) / max(1, end[0] - begin[0])
-    expected = (a + (b - a) * share for a, b in zip(begin[1], end[1], strict=True))
-    return max(abs(a - b) for a, b in zip(expected, point[1], strict=True))
 
 
 def _held(sights: Sequence[Sight], at_us: int) -> Box:

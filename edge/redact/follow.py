@@ -61,7 +61,7 @@ class Sights:
     def expected(self, number: int) -> Box:
         """Where the plate should be in a picture near its last ones, going on as it moved."""
         last = self.last
-        before = next((one for one in reversed(self.sights) if 2 <= last.number - one.number <= 8), last)
+        before = next((one for one in self.sights[:-10:-1] if 2 <= last.number - one.number <= 8), last)
         passed = last.number - before.number
         steps = (number - last.number) / passed if passed else 0.0
         moved = [round(a + (a - b) * steps) for a, b in zip(last.box, before.box, strict=True)]
@@ -80,7 +80,7 @@ class _Seen:
 
 
 class Follower:
-    """Takes one picture after another; `tracks` has every plate so far."""
+    """Takes one picture after another; `tracks` has every plate so far that was not taken out with `gone`."""
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
@@ -103,6 +103,17 @@ class Follower:
             if is_new:
                 self._follow_back(self.tracks[track])
         self._memory.append(_Seen(number=number, at_us=at_us, luma=luma, boxes=boxes))
+
+    def gone(self, number: int, before_us: int) -> list[Sights]:
+        """Take out the plates that are not looked for in picture `number` any more and were last seen before
+        `before_us`; behind `MAX_COAST_US` none comes back, so that what is kept does not grow with the video.
+        """
+        ended = [
+            track
+            for track, one in self.tracks.items()
+            if number - one.last.number > MEMORY_PICTURES and one.last.at_us < before_us
+        ]
+        return [self.tracks.pop(track) for track in ended]
 
     def _missed(self, number: int, luma: Luma, found: Sequence[Detection]) -> list[Detection]:
         """What is found from closer of the plates that were seen lately and not in `found`."""

@@ -2,8 +2,9 @@
 
 Decided here: the file's form (TOML, so that a person can edit it), its limits, and what is refused before a single
 picture is decoded. A plan says who looked at it and why the copy is made; one that nobody looked at is not carried out.
-Implements RD-1 to RD-6 of docs/spec/redaction.md. Coordinates are pixels of the picture as it is coded, times are
-microseconds of its own timeline. A plan for a whole recording is `edge.redact.recording_plan`'s.
+Version 1 is for one item, version 2 for a whole recording: its timeline is its parts one behind another. Implements
+RD-1 to RD-6 and RD-43 of docs/spec/redaction.md. Coordinates are pixels of the picture as it is coded, times are
+microseconds of its own timeline. What of a recording's plan is the plan for one of its parts is `edge.redact.parts`.
 """
 
 from __future__ import annotations
@@ -12,24 +13,31 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 from edge.redact.plan_table import MAX_PLAN_BYTES as MAX_PLAN_BYTES
 from edge.redact.plan_table import Table, load_table
 from vedette.errors import Refused
+from vedette.redaction import MAX_PARTS
 
 MAX_REGIONS = 20_000
 MAX_KEYS = 20_000
 MAX_MUTES = 1000
 MAX_CORNERS = 32
+MAX_UTC_US = (1 << 53) - 1
 # Sound may go on behind the last picture's time, by that picture's length and what a microphone was late.
 SOUND_BEHIND_US = 1_000_000
 BY_DETECTOR, BY_PERSON = "detector", "person"
 BOX, POLYGON = "box", "polygon"
 STAMPS = ("keep", "without_position", "drop")
 SOUNDS = ("keep", "drop")
+OF_ITEM, OF_RECORDING = 1, 2
+_OTHER = {
+    OF_ITEM: "the plan is of version 2, for a whole recording; give all of its items, or propose a plan for this one",
+    OF_RECORDING: "the plan is of version 1, for one item; give that item alone, or propose a plan for the recording",
+}
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,14 +74,34 @@ class Mute:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is done to the video whose bytes have `parent_sha256`; `models` looked for plates (SHA-256 by name)."""
+class Part:
+    """One item: its opened bytes (SHA-256 in hex), its `frames` pictures, the last at `end_us` of its own time.
+
+    Of a recording also which item and segment it is, when its first picture was taken (UTC) and where that stands on
+    the recording's timeline.
+    """
 
     parent_sha256: str
-    width: int
-    height: int
     frames: int
     end_us: int
+    item: str = ""
+    sequence: int = 0
+    started_us: int = 0
+    begins_us: int = 0
+    has_sound: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is done to one item, or to the parts of recording `recording` by `device`; regions and mutes are in the
+    time of the whole, `models` looked for plates (SHA-256 by name).
+    """
+
+    parts: tuple[Part, ...]
+    recording: str = ""
+    device: str = ""
+    width: int
+    height: int
     checked_by: str
     why: str
     stamp: str
@@ -82,30 +110,49 @@ class Plan:
     regions: tuple[Region, ...]
     mutes: tuple[Mute, ...]
 
+    @property
+    def version(self) -> int:
+        """Of the file: `OF_ITEM` or `OF_RECORDING`."""
+        return OF_RECORDING if self.recording else OF_ITEM
 
-def parse_plan(content: bytes) -> Plan:
-    """The plan in a TOML file; Refused names the table and what is wrong with it."""
+    @property
+    def frames(self) -> int:
+        """The pictures of all parts."""
+        return sum(one.frames for one in self.parts)
+
+    @property
+    def end_us(self) -> int:
+        """The last picture's time on the timeline."""
+        return self.parts[-1].begins_us + self.parts[-1].end_us
+
+    def sound_end_us(self, at: int) -> int:
+        """Where the sound of part `at` ends on the timeline, at the latest."""
+        last_us = self.parts[at].begins_us + self.parts[at].end_us + SOUND_BEHIND_US
+        return min(last_us, self.parts[at + 1].begins_us) if at + 1 < len(self.parts) else last_us
+
+
+def parse_plan(content: bytes, *, version: int = OF_ITEM) -> Plan:
+    """The plan of that version in a TOML file; Refused names the table and what is wrong with it."""
     top = load_table(content)
-    version = top.integer("version", least=0)
-    if version == 2:
-        raise Refused(
-            "the plan is of version 2, for a whole recording; give all of its items, or propose a plan for this one"
-        )
-    if version != 1:
-        raise Refused(f"the plan is of version {version}; this software knows versions 1 and 2 only")
+    found = top.integer("version", least=0)
+    if found not in _OTHER:
+        raise Refused(f"the plan is of version {found}; this software knows versions 1 and 2 only")
+    if found != version:
+        raise Refused(_OTHER[version])
+    is_whole = version == OF_RECORDING
     plan = Plan(
-        parent_sha256=top.text("parent_sha256"),
+        recording=_id(top.text("recording")) if is_whole else "",
+        device=top.text("device") if is_whole else "",
         width=top.integer("width", least=2),
         height=top.integer("height", least=2),
-        frames=top.integer("frames", least=1),
-        end_us=top.integer("end_us"),
         checked_by=top.text("checked_by", default=""),
         why=top.text("why", default=""),
         stamp=top.one_of("stamp", STAMPS),
         sound=top.one_of("sound", SOUNDS),
-        models=read_models(top),
-        regions=read_regions(top),
-        mutes=read_mutes(top),
+        models={str(name): str(value) for name, value in top.table("models").items()},
+        parts=tuple(map(_part, top.tables("part", most=MAX_PARTS))) if is_whole else (_only(top),),
+        regions=tuple(map(_region, top.tables("region", most=MAX_REGIONS))),
+        mutes=tuple(map(_mute, top.tables("mute", most=MAX_MUTES))),
     )
     top.close()
     check_plan(plan)
@@ -113,8 +160,11 @@ def parse_plan(content: bytes) -> Plan:
 
 
 def check_plan(plan: Plan) -> None:
-    """Return when the plan can be carried out on a video of its own measures; else Refused says which part cannot."""
-    for what, sha256 in (("parent_sha256", plan.parent_sha256), *((f"models.{k}", v) for k, v in plan.models.items())):
+    """Return when the plan can be carried out on videos of its own measures; else Refused says which part cannot."""
+    if plan.recording:
+        _check_parts(plan)
+    hashes = [("parent_sha256", one.parent_sha256) for one in plan.parts]
+    for what, sha256 in (*hashes, *((f"models.{k}", v) for k, v in plan.models.items())):
         if not _SHA256.fullmatch(sha256):
             raise Refused(f"the plan: {what} is not a SHA-256 in hex")
     names = [one.name for one in plan.regions]
@@ -123,8 +173,31 @@ def check_plan(plan: Plan) -> None:
         raise Refused(f"the plan: two regions are called {min(twice)!r}; give each its own name")
     for region in plan.regions:
         _check_region(region, plan)
+    _check_mutes(plan)
+
+
+def _check_parts(plan: Plan) -> None:
+    if not plan.parts:
+        raise Refused("the plan: it has no [[part]], so it is of nothing")
+    for one in (plan.recording, *(part.item for part in plan.parts)):
+        _id(one)
+    for number, (a, b) in enumerate(pairwise(plan.parts), start=2):
+        if b.sequence != a.sequence + 1:
+            raise Refused(f"the plan: part {number} is segment {b.sequence}; segment {a.sequence + 1} comes there")
+        if b.begins_us <= a.begins_us + a.end_us:
+            raise Refused(f"the plan: part {number} begins at {b.begins_us} us, before the one before it ends")
+    if plan.parts[0].begins_us != 0:
+        raise Refused("the plan: its first part does not begin at 0 us")
+
+
+def _check_mutes(plan: Plan) -> None:
     for number, mute in enumerate(plan.mutes, start=1):
         _check_span(f"mute {number}", mute.from_us, mute.to_us, plan.end_us + SOUND_BEHIND_US)
+        if plan.recording and not any(
+            one.has_sound and mute.from_us < plan.sound_end_us(at) and mute.to_us >= one.begins_us
+            for at, one in enumerate(plan.parts)
+        ):
+            raise Refused(f"the plan: mute {number} lies where the recording has no sound; take it out")
     ordered = sorted(enumerate(plan.mutes, start=1), key=lambda one: (one[1].from_us, one[0]))
     for (first, a), (second, b) in pairwise(ordered):
         if b.from_us <= a.to_us:
@@ -133,17 +206,7 @@ def check_plan(plan: Plan) -> None:
         raise Refused('the plan: it mutes sound and drops all of it; take out the mutes or say sound = "keep"')
 
 
-class Answered(Protocol):
-    """A plan that says who looked at the video and why the copy is made."""
-
-    @property
-    def checked_by(self) -> str: ...
-
-    @property
-    def why(self) -> str: ...
-
-
-def check_looked_at(plan: Answered) -> None:
+def check_looked_at(plan: Plan) -> None:
     """Return when a person's name and a reason are in the plan; Refused otherwise: no copy leaves unseen."""
     if not plan.checked_by.strip():
         raise Refused(
@@ -189,19 +252,31 @@ def _check_span(where: str, from_us: int, to_us: int, end_us: int) -> None:
         raise Refused(f"the plan: {where} goes to {to_us} us; the video ends at {end_us} us")
 
 
-def read_regions(top: Table) -> tuple[Region, ...]:
-    """The tables `[[region]]` of a plan."""
-    return tuple(_region(one) for one in top.tables("region", most=MAX_REGIONS))
+def _id(text: str) -> str:
+    if not _UUID.fullmatch(text):
+        raise Refused(f"the plan: {text[:40]!r} is no id of a recording or item")
+    return text
 
 
-def read_mutes(top: Table) -> tuple[Mute, ...]:
-    """The tables `[[mute]]` of a plan."""
-    return tuple(_mute(one) for one in top.tables("mute", most=MAX_MUTES))
+def _only(top: Table) -> Part:
+    return Part(
+        parent_sha256=top.text("parent_sha256"), frames=top.integer("frames", least=1), end_us=top.integer("end_us")
+    )
 
 
-def read_models(top: Table) -> dict[str, str]:
-    """The table `[models]` of a plan."""
-    return {str(name): str(value) for name, value in top.table("models").items()}
+def _part(table: Table) -> Part:
+    part = Part(
+        item=table.text("item"),
+        sequence=table.integer("sequence"),
+        parent_sha256=table.text("parent_sha256"),
+        started_us=table.integer("started_us", most=MAX_UTC_US),
+        begins_us=table.integer("begins_us"),
+        frames=table.integer("frames", least=1),
+        end_us=table.integer("end_us"),
+        has_sound=table.boolean("has_sound"),
+    )
+    table.close()
+    return part
 
 
 def _region(table: Table) -> Region:

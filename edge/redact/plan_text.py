@@ -6,10 +6,9 @@ Decided here: its order, its words of advice, one key in a line. What is read ba
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from edge.redact.plan import Mute, Plan, Region
-from edge.redact.recording_plan import Part, RecordingPlan
+from edge.redact.plan import Part, Plan, Region
 from vedette.clock import iso
 
 _OF_ONE = """\
@@ -45,46 +44,31 @@ _HEAD = """\
 def plan_text(plan: Plan) -> str:
     """The plan as TOML."""
     lines = [
-        _OF_ONE + _HEAD,
-        "version = 1",
-        *_answer(plan),
-        f"parent_sha256 = {_text(plan.parent_sha256)}",
+        (_OF_ALL if plan.recording else _OF_ONE) + _HEAD,
+        f"version = {plan.version}",
+        f"checked_by = {_text(plan.checked_by)}  # who looked at the whole video",
+        f"why = {_text(plan.why)}  # for whom or what this copy is made",
+        *(_whole(plan) if plan.recording else [f"parent_sha256 = {_text(plan.parts[0].parent_sha256)}"]),
         f"width = {plan.width}",
         f"height = {plan.height}",
-        f"frames = {plan.frames}",
-        f"end_us = {plan.end_us:_}",
-        *_rest(plan),
+        *([] if plan.recording else [f"frames = {plan.frames}", f"end_us = {plan.end_us:_}"]),
+        f'stamp = {_text(plan.stamp)}  # the line of date and place: "keep", "without_position" or "drop"',
+        f'sound = {_text(plan.sound)}  # "keep", or "drop" for a copy without any',
+        "\n[models]",
+        *(f"{name} = {_text(value)}" for name, value in sorted(plan.models.items())),
     ]
-    return "\n".join([*lines, *_covered(plan.regions, plan.mutes)]) + "\n"
-
-
-def recording_plan_text(plan: RecordingPlan) -> str:
-    """The plan for a whole recording as TOML."""
-    lines = [
-        _OF_ALL + _HEAD,
-        "version = 2",
-        *_answer(plan),
-        f"recording = {_text(plan.recording)}",
-        f"device = {_text(plan.device)}",
-        f"width = {plan.width}",
-        f"height = {plan.height}",
-        *_rest(plan),
-    ]
-    for part in plan.parts:
+    for part in plan.parts if plan.recording else ():
         lines += _part(part)
-    return "\n".join([*lines, *_covered(plan.regions, plan.mutes)]) + "\n"
+    for region in plan.regions:
+        lines += _region(region)
+    for mute in plan.mutes:
+        lines += ["\n[[mute]]", f"from_us = {mute.from_us:_}", f"to_us = {mute.to_us:_}"]
+        lines.append(f"reason = {_text(mute.reason)}")
+    return "\n".join(lines) + "\n"
 
 
-def _answer(plan: Plan | RecordingPlan) -> Iterable[str]:
-    yield f"checked_by = {_text(plan.checked_by)}  # who looked at the whole video"
-    yield f"why = {_text(plan.why)}  # for whom or what this copy is made"
-
-
-def _rest(plan: Plan | RecordingPlan) -> Iterable[str]:
-    yield f'stamp = {_text(plan.stamp)}  # the line of date and place: "keep", "without_position" or "drop"'
-    yield f'sound = {_text(plan.sound)}  # "keep", or "drop" for a copy without any'
-    yield from ("", "[models]")
-    yield from (f"{name} = {_text(value)}" for name, value in sorted(plan.models.items()))
+def _whole(plan: Plan) -> list[str]:
+    return [f"recording = {_text(plan.recording)}", f"device = {_text(plan.device)}"]
 
 
 def _part(part: Part) -> Iterable[str]:
@@ -93,14 +77,6 @@ def _part(part: Part) -> Iterable[str]:
     yield f"started_us = {part.started_us}  # {iso(part.started_us)}, by the device's clock"
     yield from (f"begins_us = {part.begins_us:_}", f"frames = {part.frames}", f"end_us = {part.end_us:_}")
     yield f"has_sound = {str(part.has_sound).lower()}"
-
-
-def _covered(regions: Sequence[Region], mutes: Sequence[Mute]) -> Iterable[str]:
-    for region in regions:
-        yield from _region(region)
-    for mute in mutes:
-        yield from ("", "[[mute]]", f"from_us = {mute.from_us:_}", f"to_us = {mute.to_us:_}")
-        yield f"reason = {_text(mute.reason)}"
 
 
 def _region(region: Region) -> Iterable[str]:
@@ -115,5 +91,5 @@ def _region(region: Region) -> Iterable[str]:
 
 
 def _text(value: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's too, but for DEL, which stands for nothing here."""
-    return json.dumps(value.replace("\x7f", ""), ensure_ascii=False)
+    """A TOML basic string: JSON's escapes are TOML's too, which wants one for DEL as well."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

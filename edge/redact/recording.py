@@ -1,4 +1,5 @@
-"""The items of one recording: bundles or sealed segments, named one by one or by the folder in which they lie.
+"""The items that are redacted together: one by itself, or those of a recording, bundles or sealed segments, named one
+by one or by the folder in which they lie.
 
 Decided here: a manifest says which segment of which recording an item is, so an item without one can only be redacted
 by itself; the segments given must follow each other without a gap, because what is followed through the video would
@@ -24,30 +25,52 @@ SEALED_SEGMENT = ".segment.age"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Segment:
-    """One item of the recording, as it lies on the disk; `number` is its place among those given, from 1."""
+class Item:
+    """One item, as it lies on the disk; `number` is its place among those given, from 1."""
 
     number: int
     path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment(Item):
+    """One item of a recording."""
+
     manifest: Manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recording:
-    """The segments given, in order, of recording `recording` by device `device`."""
+class Items:
+    """What is redacted together, in order; of itself one item alone."""
 
-    recording: str
-    device: str
-    segments: tuple[Segment, ...]
+    items: tuple[Item, ...]
     identities: Sequence[Identity]
 
-    def open(self, segment: Segment) -> AbstractContextManager[Parent]:
-        """The segment as a parent; errors as `edge.redact.parent.open_parent`."""
-        return open_parent(segment.path, self.identities)
+    def open(self, item: Item) -> AbstractContextManager[Parent]:
+        """The item as a parent; errors as `edge.redact.parent.open_parent`."""
+        return open_parent(item.path, self.identities)
 
-    def said(self, segment: Segment, error: VedetteError) -> VedetteError:
-        """The same error, which says in which part it was met."""
-        return type(error)(f"part {segment.number} of {len(self.segments)}, {segment.path}: {error}")
+    def said(self, item: Item, error: VedetteError, *, ending: str = "") -> VedetteError:
+        """The error as it is: there is no other item in which it could have been met."""
+        return error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording(Items):
+    """The segments given, in order, of recording `recording` by device `device`."""
+
+    items: tuple[Segment, ...]
+    recording: str
+    device: str
+
+    def said(self, item: Item, error: VedetteError, *, ending: str = "") -> VedetteError:
+        """The same error, which says in which part it was met and ends in `ending`."""
+        return type(error)(f"part {item.number} of {len(self.items)}, {item.path}: {error}{ending}")
+
+
+def open_item(path: Path, identities: Sequence[Identity]) -> Items:
+    """The item at `path` by itself; nothing is read yet."""
+    return Items(items=(Item(number=1, path=path),), identities=tuple(identities))
 
 
 def names_recording(paths: Sequence[Path]) -> bool:
@@ -82,9 +105,7 @@ def open_recording(paths: Sequence[Path], identities: Sequence[Identity]) -> Rec
     segments = tuple(
         Segment(number=number, path=path, manifest=manifest) for number, (manifest, path) in enumerate(found, start=1)
     )
-    return Recording(
-        recording=str(first.recording), device=first.device, segments=segments, identities=tuple(identities)
-    )
+    return Recording(recording=str(first.recording), device=first.device, items=segments, identities=tuple(identities))
 
 
 def _items(path: Path) -> Iterator[Path]:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.redact.check import Copy, check, plan_sha256
-from edge.redact.plan import MAX_PLAN_BYTES, parse_plan
+from edge.redact.make import WHOLE_PLAN, check_parts, part_at
+from edge.redact.parts import part_name, part_plan
+from edge.redact.plan import MAX_PLAN_BYTES, OF_RECORDING, Plan, parse_plan
 from edge.redact.recording import Recording, Segment
-from edge.redact.recording_make import WHOLE_PLAN, check_parts
-from edge.redact.recording_plan import RecordingPlan, parse_recording_plan, part_name, part_plan
 from vedette import files
-from vedette.errors import Integrity, NotFound
+from vedette.errors import Integrity, NotFound, VedetteError
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
 from vedette.redaction import MAX_REDACTION_BYTES, RedactedSet, Redaction, open_redaction
@@ -29,7 +29,7 @@ def check_recording(folder: Path, recording: Recording, signer: PublicKey | None
         "recording's plan", WHOLE_PLAN, lambda: _plan(folder, recording), lambda one: f"for {len(one.parts)} parts"
     )
     records = []
-    for segment in recording.segments:
+    for segment in recording.items:
         copy = Copy(path=folder / part_name(segment.number, segment.manifest.item))
         record = _check_part(copy, recording, segment, signer, checks)
         records += [record] if record is not None else []
@@ -39,8 +39,8 @@ def check_recording(folder: Path, recording: Recording, signer: PublicKey | None
     return checks.report()
 
 
-def _plan(folder: Path, recording: Recording) -> RecordingPlan:
-    plan = parse_recording_plan(files.read(folder / WHOLE_PLAN, max_bytes=MAX_PLAN_BYTES))
+def _plan(folder: Path, recording: Recording) -> Plan:
+    plan = parse_plan(files.read(folder / WHOLE_PLAN, max_bytes=MAX_PLAN_BYTES), version=OF_RECORDING)
     check_parts(recording, plan)
     return plan
 
@@ -62,7 +62,7 @@ def _check_part(
     checks.extend(report)
     try:
         record = open_redaction(files.read(copy.record, max_bytes=MAX_REDACTION_BYTES), signer)
-    except Exception:
+    except VedetteError:
         return None
     return _placed(copy, record, segment, checks)
 
@@ -79,13 +79,12 @@ def _placed(copy: Copy, record: Redaction, segment: Segment, checks: Checks) -> 
     return record if checks.run("place", copy.record.name, place, said) is not None else None
 
 
-def _check_plan(copy: Copy, plan: RecordingPlan, segment: Segment, checks: Checks) -> None:
+def _check_plan(copy: Copy, plan: Plan, segment: Segment, checks: Checks) -> None:
     """The part's own plan is what the recording's plan makes of it."""
 
     def same() -> None:
         own = parse_plan(files.read(copy.plan, max_bytes=MAX_PLAN_BYTES))
-        at = next(at for at, one in enumerate(plan.parts) if one.item == segment.manifest.item)
-        if own != part_plan(plan, at):
+        if own != part_plan(plan, part_at(plan, segment)):
             raise Integrity(f"it is not what {WHOLE_PLAN} makes of part {segment.number}")
 
     checks.run("part's plan", copy.plan.name, same, f"what {WHOLE_PLAN} makes of part {segment.number}")
@@ -109,7 +108,7 @@ def _one_set(folder: Path, sets: set[RedactedSet]) -> None:
 
 def _nothing_else(folder: Path, recording: Recording) -> None:
     wanted = {WHOLE_PLAN}
-    for segment in recording.segments:
+    for segment in recording.items:
         copy = Copy(path=folder / part_name(segment.number, segment.manifest.item))
         wanted |= {copy.path.name, copy.plan.name, copy.record.name}
     there = {one.name for one in folder.iterdir()}

@@ -43,9 +43,9 @@ class Muter:
         self._silence: dict[int, bytes] = {}
 
     def hides(self, packet: Packet[AudioStream]) -> Mute | None:
-        """The mute that this packet falls under, or None."""
+        """The mute that this packet falls under, or None; Refused where it does not say when it is heard."""
         if packet.pts is None or packet.time_base is None:
-            return None
+            raise Refused("a packet of the sound has no time: it cannot be muted in parts; drop the sound as a whole")
         begin = packet.pts * packet.time_base * 1_000_000
         length = (packet.duration or 0) * packet.time_base * 1_000_000
         after = length if self._codec == AAC else Fraction(OPUS_SETTLES_US)

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from typing import Any, BinaryIO
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
@@ -75,9 +76,8 @@ def compare_stamp(parent: BinaryIO, derived: BinaryIO, plan: Plan, record: Redac
         wanted = [] if plan.stamp == "drop" else ours
         if len(wanted) != len(theirs):
             raise Integrity(f"the copy has {len(theirs)} text tracks, the plan leaves {len(wanted)}")
-        pairs = [(_packets(parent, x), _packets(derived, y)) for x, y in zip(wanted, theirs, strict=True)]
-    for before, after in pairs:
-        _same_text(before, after, plan.stamp)
+        for old, new in zip(wanted, theirs, strict=True):
+            _same_text(_packets(parent, old), _packets(derived, new), plan.stamp)
     state = {"keep": "kept", "drop": "dropped"}.get(plan.stamp, plan.stamp) if ours else "none"
     if record is not None and record.stamp != state:
         raise Integrity(f"the record says that the stamp is {record.stamp}; it is {state}")
@@ -86,7 +86,7 @@ def compare_stamp(parent: BinaryIO, derived: BinaryIO, plan: Plan, record: Redac
     )
 
 
-def _same_text(before: list[Packet[Any]], after: list[Packet[Any]], stamp: str) -> None:
+def _same_text(before: Iterator[Packet[Any]], after: Iterator[Packet[Any]], stamp: str) -> None:
     for number, (old, new) in enumerate(zip_longest(before, after)):
         wanted = None if old is None else without_place(bytes(old)) if stamp == "without_position" else bytes(old)
         if old is None or new is None or bytes(new) != wanted or _at_us(old) != _at_us(new):
@@ -95,7 +95,7 @@ def _same_text(before: list[Packet[Any]], after: list[Packet[Any]], stamp: str) 
             raise Integrity(f"line {number} of the stamp still names a place")
 
 
-def _one(before: list[Packet[Any]], after: list[Packet[Any]], muter: Muter | None) -> tuple[int, int]:
+def _one(before: Iterator[Packet[Any]], after: Iterator[Packet[Any]], muter: Muter | None) -> tuple[int, int]:
     """How many packets are the same and how many are silence; Integrity at the first that should be and is not."""
     same = muted = 0
     for number, (old, new) in enumerate(zip_longest(before, after)):
@@ -113,20 +113,24 @@ def _one(before: list[Packet[Any]], after: list[Packet[Any]], muter: Muter | Non
 
 
 def _check_silent(derived: BinaryIO, plan: Plan) -> None:
+    """Every sound track in one pass: behind the end of a first one nothing would come of a second."""
     with _damage_said("the copy's sound"), open_video(derived, "the copy") as container:
-        for stream in container.streams.audio:
-            for frame in container.decode(stream):
-                begin = int((frame.pts or 0) * (frame.time_base or Fraction(1)) * 1_000_000)
-                end = begin + frame.samples * 1_000_000 // frame.sample_rate
-                for mute in plan.mutes:
-                    if begin <= mute.to_us and end >= mute.from_us and loudest(frame.to_ndarray()) > SILENCE:
-                        raise Integrity(f"the sound at {begin} us is to be silent and is not")
+        for frame in container.decode(*container.streams.audio):
+            assert isinstance(frame, AudioFrame)
+            if frame.pts is None or frame.time_base is None:
+                raise Integrity("the copy's sound has a piece without a time")
+            begin = int(frame.pts * frame.time_base * 1_000_000)
+            end = begin + frame.samples * 1_000_000 // frame.sample_rate
+            for mute in plan.mutes:
+                if begin <= mute.to_us and end >= mute.from_us and loudest(frame.to_ndarray()) > SILENCE:
+                    raise Integrity(f"the sound at {begin} us is to be silent and is not")
 
 
-def _packets(source: BinaryIO, stream: Stream) -> list[Packet[Any]]:
+def _packets(source: BinaryIO, stream: Stream) -> Iterator[Packet[Any]]:
+    """One after another, for a track may be hours of sound."""
     source.seek(0)
     with _damage_said("a track"), av.open(source, "r") as container:
-        return [one for one in container.demux(container.streams[stream.index]) if one.size]
+        yield from (one for one in container.demux(container.streams[stream.index]) if one.size)
 
 
 @contextlib.contextmanager

@@ -37,10 +37,11 @@ class Broker:
         self._folder = folder
         self.host = host
         self.port = port
-        program, path = mosquitto.installed(), folder / "broker" / f"{name}.conf"
+        program, place = mosquitto.installed(), folder.resolve() / "broker"
+        path = place / f"{name}.conf"
         queue_bytes = max(queue_bytes, MIN_QUEUED_BYTES)
         mosquitto.write_configuration(folder.resolve(), path, program, host, port, queue_bytes)
-        self._child = Child(name, [program.program, "-c", str(path)], folder / "run")
+        self._child = Child(name, [program.program, "-c", str(path)], folder / "run", place)
         self._revocations = self._revocations_stamp()
 
     @property
@@ -96,6 +97,11 @@ class Broker:
     def _revocations_stamp(self) -> tuple[int, int]:
         status = (self._folder / "keys" / REVOCATIONS).stat()
         return status.st_mtime_ns, status.st_ino
+
+
+def broker_name(number: int) -> str:
+    """What the centre's own broker of that number is called, from 0 on, in the order of `shards.addresses`."""
+    return f"broker-{number}" if number else "broker"
 
 
 def broker_port(folder: Path, host: str, configured: int) -> int:

@@ -32,10 +32,14 @@ MAX_LAST_WORDS = 400
 
 
 class Child:
-    """One supervised process called `name`: its id in `run/<name>.pid.json`, its output in `run/<name>.log`."""
+    """One supervised process called `name`: its id in `run/<name>.pid.json`, its output in `run/<name>.log`.
 
-    def __init__(self, name: str, command: Sequence[str], run: Path) -> None:
+    `folder` is the one it starts in, the centre's own where none is given.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], run: Path, folder: Path | None = None) -> None:
         self.name = name
+        self._folder = folder
         self._command = [sys.executable, "-m", "sync.central.tether", str(os.getpid()), *command]
         self._pid_file = run / f"{name}.pid.json"
         self._log = run / f"{name}.log"
@@ -56,7 +60,12 @@ class Child:
             self._log.replace(self._log.with_suffix(".log.1"))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._folder,
             )
         self._started_us = now_us
         self.starts += 1

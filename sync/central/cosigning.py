@@ -18,6 +18,7 @@ from pathlib import Path
 from sync import witness_client
 from sync.central.log import Log
 from sync.central.store import Store
+from sync.central.store_trouble import in_a_line
 from sync.witness_client import Ask
 from vedette import cosignature, daemon, log_policy, note
 from vedette.clock import SystemClock
@@ -135,8 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sync.central.cosigning", description="Asks the log's witnesses.")
     parser.add_argument("--config", type=Path, required=True, help="the centre's central.toml")
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    clock = SystemClock()
-    return daemon.run(Cosigning(Store(load_central(parser.parse_args(arguments).config).data, clock)), clock=clock)
+    config, clock = parser.parse_args(arguments).config, SystemClock()
+    return in_a_line(lambda: daemon.run(Cosigning(Store(load_central(config).data, clock)), clock=clock))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Ingest:
             with lost_when_not_written():
                 self._commanding.step()
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=self._link.emptied)
+        self._uploads.looked(now_us, emptied=self._link.emptied, waited_us=self._link.waited_us)
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
@@ -94,12 +94,12 @@ class Ingest:
                 elif isinstance(event, (Connected, Disconnected)):
                     self._presence.nobody()
         with lost_when_not_written():
-            self._presence.settle()
-        with lost_when_not_written():
             self._uploads.settle(now_us)
         with lost_when_not_written():
             settle(self._store)
         self._answers.flush()
+        with lost_when_not_written():
+            self._presence.settle_when_due(now_us)
         self._open_waiting(now_us, BUSY_TRIAGE_BATCH if events else TRIAGE_BATCH)
         return 0.0
 
@@ -109,7 +109,7 @@ class Ingest:
         if stored == self._stored and now_us < self._open_at_us:
             return
         with lost_when_not_written():
-            if self._triage.open_waiting(most) < most:
+            if self._triage.open_waiting(most):
                 self._stored, self._open_at_us = stored, now_us + OPEN_EVERY_US
 
     def close(self) -> None:

@@ -2,15 +2,20 @@
 
 Decided here: TLS 1.3 with client certificates only, the certificate's common name is user name *and* client id
 (so nobody can take over the centre's session), a device writes below `devices/<its id>/` and reads below
-`cmd/<its id>/` and nothing else, nothing is kept on disk (receipts are the only promise). From 2.1 on the access list
-is read by a plugin, where Debian's package or the one who built it installed that; the option of 2.0 does the same.
+`cmd/<its id>/` and nothing else, nothing is kept on disk (receipts are the only promise). The centre itself comes by a
+Unix socket and a password (ADR 35). From 2.1 on the access list is read by a plugin, where Debian's package or the one
+who built it installed that; the option of 2.0 does the same.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import getpass
+import hashlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,6 +24,7 @@ from pathlib import Path
 from sync.central import succession
 from sync.central.certificates import CANARY_ID, REVOCATIONS
 from sync.central.fleet import CENTRE_ID
+from sync.paho_session import LocalSocket
 from vedette import files, topics
 from vedette.errors import NotFound, Refused
 from vedette.wire import MAX_PACKET_BYTES
@@ -28,6 +34,8 @@ CHECK_IDS = ("check", "check-2")  # `vedette central check` listens with these, 
 WORKER_IDS = tuple(f"w{number}" for number in range(2, 10))  # too short for a device's; see worker.py
 MAX_IN_FLIGHT = 1000
 MAX_QUEUED = 20_000
+PASSWORD = "broker.password"
+PASSWORD_ROUNDS = 101  # mosquitto_passwd's own; the password has 256 random bits, so that there is nothing to guess
 VERSION_TIMEOUT_S = 10.0
 PLUGIN_SINCE = (2, 1)
 _PLUGIN = "mosquitto_acl_file.so"
@@ -72,19 +80,35 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
+def local_socket(folder: Path, name: str) -> LocalSocket:
+    """Where the centre in `folder` meets its own broker `name`; the password is made when it is asked for first."""
+    path = folder / "keys" / PASSWORD
+    if not path.exists():
+        with contextlib.suppress(Refused):  # another process of the centre was first
+            files.write_new(path, f"{secrets.token_urlsafe(32)}\n".encode(), mode=0o600)
+    return LocalSocket(path=folder / "broker" / f"{name}.sock", password=path.read_text().strip())
+
+
 def write_configuration(folder: Path, path: Path, program: Mosquitto, host: str, port: int, queue_bytes: int) -> None:
-    """Write `path` and the access list beside it for the centre in `folder`."""
-    text = configuration(folder, program, host, port, queue_bytes)
+    """Write `path`, and access list and passwords beside it, for the centre in `folder`.
+
+    The broker must be started in the folder of `path`.
+    """
+    local = local_socket(folder, path.stem)
+    text = configuration(folder, program, host, port, queue_bytes, local.path.name)
     if "\n" in str(path) or "\r" in text:
         raise Refused(f"{path!s}: a line break in a path cannot be written into mosquitto.conf")
     files.replace(path.with_name("acl"), access_list().encode(), mode=0o600)
+    files.replace(path.with_name("passwords"), password_list(local.password).encode(), mode=0o600)
     files.replace(path, text.encode(), mode=0o600)
 
 
-def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_bytes: int) -> str:
-    """The text of mosquitto.conf in the dialect of `program`."""
+def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_bytes: int, local: str) -> str:
+    """The text of mosquitto.conf in the dialect of `program`; `local` is the socket's name in the broker's folder."""
     keys, access = folder / "keys", folder / "broker" / "acl"
     lines = [
+        f"listener 0 {local}",
+        "use_username_as_clientid true",
         f"listener {port} {host}",
         f"cafile {succession.trusted(keys)}",
         f"certfile {keys / 'server.crt'}",
@@ -94,6 +118,7 @@ def configuration(folder: Path, program: Mosquitto, host: str, port: int, queue_
         "require_certificate true",
         "use_identity_as_username true",
         "use_username_as_clientid true",
+        f"password_file {folder / 'broker' / 'passwords'}",
         "allow_anonymous false",
         *([f"plugin {program.plugin}", f"plugin_opt_acl_file {access}"] if program.plugin else [f"acl_file {access}"]),
         "persistence false",
@@ -126,6 +151,14 @@ def access_list() -> str:
     workers = "".join(f"user {name}\ntopic read devices/#\ntopic write cmd/#\n\n" for name in WORKER_IDS)
     checks = "".join(f"user {name}\ntopic read devices/+/check\ntopic write cmd/+/check\n" for name in CHECK_IDS)
     return f"{centre}\n{workers}{checks}\n{devices}pattern read cmd/%u/#\n"
+
+
+def password_list(password: str) -> str:
+    """The text of the password file: `password` for the centre and its workers (mosquitto_passwd's PBKDF2-SHA512)."""
+    salt = secrets.token_bytes(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, PASSWORD_ROUNDS)
+    secret = f"$7${PASSWORD_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+    return "".join(f"{name}:{secret}\n" for name in (CENTRE_ID, *WORKER_IDS))
 
 
 def _plugin(program: Path, version: tuple[int, int]) -> Path | None:

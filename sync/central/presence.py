@@ -13,6 +13,7 @@ from sync.central.store import Store
 from vedette.wire import Birth, Status
 
 MAX_WAITING = 20_000
+EVERY_US = 250_000
 
 
 class Presence:
@@ -21,11 +22,13 @@ class Presence:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[tuple[str, Sequence[object]]] = []
+        self._due_us = 0
 
     def birth(self, device: str, birth: Birth) -> None:
         """The device came, or its will says that it went."""
         sql = "UPDATE devices SET online = ?, last_seen_us = ?, list_version = ? WHERE device = ?"
         self._wait(sql, [int(birth.online), self._store.clock.utc_us(), birth.list_version, device])
+        self._due_us = 0
 
     def status(self, device: str, status: Status) -> None:
         """The device's counters, as it last told them."""
@@ -36,6 +39,13 @@ class Presence:
     def nobody(self) -> None:
         """The broker is new or gone: a device counts as there again when its birth arrives."""
         self._wait("UPDATE devices SET online = 0 WHERE online = 1", [])
+        self._due_us = 0
+
+    def settle_when_due(self, now_us: int) -> None:
+        """Write who came and went at once, counters a few times a second: a commit for each look would hold hits up."""
+        if self._waiting and now_us >= self._due_us:
+            self._due_us = now_us + EVERY_US
+            self.settle()
 
     def settle(self) -> None:
         """Write what was said since; what the store does not take now is let go."""

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from sync.central import fleet, shards, succession, to_brokers, worker
-from sync.central.broker import Broker, check_port, reachable
+from sync.central.broker import Broker, broker_name, check_port, reachable
 from sync.central.certificates import renew_own
 from sync.central.children import Child, take_lock
 from sync.central.cosigning import POLICY
@@ -127,7 +127,7 @@ class Central:
         queue_bytes = 2 * self._config.ingest.credit_mib << 20
         try:
             for number, (host, port) in enumerate(self._addresses):
-                name = f"broker-{number}" if number else "broker"
+                name = broker_name(number)
                 brokers.append(Broker(self._config.data, host, port, queue_bytes=queue_bytes, name=name))
                 brokers[-1].start(self._clock.mono_us())
         except VedetteError:

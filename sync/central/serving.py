@@ -17,8 +17,9 @@ from typing import Any
 
 import uvicorn
 
+from sync.central.store_trouble import in_a_line
 from vedette.config import CentralConfig, load_central
-from vedette.errors import Refused, VedetteError
+from vedette.errors import Refused
 
 BACKLOG = 256
 FAREWELL_S = 3
@@ -32,11 +33,7 @@ def main(
     parser.add_argument("--config", type=Path, required=True, help="the centre's central.toml")
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-    try:
-        return serve(load_central(parsed.config))
-    except VedetteError as error:
-        print(f"vedette: {error}", file=sys.stderr)
-        return error.exit_code
+    return in_a_line(lambda: serve(load_central(parsed.config)))
 
 
 def listen(host: str, port: int, *, what: str, section: str) -> socket.socket:

@@ -66,6 +66,7 @@ class ShardedLink:
         self._was_connected = False
         self._next = 0
         self._emptied = True
+        self._waited_us: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -76,6 +77,11 @@ class ShardedLink:
     def emptied(self) -> bool:
         """As in `Link`: the last `poll` has come to every shard, and to the end of what waited there."""
         return self._emptied
+
+    @property
+    def waited_us(self) -> int | None:
+        """As in `Link`: the longest of those shards that the last `poll` has come to."""
+        return self._waited_us
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`, to the device's shard, and always taken: it waits for a full shard, and is void at one that is
@@ -104,13 +110,16 @@ class ShardedLink:
     def _look(self, timeout_s: float) -> list[Event]:
         """Once at every shard, or at as many as give enough for one look; the first of them does the waiting."""
         events: list[Event] = []
-        self._emptied = True
+        self._emptied, self._waited_us = True, None
         for _ in self._links:
             if _is_enough(events):
                 self._emptied = False
                 break
             events += self._from(self._next, timeout_s)
-            self._emptied = self._emptied and self._links[self._next].emptied
+            link = self._links[self._next]
+            self._emptied = self._emptied and link.emptied
+            if link.waited_us is not None:
+                self._waited_us = max(self._waited_us or 0, link.waited_us)
             self._next = (self._next + 1) % len(self._links)
             timeout_s = 0.0
         return events

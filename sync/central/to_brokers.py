@@ -1,6 +1,7 @@
 """The connection of the centre's own processes (ingest, further workers) to every broker there is.
 
-Decided here: each comes by TLS with a certificate of its own, also to the centre's own broker (ADR 35).
+Decided here: the centre's own brokers are met at their Unix sockets, any other one by TLS with the process's
+certificate (ADR 35).
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sync.central import shards, succession
-from sync.central.broker import reachable
+from sync.central import mosquitto, shards, succession
+from sync.central.broker import broker_name, reachable
 from sync.link import Link
 from sync.paho_link import LinkConfig, PahoLink
 from vedette.clock import Clock
@@ -23,21 +24,28 @@ def link(config: CentralConfig, clock: Clock, *, identity: str, key: Path, subsc
 
     NotFound or Refused where certificate, key or authorities cannot be used.
     """
-    links = [
-        PahoLink(
-            LinkConfig(
-                host=reachable(host),
-                port=port,
-                client_id=identity,
-                ca=succession.trusted(config.keys),
-                certificate=key.with_suffix(".crt"),
-                key=key,
-                subscriptions=tuple(subscriptions),
-                window=LINK_WINDOW,
-                version="3.1.1" if config.broker.mqtt == "3.1.1" else "5",
-            ),
-            clock,
-        )
-        for host, port in shards.addresses(config)
+    found = shards.addresses(config)
+    locals_ = [
+        mosquitto.local_socket(config.data, broker_name(number)) if config.broker.embedded else None
+        for number in range(len(found))
     ]
-    return shards.joined(links)
+    return shards.joined(
+        [
+            PahoLink(
+                LinkConfig(
+                    host=reachable(host),
+                    port=port,
+                    client_id=identity,
+                    ca=succession.trusted(config.keys),
+                    certificate=key.with_suffix(".crt"),
+                    key=key,
+                    subscriptions=tuple(subscriptions),
+                    window=LINK_WINDOW,
+                    version="3.1.1" if config.broker.mqtt == "3.1.1" else "5",
+                    local=local,
+                ),
+                clock,
+            )
+            for (host, port), local in zip(found, locals_, strict=True)
+        ]
+    )

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sync.central.database import Database
 from sync.central.store import Store
@@ -26,6 +27,11 @@ from vedette.sealed import load_identities, open_sealed
 
 MAX_OPENED_BYTES = 32 << 20
 GAP = "gap"
+
+_WAITING = (
+    "SELECT i.manifest, d.public_key FROM to_open w JOIN items i ON i.item = w.item"
+    " JOIN devices d ON d.device = i.device ORDER BY w.item LIMIT ?"
+)
 
 _log = logging.getLogger("vedette.triage")
 
@@ -47,37 +53,42 @@ class Triage:
         self._store = store
         self._identities = load_identities(store.folder / "keys" / "triage.identity")
 
-    def open_waiting(self, most: int) -> int:
-        """Open up to `most` items that are stored and not opened yet; returns how many were done."""
-        rows = self._store.db.execute("SELECT item FROM to_open ORDER BY item LIMIT ?", [most]).fetchall()
-        for (item,) in rows:
-            self._open(str(item))
-        return len(rows)
+    def open_waiting(self, most: int) -> bool:
+        """Open up to `most` items that are stored and not opened yet, in one transaction, and as many bytes as may be
+        opened at once; whether these were all that waited.
+        """
+        rows = self._store.db.execute(_WAITING, [most]).fetchall()
+        found = [(peek_manifest(bytes(manifest)), PublicKey.from_text(key)) for manifest, key in rows]
+        sizes = accumulate(manifest.sealed_size for manifest, _ in found)
+        fitting = max(1, sum(size <= MAX_OPENED_BYTES for size in sizes))
+        opened = [(manifest, key, *self._opened(manifest)) for manifest, key in found[:fitting]]
+        if opened:
+            with self._store.writing() as db:
+                for manifest, key, payload, problem in opened:
+                    self._keep(db, manifest, key, payload, problem)
+        return len(opened) == len(rows) < most
 
-    def _open(self, item: str) -> None:
-        sql = "SELECT i.manifest, d.public_key FROM items i JOIN devices d ON d.device = i.device WHERE i.item = ?"
-        manifest_bytes, key = self._store.db.execute(sql, [item]).fetchone()
-        manifest, problem = peek_manifest(bytes(manifest_bytes)), None
-        payload = b""
+    def _opened(self, manifest: Manifest) -> tuple[bytes, str | None]:
+        """(what is sealed in the item, why it cannot be opened)."""
         try:
-            payload = self._payload(manifest)
+            return self._payload(manifest), None
         except VedetteError as error:
-            problem = str(error)
+            return b"", str(error)
         except Exception as error:  # whatever a hostile file does to the opener, the next item is opened
-            _log.exception("item %s cannot be opened", item)
-            problem = f"item {item}: the opener failed: {type(error).__name__}"
-        with self._store.writing() as db:
-            if problem is None and manifest.kind == "hit":
-                problem = _keep_hit(db, manifest, payload)
-            elif problem is None:
-                problem = _keep_journal(db, manifest, payload, PublicKey.from_text(key))
-            opened = [item, self._store.clock.utc_us(), problem]
-            db.execute(
-                "INSERT INTO opened (item, opened_us, problem) VALUES (?, ?, ?)"
-                " ON CONFLICT (item) DO UPDATE SET opened_us = excluded.opened_us, problem = excluded.problem",
-                opened,
-            )
-            db.execute("DELETE FROM to_open WHERE item = ?", [item])
+            _log.exception("item %s cannot be opened", manifest.item)
+            return b"", f"item {manifest.item}: the opener failed: {type(error).__name__}"
+
+    def _keep(self, db: Database, manifest: Manifest, key: PublicKey, payload: bytes, problem: str | None) -> None:
+        if problem is None and manifest.kind == "hit":
+            problem = _keep_hit(db, manifest, payload)
+        elif problem is None:
+            problem = _keep_journal(db, manifest, payload, key)
+        db.execute(
+            "INSERT INTO opened (item, opened_us, problem) VALUES (?, ?, ?)"
+            " ON CONFLICT (item) DO UPDATE SET opened_us = excluded.opened_us, problem = excluded.problem",
+            [manifest.item, self._store.clock.utc_us(), problem],
+        )
+        db.execute("DELETE FROM to_open WHERE item = ?", [manifest.item])
 
     def _payload(self, manifest: Manifest) -> bytes:
         sealed_bytes = self._store.blobs.read(manifest.sealed_sha256, max_bytes=MAX_OPENED_BYTES)

@@ -142,10 +142,14 @@ class Uploads:
         for _ in range(min(OPEN_BATCH, len(self._opens))):
             self._do(self._begin(self._opens.popleft()))
 
-    def looked(self, now_us: int, *, emptied: bool) -> None:
-        """Take note whether the last look at the line has read all there was; less is granted while none does."""
-        used_bytes = self._receiver.exposed_bytes
-        self._receiver.lend(self._budget.looked(now_us, emptied=emptied, used_bytes=used_bytes))
+    def looked(self, now_us: int, *, emptied: bool, waited_us: int | None) -> None:
+        """Take note whether the last look at the line has read all there was, and how long that had waited; less is
+        granted while no look does, or while it waits long. What has come and waits for the disk makes nobody wait.
+        """
+        here_bytes = self._receiver.here_bytes
+        used_bytes = self._receiver.exposed_bytes - here_bytes
+        budget = self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
+        self._receiver.lend(budget + here_bytes)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:

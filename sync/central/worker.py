@@ -22,12 +22,12 @@ from sync.central.authority import Authority
 from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
-from sync.central.store_trouble import lost_when_not_written
+from sync.central.store_trouble import in_a_line, lost_when_not_written
 from sync.central.uploads import Uploads
 from sync.link import Link, Message
 from vedette import daemon, files, topics, wire
 from vedette.clock import SystemClock
-from vedette.config import IngestSection, load_central
+from vedette.config import CentralConfig, IngestSection, load_central
 from vedette.errors import Integrity
 from vedette.keys import SigningKey
 from vedette.wire import Fin, Init, Part, Refuse, RefuseCode
@@ -66,7 +66,7 @@ class Worker:
             for device in self._admission.lost(now_us):
                 self._uploads.drop(device)
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=self._link.emptied)
+        self._uploads.looked(now_us, emptied=self._link.emptied, waited_us=self._link.waited_us)
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
@@ -119,7 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", choices=names(MAX_WORKERS), required=True, help="w2, w3, …: no two have the same")
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    config, clock = load_central(parsed.config), SystemClock()
+    return in_a_line(lambda: _serve(load_central(parsed.config), parsed.name))
+
+
+def _serve(config: CentralConfig, name: str) -> int:
+    clock = SystemClock()
     for folder in (config.run, config.data / "incoming"):
         folder.mkdir(exist_ok=True, mode=0o750)
     signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
@@ -127,11 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     link = to_brokers.link(
         config,
         clock,
-        identity=parsed.name,
-        key=config.keys / f"{parsed.name}.key",
-        subscriptions=_heard_by(parsed.name),
+        identity=name,
+        key=config.keys / f"{name}.key",
+        subscriptions=_heard_by(name),
     )
-    worker = Worker(store, link, signer, config.ingest, parsed.name)
+    worker = Worker(store, link, signer, config.ingest, name)
     return daemon.run(worker, clock=clock)
 
 

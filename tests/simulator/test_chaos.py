@@ -7,32 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from simulator import chaos
+from simulator import chaos, chaos_plan
 from simulator.chaos_account import account_for
+from simulator.chaos_plan import DATABASE
+from simulator.chaos_scene import LIST, Cast
 from simulator.freight import Loader, Packed
 from simulator.stage import Scene, Stage, vedette
+from sync.central.quarantine import drop, write_counts
 from sync.central.receipts import Signer, accept
 from sync.central.store import Store
 from vedette.keys import SigningKey
 from vedette.records import peek_manifest
 from vedette.spool import final_path
+from vedette.wire import RefuseCode
 
 KILLS = int(os.environ.get("VEDETTE_KILLS", "12"))
 DATABASE_KILLS = 6
 SEED = int(os.environ.get("VEDETTE_SEED", "7"))
 
 
-@pytest.mark.timeout(0 if KILLS > 12 else 600)
+@pytest.mark.timeout(0 if KILLS > 12 else 1200)
 def test_nothing_is_lost_or_twice_when_everything_is_killed_at_random(tmp_path: Path) -> None:
     tally = chaos.run(tmp_path / "stage", seed=SEED, kills=KILLS)
 
     assert tally.kills.total() >= KILLS
-    assert tally.account.checked == tally.items >= chaos.KEPT_WAITING
+    assert tally.account.checked == tally.items >= tally.cast.devices * chaos.KEPT_WAITING
     assert (tally.account.lost, tally.account.twice) == ((), ())
-    assert (tally.account.quarantined, tally.account.broken) == ((), ())
+    assert (tally.account.quarantined, tally.account.broken, tally.stuck) == ((), (), [])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_nothing_is_lost_or_twice_when_the_database_is_killed_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,20 +44,20 @@ def test_nothing_is_lost_or_twice_when_the_database_is_killed_as_well(
     if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         pytest.skip("PostgreSQL is not installed (apt install postgresql)")
     pytest.importorskip("psycopg")
-    monkeypatch.setattr(chaos, "VICTIMS", dict.fromkeys(chaos.VICTIMS, 1))
-    monkeypatch.setattr(chaos, "DATABASE", {"database": 40})
+    monkeypatch.setitem(chaos_plan.SHARES, DATABASE, 60.0)
 
-    tally = chaos.run(tmp_path / "stage", seed=SEED, kills=DATABASE_KILLS, on_postgres=True)
+    cast = Cast(devices=2, workers=2, on_postgres=True)
+    tally = chaos.run(tmp_path / "stage", seed=SEED, kills=DATABASE_KILLS, cast=cast)
 
-    assert tally.kills["database"] > 0
-    assert tally.account.checked == tally.items >= chaos.KEPT_WAITING
-    assert tally.account.ok, tally.account
+    assert tally.kills[DATABASE] > 0
+    assert tally.account.checked == tally.items >= tally.cast.devices * chaos.KEPT_WAITING
+    assert tally.ok, (tally.account, tally.stuck)
 
 
 @pytest.fixture
 def held(tmp_path: Path) -> tuple[Stage, list[Packed]]:
     """A centre that has signed for two items of a device, without any process."""
-    stage = Stage(tmp_path / "stage", Scene(device="car-1", camera={}, board={}, recorder={}, watchlist_csv=chaos.LIST))
+    stage = Stage(tmp_path / "stage", Scene(device="car-1", camera={}, board={}, recorder={}, watchlist_csv=LIST))
     stage.prepare()
     (stage.central / "broker" / "port").write_text("18883\n")
     vedette("central", "enrol", stage.central, "car-1", "--device", stage.device)
@@ -103,3 +107,12 @@ def test_account_tells_what_a_person_must_look_at(held: tuple[Stage, list[Packed
     )
     store.close()
     assert account_for(stage.central, made).quarantined == ("invalid: what is this",)
+
+
+def test_account_tells_what_was_complained_of_and_not_kept(held: tuple[Stage, list[Packed]]) -> None:
+    stage, made = held
+    store = Store(stage.central)
+    drop(store, "car-1", RefuseCode.INVALID)
+    write_counts(store)
+    store.close()
+    assert account_for(stage.central, made).quarantined == ("invalid of car-1: 1 not kept",)

@@ -54,6 +54,14 @@ class Socket:
         pass
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic seconds that the client sees."""
+    at = [1000.0]
+    monkeypatch.setattr("sync.paho_client.time.monotonic", lambda: at[0])
+    return at
+
+
 def client(
     connection: Socket, version: int = MQTTv5, answered: Callable[[str, ReasonCode], None] = lambda *_: None
 ) -> tuple[LeanClient, Heard]:
@@ -281,6 +289,58 @@ def test_look_says_whether_it_came_to_the_end_of_what_was_there(
     assert (len(heard), made.emptied) == (messages, emptied)
     made.read_packets(most, most_bytes)
     assert made.emptied
+
+
+def answer_to(made: LeanClient, connection: Socket, *, others: bytes = b"") -> None:
+    """The broker has `others` for this client first, then its answer to the last message."""
+    number = made._last_mid.to_bytes(2, "big")
+    connection.there += others + b"\x40\2" + number
+    made.read_packets(64, MAX_PACKET_BYTES)
+
+
+def test_answer_tells_how_much_longer_than_the_least_it_waited(now: list[float]) -> None:
+    """WI-68. The least is what a broker far away takes; the rest is the line before it."""
+    connection = Socket()
+    made, _ = client(connection)
+    waited: list[int | None] = []
+    for took_s in (0.040, 0.065, 0.030, 0.130):
+        made.put("t", b"x", retain=False)
+        now[0] += took_s
+        answer_to(made, connection, others=publish(b"bulk"))
+        waited.append(made.waited_us)
+    assert waited == [pytest.approx(us, abs=1) for us in (0, 25_000, 0, 100_000)]
+    made.read_packets(64, MAX_PACKET_BYTES)
+    assert made.waited_us is None
+
+
+def test_answer_that_does_not_come_counts_until_the_last_packet(now: list[float]) -> None:
+    """WI-68. A line that is read for so long has not come to the answer; a broker that says nothing has no line."""
+    connection = Socket()
+    made, _ = client(connection)
+    made.put("t", b"x", retain=False)
+    now[0] += 0.020
+    answer_to(made, connection)
+    made.put("t", b"x", retain=False)
+    for took_s in (0.100, 0.200):
+        now[0] += took_s
+        connection.there += publish(b"bulk")
+        made.read_packets(64, MAX_PACKET_BYTES)
+    assert made.waited_us == pytest.approx(280_000, abs=1)
+    now[0] += 60.0
+    made.read_packets(64, MAX_PACKET_BYTES)
+    assert made.waited_us is None
+
+
+def test_answer_to_another_message_tells_nothing(now: list[float]) -> None:
+    """WI-68. One is asked for at a time; those sent meanwhile would tell the same again."""
+    connection = Socket()
+    made, _ = client(connection)
+    made.put("t", b"first", retain=False)
+    made.put("t", b"second", retain=False)
+    now[0] += 0.5
+    answer_to(made, connection)
+    assert made.unanswered == 1
+    assert made._asked is not None
 
 
 def test_session_is_ended_when_the_other_side_has_left() -> None:

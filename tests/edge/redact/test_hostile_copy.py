@@ -8,17 +8,15 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.redact.plan import Plan
+from edge.redact.plan import Part, Plan
 from edge.redact.tracks import compare_sound, compare_stamp
 from vedette.errors import VedetteError
 
 EXAMPLES = settings().max_examples if settings().max_examples > 100 else 40
 PLAN = Plan(
-    parent_sha256="ab" * 32,
+    parts=(Part(parent_sha256="ab" * 32, frames=75, end_us=3_000_000),),
     width=640,
     height=360,
-    frames=75,
-    end_us=3_000_000,
     checked_by="A. Tazi",
     why="disclosure",
     stamp="without_position",

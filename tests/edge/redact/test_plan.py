@@ -12,6 +12,7 @@ from edge.redact.plan import (
     MAX_PLAN_BYTES,
     Key,
     Mute,
+    Part,
     Plan,
     Region,
     check_looked_at,
@@ -27,7 +28,7 @@ TEXTS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 
 def plan_of(*regions: Region, mutes: tuple[Mute, ...] = (), **changes: object) -> Plan:
     values: dict[str, object] = {
-        "parent_sha256": "a" * 64, "width": 640, "height": 360, "frames": 75, "end_us": 2_960_000,
+        "parts": (Part(parent_sha256="a" * 64, frames=75, end_us=2_960_000),), "width": 640, "height": 360,
         "checked_by": "A. Tazi", "why": "disclosure", "stamp": "keep", "sound": "keep",
         "models": {"detector": "b" * 64},
     }  # fmt: skip

@@ -1,6 +1,5 @@
 """A recording in segments is redacted as one: plates followed over the cuts, every copy proving its own parent."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -13,10 +12,10 @@ import pytest
 
 from edge.reader.detect import Detection
 from edge.redact.cover import cells_at, spread
-from edge.redact.plan import parse_plan
+from edge.redact.make import WHOLE_PLAN, Models, propose
+from edge.redact.parts import part_plan
+from edge.redact.plan import OF_RECORDING, parse_plan
 from edge.redact.recording import open_recording
-from edge.redact.recording_make import WHOLE_PLAN, Models, propose_recording
-from edge.redact.recording_plan import parse_recording_plan, part_plan
 from vedette import cli
 from vedette.keys import SigningKey
 from vedette.records import Manifest
@@ -120,7 +119,7 @@ def passing(tmp_path_factory: pytest.TempPathFactory, manifest_of: Callable[...,
 def test_a_plate_that_is_followed_up_to_a_cut_is_covered_behind_it(seen: range, covered: range, passing: Any) -> None:
     """RD-46: the recorder cuts where its time is up, not where the plate leaves"""
     recording = open_recording([passing.folder], load_identities(passing.identity))
-    plan = propose_recording(recording, Models(finder=SeenIn(seen)))
+    plan = propose(recording, Models(finder=SeenIn(seen)))
     assert [part.frames for part in plan.parts] == [25, 25]
     assert len(plan.regions) == 1
     for number in covered:
@@ -171,7 +170,7 @@ def test_items_may_be_named_one_by_one_and_in_any_order(passing: Any) -> None:
     """RD-42, RD-6: the same recording gives the same proposal"""
     identities = load_identities(passing.identity)
     named = [open_recording(paths, identities) for paths in ([passing.folder], list(passing.items)[::-1])]
-    ours, theirs = (propose_recording(one, Models(finder=SeenIn(range(5, 45)))) for one in named)
+    ours, theirs = (propose(one, Models(finder=SeenIn(range(5, 45)))) for one in named)
     assert ours == theirs
     assert [one.sequence for one in ours.parts] == [0, 1]
     assert [one.begins_us for one in ours.parts] == [0, 1_000_000]
@@ -179,7 +178,7 @@ def test_items_may_be_named_one_by_one_and_in_any_order(passing: Any) -> None:
 
 def test_the_parts_of_a_plan_are_the_plans_beside_the_copies(made: Path) -> None:
     """RD-44"""
-    whole = parse_recording_plan((made / WHOLE_PLAN).read_bytes())
+    whole = parse_plan((made / WHOLE_PLAN).read_bytes(), version=OF_RECORDING)
     for at, copy in enumerate(copies(made)):
         assert parse_plan(copy.with_suffix(".plan.toml").read_bytes()) == part_plan(whole, at)
 
@@ -203,4 +202,4 @@ def test_a_plan_for_one_item_and_one_for_a_recording_are_told_apart(
     assert cli.main(["evidence", "redact", str(drive.folder), *ending, str(of_one)]) == 1
     assert "for one item; give that item alone" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-    assert dataclasses.asdict(parse_plan(of_one.read_bytes()))["frames"] == 25
+    assert parse_plan(of_one.read_bytes()).frames == 25

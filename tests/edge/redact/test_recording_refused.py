@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.redact.recording_make import WHOLE_PLAN
+from edge.redact.make import WHOLE_PLAN
 from vedette import bundle, cli
 from vedette.keys import SigningKey
 from vedette.records import MANIFEST, peek_manifest, sign_record

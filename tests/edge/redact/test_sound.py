@@ -9,7 +9,10 @@ import av
 import numpy as np
 import pytest
 
+from edge.redact.plan import Mute
+from edge.redact.sound import Muter
 from vedette import cli
+from vedette.errors import Refused
 
 SAMPLES_A_SECOND = 48_000
 MUTE = '\n[[mute]]\nfrom_us = 600_000\nto_us = 900_000\nreason = "a name"\n'
@@ -134,3 +137,34 @@ def test_sound_that_cannot_be_muted_in_parts_is_refused(
     assert redacted(tone("mp3"), MUTE) == 1
     assert "drop it as a whole" in capsys.readouterr().err
     assert {one.name for one in tmp_path.iterdir()} == {"plan.toml"}
+
+
+def test_a_second_sound_track_that_was_put_back_is_found(
+    redacted: Callable[[Path, str], int], tone: Callable[[str], Path], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """RD-13, RD-35: both tracks are muted, and both are listened to"""
+    parent, copy, changed = tmp_path / "two.mp4", tmp_path / "copy.mp4", tmp_path / "changed.mp4"
+    words = ["ffmpeg", "-v", "error", "-y", "-i"]
+    twice = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy"]
+    subprocess.run([*words, str(tone("aac")), *twice, str(parent)], check=True)
+    assert redacted(parent, MUTE) == 0
+    assert cli.main(["evidence", "redact", str(parent), "--check", str(copy)]) == 0
+    first = ["-map", "0:v", "-map", "0:a:0", "-map", "1:a:1", "-c", "copy"]
+    subprocess.run([*words, str(copy), "-i", str(parent), *first, str(changed)], check=True)
+    changed.replace(copy)
+    capsys.readouterr()
+    assert cli.main(["evidence", "redact", str(parent), "--check", str(copy), "--json"]) == 10
+    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert "is to be silent and is not" in found["sound"]["message"]
+
+
+def test_a_packet_that_does_not_say_when_it_is_heard_is_not_let_through(tone: Callable[[str], Path]) -> None:
+    """RD-13"""
+    with av.open(str(tone("aac"))) as file:
+        muter = Muter(file.streams.audio[0], [Mute(from_us=0, to_us=1_500_000, reason="a name")])
+        packet = next(one for one in file.demux(audio=0) if one.size)
+        assert muter.hides(packet) is not None
+        packet.pts = None
+        with pytest.raises(Refused, match="has no time"):
+            muter.hides(packet)

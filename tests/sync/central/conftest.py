@@ -220,6 +220,7 @@ class FakeLink:
 
     connected: bool = True
     emptied: bool = True
+    waited_us: int | None = None
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[str, wire.Message]] = field(default_factory=list)
 

@@ -30,6 +30,7 @@ class RawLink:
 
     connected: bool = True
     emptied: bool = True
+    waited_us: int | None = None
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[str, bytes]] = field(default_factory=list)
 

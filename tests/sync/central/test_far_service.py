@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from sync.central import mosquitto
 from sync.uplink_commands import make_uplink
 from vedette.clock import SystemClock
 from vedette.daemon import read_status
+from vedette.errors import Refused
 
 pytestmark = pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed")
 
@@ -100,3 +103,24 @@ def test_centre_and_its_sessions_stay_when_the_database_is_away(whole: Whole, po
     assert (stayed, kept, late.is_file()) == (True, True, False), whole.log.read_text()
     assert whole.drive(late.is_file), whole.log.read_text()
     assert whole.children == children and {"broker.pid.json", "web.pid.json", "w2.pid.json"} <= set(children)
+
+
+@pytest.mark.parametrize(
+    "words", [("worker", "--name", "w2"), ("depot",), ("web",), ("cosigning",)], ids=lambda words: words[0]
+)
+def test_process_that_is_started_while_the_database_is_away_says_so_in_a_line(
+    far: Any, postgres: Any, words: tuple[str, ...]
+) -> None:
+    """CS-5. It ends, and is started again by whoever started it; there is nothing to look into."""
+    config = str(far.folder / "central.toml")
+    command = [sys.executable, "-m", f"sync.central.{words[0]}", "--config", config, *words[1:]]
+
+    postgres.stop()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    finally:
+        postgres.start()
+
+    said = [line for line in done.stderr.splitlines() if not line.startswith("botocore.")]
+    assert (done.returncode, len(said)) == (Refused.exit_code, 1), done.stderr
+    assert said[0].startswith("vedette: the database on 127.0.0.1 says: ")

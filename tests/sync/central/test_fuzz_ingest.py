@@ -83,8 +83,8 @@ class Line:
     """The ingest's connection: gives what was put in, keeps what was said. Any bytes may be on it."""
 
     given: Callable[[Message], None]
-    connected: bool = True
-    emptied: bool = True
+    connected = emptied = True
+    waited_us = None
     waiting: list[Event] = field(default_factory=lambda: [Connected()])
     sent: list[tuple[topics.Address, bytes]] = field(default_factory=list)
 

@@ -13,6 +13,7 @@ import pytest
 
 from sync.central import fleet
 from sync.central.incoming import MAX_AT_REST_PER_DEVICE
+from sync.central.presence import EVERY_US
 from sync.central.quarantine import MAX_PER_DEVICE, quarantine
 from sync.link import Message
 from vedette.config import IngestSection
@@ -321,6 +322,16 @@ def test_device_is_shown_online_when_its_birth_arrives(centre: Any, device: Any,
     assert (row.online, row.list_version, row.status) == (True, 3, {"waiting": 4, "network": "lte"})
     worker.say(device.id, Birth(online=False, boot=BOOT, software="test", list_version=3, utc_us=1))
     assert not centre.store.device(device.id).online
+
+
+def test_counters_of_devices_are_written_a_few_times_a_second(centre: Any, device: Any, worker: Any) -> None:
+    """Each commit holds up the hits that come behind it; what a device counts is no hurry."""
+    shown: list[object] = []
+    for waiting in range(8):
+        worker.say(device.id, Status(utc_us=2, counters={"waiting": waiting}))
+        shown.append(centre.store.device(device.id).status["waiting"])
+    assert EVERY_US == 250_000  # and a step of this worker is 50 ms
+    assert shown == [0, 0, 0, 0, 0, 5, 5, 5]
 
 
 def test_part_of_an_unknown_item_is_answered_when_the_worker_was_restarted(device: Any, worker: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync.budget import FIRST_BYTES, LEAST_BYTES, TARGET_US
+from sync.budget import FIRST_BYTES, LEAST_BYTES, REST_US, TARGET_US
 from sync.central.database import COMMIT, Database, Rows
 from sync.central.ingest import Ingest
 from sync.central.uploads import SEAL_BATCH
@@ -49,7 +49,7 @@ def test_worker_that_never_comes_to_the_end_of_its_line_grants_the_least(
     taking = make(centre, link, IngestSection(credit_mib=64, part_kib=64))
     link.emptied = emptied
     for _ in range(10):
-        centre.clock.advance(TARGET_US)
+        centre.clock.advance(REST_US)
         taking.step(centre.clock.mono_us())
 
     items = [device.item(b"", sealed_size=ITEM_BYTES) for _ in range(3)]
@@ -59,6 +59,25 @@ def test_worker_that_never_comes_to_the_end_of_its_line_grants_the_least(
     grants = [message for message in link.take() if isinstance(message, Grant)]
     assert len(grants) == 3
     assert sum(one.credit * one.part_size for one in grants) == budget - budget // KEPT_FOR_URGENT
+
+
+def test_worker_whose_line_waits_grants_the_least_though_it_reads_all_of_it(
+    centre: Any, device: Any, worker: Any
+) -> None:
+    """WI-68: a broker may keep in its memory what it has for this worker, where no look at the line sees it."""
+    link = worker.link
+    taking = ingest(centre, link, IngestSection(credit_mib=64, part_kib=64))
+    link.waited_us = TARGET_US
+    for _ in range(10):
+        centre.clock.advance(REST_US)
+        taking.step(centre.clock.mono_us())
+
+    items = [device.item(b"", sealed_size=ITEM_BYTES) for _ in range(3)]
+    link.hear(device.id, *(item.init(part_size=PART_BYTES) for item in items))
+    taking.step(centre.clock.mono_us())
+
+    grants = [message for message in link.take() if isinstance(message, Grant)]
+    assert sum(one.credit * one.part_size for one in grants) == LEAST_BYTES - LEAST_BYTES // KEPT_FOR_URGENT
 
 
 @dataclass

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sync.central.triage import Triage
 from vedette.errors import NotFound
 from vedette.wire import Sealed
 
@@ -48,6 +51,31 @@ def test_receipt_stays_when_a_hit_cannot_be_opened(centre: Any, device: Any, wor
     assert len(centre.store.hits()) == 1
 
 
+def test_what_waits_is_opened_in_one_transaction_and_no_more_bytes_at_once_than_one_item_may_have(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-11. A device that sends the largest items there may be does not fill the centre's memory."""
+    with monkeypatch.context() as dead:
+        dead.setattr("sync.central.triage.Triage.open_waiting", lambda *_: True)
+        for _ in range(5):
+            worker.upload(device.hit())
+    sizes = [row.sealed_size for row in centre.store.items("hit")]
+    monkeypatch.setattr("sync.central.triage.MAX_OPENED_BYTES", 2 * max(sizes))
+    begun: list[str] = []
+    monkeypatch.setattr(centre.store, "_transaction", partial(_counted, begun, centre.store._transaction))
+    triage = Triage(centre.store)
+
+    told = [(triage.open_waiting(4), len(centre.store.hits()), len(begun)) for _ in range(4)]
+
+    assert told == [(False, 2, 1), (False, 4, 2), (True, 5, 3), (True, 5, 3)]
+    assert {row.problem for row in centre.store.items("hit")} == {None}
+
+
+def _counted(begun: list[str], transaction: Callable[[str], Any], begin: str) -> Any:
+    begun.append(begin)
+    return transaction(begin)
+
+
 def test_hit_is_not_believed_when_it_says_another_device(centre: Any, device: Any, worker: Any) -> None:
     """RC-11."""
     worker.upload(device.hit(device="car-2"))
@@ -61,7 +89,7 @@ def test_hit_waits_for_triage_when_the_worker_dies_after_the_receipt(
 ) -> None:
     """RC-11. The queue is in the transaction of the receipt."""
     with monkeypatch.context() as dead:
-        dead.setattr("sync.central.triage.Triage.open_waiting", lambda *_: 0)
+        dead.setattr("sync.central.triage.Triage.open_waiting", lambda *_: True)
         worker.upload(device.hit())
     assert centre.store.hits() == []
     worker.restart()

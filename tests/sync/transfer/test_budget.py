@@ -1,54 +1,91 @@
-"""A worker that never comes to the end of its line is sent less, until a hit waits no longer behind bulk."""
+"""A worker whose line waits, or that never comes to its end, is sent less, until a hit waits no longer behind bulk."""
 
 from __future__ import annotations
 
 import pytest
 
-from sync.budget import FIRST_BYTES, GROW, LEAST_BYTES, SHRINK, TARGET_US, Budget
+from sync.budget import FIRST_BYTES, GROW, HOLD_US, LEAST_BYTES, REST_US, SHRINK, STANDS_US, TARGET_US, Budget
 
 MOST = 64 << 20
 STEP_US = 10_000
+LONG_US = 120 * REST_US
 
 
-def after(budget: Budget, begins_us: int, lasts_us: int, *, emptied: bool) -> int:
-    """The budget after looks every 10 ms."""
+def after(budget: Budget, begins_us: int, lasts_us: int, *, emptied: bool, waited_us: int | None = None) -> int:
+    """The budget after looks every 10 ms, all of it granted."""
     for now_us in range(begins_us, begins_us + lasts_us + 1, STEP_US):
-        budget.looked(now_us, emptied=emptied, used_bytes=budget.bytes)
+        budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=budget.bytes)
     return budget.bytes
 
 
-def test_budget_grows_to_the_configured_most_while_the_line_empties() -> None:
+@pytest.mark.parametrize("waited_us", [None, 0, TARGET_US // 2 - 1])
+def test_budget_grows_to_the_configured_most_while_nothing_waits_long(waited_us: int | None) -> None:
     """WI-68."""
     budget = Budget(MOST)
     assert budget.bytes == FIRST_BYTES
-    assert after(budget, 0, 60 * TARGET_US, emptied=True) == MOST
+    assert after(budget, 0, LONG_US, emptied=True, waited_us=waited_us) == MOST
+
+
+@pytest.mark.parametrize("waited_us", [TARGET_US // 2, TARGET_US - 1])
+def test_budget_stays_where_what_comes_waits_for_about_the_target(waited_us: int) -> None:
+    """WI-68."""
+    assert after(Budget(MOST), 0, LONG_US, emptied=True, waited_us=waited_us) == FIRST_BYTES
+
+
+@pytest.mark.parametrize("waited_us", [TARGET_US, 2 * TARGET_US, 10**9])
+def test_budget_shrinks_to_its_least_while_what_comes_waits_long_though_each_look_ends(waited_us: int) -> None:
+    """WI-68: what a broker keeps in its own memory is no less a queue than what waits in a socket."""
+    assert after(Budget(MOST), 0, LONG_US, emptied=True, waited_us=waited_us) == LEAST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("waited_us", "left"),
+    [(TARGET_US, FIRST_BYTES - FIRST_BYTES // SHRINK), (2 * TARGET_US, FIRST_BYTES // 2)],
+)
+def test_what_waited_twice_the_target_halves_the_budget(waited_us: int, left: int) -> None:
+    """WI-68."""
+    assert Budget(MOST).looked(0, emptied=True, waited_us=waited_us, used_bytes=MOST) == left
+
+
+def test_budget_that_shrank_grows_no_more_for_a_while() -> None:
+    """WI-68: it would swing about what the worker can do."""
+    budget = Budget(MOST)
+    before = budget.looked(0, emptied=True, waited_us=TARGET_US, used_bytes=MOST)
+    assert after(budget, STEP_US, HOLD_US - 2 * STEP_US, emptied=True, waited_us=0) == before
+    assert after(budget, HOLD_US, 0, emptied=True, waited_us=0) == before + before // GROW
+
+
+def test_look_that_tells_nothing_of_waiting_does_not_let_a_waiting_line_grow() -> None:
+    """WI-68."""
+    budget = Budget(MOST)
+    budget.looked(0, emptied=True, waited_us=TARGET_US - 1, used_bytes=MOST)
+    assert after(budget, STEP_US, LONG_US, emptied=True, waited_us=None) == FIRST_BYTES
 
 
 def test_budget_does_not_grow_while_nobody_wants_it() -> None:
     """WI-68: or a night's rest would let the morning's first uploads fill the broker."""
     budget = Budget(MOST)
-    for now_us in range(0, 60 * TARGET_US, STEP_US):
-        budget.looked(now_us, emptied=True, used_bytes=budget.bytes // 2)
+    for now_us in range(0, LONG_US, STEP_US):
+        budget.looked(now_us, emptied=True, waited_us=0, used_bytes=budget.bytes // 2)
     assert budget.bytes == FIRST_BYTES
 
 
 def test_budget_shrinks_to_its_least_while_the_line_never_empties() -> None:
-    """WI-68."""
+    """WI-68, also where a broker's answers go past the line."""
     budget = Budget(MOST)
-    assert after(budget, 0, 60 * TARGET_US, emptied=False) == LEAST_BYTES
+    assert after(budget, 0, LONG_US, emptied=False, waited_us=0) == LEAST_BYTES
 
 
-@pytest.mark.parametrize(("lasts_us", "shrinks"), [(TARGET_US - 1, 0), (TARGET_US, 1), (2 * TARGET_US, 2)])
-def test_budget_shrinks_a_quarter_for_each_target_in_which_the_line_did_not_empty(lasts_us: int, shrinks: int) -> None:
+@pytest.mark.parametrize(("lasts_us", "shrinks"), [(STANDS_US - 1, 0), (STANDS_US, 1), (STANDS_US + REST_US, 2)])
+def test_budget_shrinks_a_quarter_for_each_time_in_which_the_line_did_not_empty(lasts_us: int, shrinks: int) -> None:
     """WI-68."""
     budget = Budget(MOST)
-    budget.looked(0, emptied=True, used_bytes=0)
+    budget.looked(0, emptied=True, waited_us=None, used_bytes=0)
     before = budget.bytes
     for _ in range(shrinks):
         before -= before // SHRINK
-    budget.looked(1, emptied=False, used_bytes=MOST)
-    for now_us in sorted({min(n * TARGET_US, lasts_us) for n in range(1, 4)}):
-        budget.looked(now_us, emptied=False, used_bytes=MOST)
+    for now_us in sorted({1, *(min(at_us, lasts_us) for at_us in (STANDS_US, STANDS_US + REST_US))}):
+        budget.looked(now_us, emptied=False, waited_us=None, used_bytes=MOST)
     assert budget.bytes == before
 
 
@@ -56,11 +93,11 @@ def test_line_that_empties_now_and_then_keeps_its_budget() -> None:
     """WI-68: much on its way over slow networks is no queue."""
     budget = Budget(MOST)
     at_us = 0
-    for _ in range(200):
-        at_us += TARGET_US // 4
-        budget.looked(at_us, emptied=False, used_bytes=MOST)
-        at_us += TARGET_US // 4
-        budget.looked(at_us, emptied=True, used_bytes=MOST)
+    for _ in range(400):
+        at_us += STANDS_US // 4
+        budget.looked(at_us, emptied=False, waited_us=None, used_bytes=MOST)
+        at_us += STANDS_US // 4
+        budget.looked(at_us, emptied=True, waited_us=0, used_bytes=MOST)
     assert budget.bytes == MOST
     assert 1 < SHRINK < GROW
 
@@ -68,5 +105,5 @@ def test_line_that_empties_now_and_then_keeps_its_budget() -> None:
 def test_small_configured_budget_is_never_exceeded() -> None:
     """WI-25."""
     budget = Budget(1 << 20)
-    assert after(budget, 0, 20 * TARGET_US, emptied=True) == 1 << 20
-    assert after(budget, 10**9, 20 * TARGET_US, emptied=False) == 1 << 20
+    assert after(budget, 0, LONG_US, emptied=True, waited_us=0) == 1 << 20
+    assert after(budget, 10**9, LONG_US, emptied=False, waited_us=10**9) == 1 << 20

@@ -117,6 +117,26 @@ def test_receiver_takes_parts_while_others_become_durable_and_acknowledges_each_
     assert isinstance(seal, centre_side.Seal)
 
 
+def test_receiver_tells_what_is_here_until_it_is_durable_or_forgotten(one_item: Factory, init_of: Factory) -> None:
+    """WI-68: it makes nobody wait, and counts to no queue."""
+    receiver = Receiver(worker="w1", budget_bytes=32 * PART, part_size=PART)
+    inits = [init_of(bytes(8 * PART)) for _ in range(2)]
+    for init in inits:
+        receiver.receive("car-1", init, 1)
+        receiver.opened("car-1", init.item, part_size=PART, have=())
+        for index in range(3):
+            receiver.receive("car-1", Part(item=init.item, index=index, payload=bytes(PART)), 1)
+    assert receiver.here_bytes == 6 * PART
+    receiver.flush()
+    receiver.receive("car-1", Part(item=inits[0].item, index=3, payload=bytes(PART)), 1)
+    assert receiver.here_bytes == 7 * PART
+
+    receiver.synced("car-1", inits[0].item)
+    assert receiver.here_bytes == 4 * PART
+    receiver.refuse("car-1", inits[1].item, RefuseCode.BUSY, "the disk is full")
+    assert receiver.here_bytes == PART
+
+
 def test_receiver_takes_no_more_than_it_granted_while_the_disk_is_slow(one_item: Factory, init_of: Factory) -> None:
     """WI-54: what is becoming durable still counts."""
     receiver = Receiver(worker="w1", budget_bytes=8 * PART, part_size=PART)

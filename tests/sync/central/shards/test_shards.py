@@ -36,6 +36,7 @@ class FakeShard:
     waits_s: list[float] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     closed: bool = False
+    waited_us: int | None = None
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         if self.takes:
@@ -171,6 +172,20 @@ def test_link_is_not_emptied_while_one_shard_is_not(busy: int) -> None:
     told = [(len(link.poll(0.0)), link.emptied) for _ in range(2)]
 
     assert told == [(3, False), (1, True)]
+
+
+@pytest.mark.parametrize(
+    ("first_us", "second_us", "waited_us"), [(None, None, None), (None, 7, 7), (9, 7, 9), (0, None, 0)]
+)
+def test_link_says_how_long_the_slowest_shard_let_wait(
+    first_us: int | None, second_us: int | None, waited_us: int | None
+) -> None:
+    """WI-68."""
+    link = sharded(FakeShard(waited_us=first_us), FakeShard(waited_us=second_us))
+
+    link.poll(0.0)
+
+    assert link.waited_us == waited_us
 
 
 @pytest.mark.parametrize(("count", "size"), [(MAX_MESSAGES_AT_ONCE, 2), (4, MAX_BYTES_AT_ONCE // 4)])
