@@ -18,9 +18,9 @@ from edge.camera.encode import X264Encoder
 from edge.camera.port import EncodedUnit, StreamInfo
 from edge.camera.sound import RATE as SOUND_RATE
 from edge.camera.sound import SoundEncoder
-from edge.recorder.preevent import PreEventBuffer
+from edge.recorder.preevent import buffer_of
 from vedette.clock import FakeClock, SystemClock
-from vedette.config import SoundSection
+from vedette.config import CameraSection, DeviceConfig, DeviceSection, RecorderSection, SoundSection
 
 HOUR_S, RATE = 3600, 30
 LOAD_S, QUEUE = 20, 15
@@ -67,7 +67,13 @@ def pre_event_buffer() -> Fact:
     """What 120 s of 1080p30 at 6 Mbit/s take in memory."""
     sizes = np.random.default_rng(1).lognormal(0.0, 0.4, 120 * RATE)
     sizes *= 6_000_000 / 8 * 120 / sizes.sum()
-    buffer = PreEventBuffer(length_us=120 * SECOND_US)
+    buffer = buffer_of(
+        DeviceConfig(
+            device=DeviceSection(id="bench", data=Path()),
+            camera=CameraSection(bitrate_kbps=6000),
+            recorder=RecorderSection(pre_event_s=120),
+        )
+    )
     before = _resident_kib()
     for index, size in enumerate(sizes):
         at_us = index * SECOND_US // RATE

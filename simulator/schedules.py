@@ -383,6 +383,7 @@ def broken_of(seeds: Iterable[int]) -> list[str]:
     """Run one schedule for each seed; what broke, a line each."""
     broken = []
     gc.disable()  # a schedule is one cycle of objects that ends as a whole: looking for others in its midst is in vain
+    gc.freeze()  # nor among what was there before
     try:
         for number, seed in enumerate(seeds, 1):
             try:
@@ -392,5 +393,6 @@ def broken_of(seeds: Iterable[int]) -> list[str]:
             if number % COLLECT_EVERY == 0:
                 gc.collect()
     finally:
+        gc.unfreeze()
         gc.enable()
     return broken

@@ -33,6 +33,7 @@ MOST_UNSENT = 2048
 JOINED_BYTES = 8 * 1024
 # Room for a packet at least so long is used again, up to so much of it: making it anew costs more than filling it.
 LEAST_LENT_BYTES, MOST_KEPT_BYTES = 32 * 1024, 8 << 20
+LEAST_FOR_S = 60.0
 TAKEN = ReasonCode(PacketTypes.PUBACK)
 _GOOD = (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
 
@@ -66,8 +67,10 @@ class LeanClient(Client):
         self._owed = bytearray()
         self._read_bytes = 0
         self.emptied = True
-        self._asked: tuple[int, float] | None = None  # one of those that are unanswered, and when it was sent
-        self._least_s = math.inf
+        self._asked: int | None = None  # one of those that are unanswered
+        self._asked_s = math.inf  # when the first look behind it began
+        self._least_s = self._newer_least_s = math.inf
+        self._least_until_s = 0.0
         self._waited_s: float | None = None
 
     @property
@@ -75,11 +78,12 @@ class LeanClient(Client):
         """How much longer than the least one an answer took that came with the last look, or one that did not come
         with it has taken so far; None where neither tells, as where nothing came.
 
-        The broker answers in its turn: an answer waits behind all that it has for this client, wherever that lies.
+        The broker answers in its turn: an answer waits behind all that it has for this client, wherever that lies. It
+        is waited for from the next look on; what this side does before is no wait in a line.
         """
         waited_s = self._waited_s
         if self._asked is not None and self._read_bytes:
-            waited_s = max(waited_s or 0.0, self._last_bytes_received - self._asked[1] - self._least_s)
+            waited_s = max(waited_s or 0.0, self._last_bytes_received - self._asked_s - self._least_s)
         return None if waited_s is None else max(0, int(waited_s * 1e6))
 
     @property
@@ -104,6 +108,8 @@ class LeanClient(Client):
         """
         code, self._read_bytes, self.emptied, self._waited_s = MQTTErrorCode.MQTT_ERR_SUCCESS, 0, False, None
         self._take_back()
+        if self._asked is not None and self._asked_s == math.inf:
+            self._asked_s = time.monotonic()
         if self.is_choked:
             return code
         for _ in range(most):
@@ -142,7 +148,7 @@ class LeanClient(Client):
                 return False
         self._unanswered[number] = topic
         if self._asked is None:
-            self._asked = number, time.monotonic()
+            self._asked, self._asked_s = number, math.inf
         return True
 
     def drop(self) -> None:
@@ -240,14 +246,23 @@ class LeanClient(Client):
         number, reason = int.from_bytes(packet[:2], "big"), TAKEN
         if len(packet) > 2:
             reason = decode_puback(self._in_packet["command"], packet, self._protocol).reason or TAKEN
-        if self._asked is not None and number == self._asked[0]:
-            took_s = time.monotonic() - self._asked[1]
-            self._asked, self._least_s = None, min(self._least_s, took_s)
-            self._waited_s = took_s - self._least_s
+        if number == self._asked:
+            self._asked = None
+            self._note_wait(time.monotonic())
         topic = self._unanswered.pop(number, None)
         if topic is not None:
             self._answered(topic, reason)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _note_wait(self, now_s: float) -> None:
+        """An answer came: how long it took beyond the least of this minute and the one before."""
+        if now_s >= self._least_until_s:
+            self._least_s, self._newer_least_s = self._newer_least_s, math.inf
+            self._least_until_s = now_s + LEAST_FOR_S
+        took_s = now_s - self._asked_s
+        self._newer_least_s = min(self._newer_least_s, took_s)
+        self._least_s = min(self._least_s, took_s)
+        self._waited_s = took_s - self._least_s
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         """Send as many records as the socket takes."""

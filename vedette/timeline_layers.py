@@ -7,7 +7,8 @@ order, died, or went with the machine. Implements TI-12 to TI-20 of docs/spec/ti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from vedette.custody_entry import Entry
 from vedette.errors import Integrity
@@ -25,6 +26,7 @@ _GAPS = {
     "waking": State.STARTING,
 }  # fmt: skip
 _DEATHS = ("killed", "service_stopped")
+SUSPECT = "suspect"
 _PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}
 
 
@@ -54,7 +56,7 @@ def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = (), keeper
         to_us=to_us,
         is_stopped=entries[-1].event == "service.stopped",
         stretches=lay_out(layers, from_us, to_us),
-        overlays=tuple(sorted([*reading.overlays(), *_beside(beside)], key=lambda one: (one.row, one.from_us))),
+        overlays=_said_once([*reading.overlays(), *_beside(beside)]),
         notes=tuple(sorted([*reading.notes, *_clock_notes(axis)], key=lambda one: one.at_us)),
     )
 
@@ -277,7 +279,7 @@ class _Reading:
             yield Overlay(row="clock", from_us=step.at_us, to_us=step.at_us, label=f"step:{_seconds(step.by_us)}")
         for first, last in runs_of(self.entries):
             for start_us, end_us, _by in self.pairs(first, last, "time.suspect", "time.trusted"):
-                yield Overlay(row="clock", from_us=start_us, to_us=end_us, label="suspect")
+                yield Overlay(row="clock", from_us=start_us, to_us=end_us, label=SUSPECT)
         for boot in self.axis.boots:
             for setting in boot.settings:
                 if setting.rank < SURE:
@@ -305,9 +307,24 @@ def _beside(entries: Sequence[Entry]) -> Iterator[Overlay]:
     reading = _Reading(entries, Axis(entries))
     for first, last in runs_of(entries):
         for start_us, end_us, _by in reading.pairs(first, last, "time.suspect", "time.trusted"):
-            yield Overlay(row="clock", from_us=start_us, to_us=end_us, label="suspect")
+            yield Overlay(row="clock", from_us=start_us, to_us=end_us, label=SUSPECT)
         for start_us, end_us, _by in reading.pairs(first, last, "gnss.lost", "gnss.found"):
             yield Overlay(row="place", from_us=start_us, to_us=end_us, label="no_fix")
+
+
+def _said_once(overlays: Iterable[Overlay]) -> tuple[Overlay, ...]:
+    """All in order; time that both journals call suspect, the recorder's some seconds later, is one interval."""
+    found: list[Overlay] = []
+    suspect: int | None = None
+    for one in sorted(overlays, key=lambda one: (one.row, one.from_us)):
+        if one.label != SUSPECT:
+            found.append(one)
+        elif suspect is not None and one.from_us <= found[suspect].to_us:
+            found[suspect] = replace(found[suspect], to_us=max(found[suspect].to_us, one.to_us))
+        else:
+            suspect = len(found)
+            found.append(one)
+    return tuple(found)
 
 
 def _clock_notes(axis: Axis) -> Iterator[Note]:

@@ -3,7 +3,7 @@
 Decided here: its words, how they fall into lines, and in which form a camera's process is told of what only the
 recorder knows. A camera adds the time of each picture by itself, so a recorder that is held up makes no picture lie:
 the position grows old by the same rule as in the line beside the pictures (`edge.recorder.stamp`). Only letters that
-every font has. Implements SG-22 and SG-23 of docs/spec/segment.md. Nothing but Python's own library is imported:
+every font has. Implements SG-22, SG-23 and SG-25 of docs/spec/segment.md. Nothing but Python's own library is imported:
 `pipeline_child` runs where no other is.
 """
 
@@ -21,6 +21,7 @@ STALE_US = 2_000_000
 MAX_AGE_US = 60_000_000
 READ_BYTES = 1 << 16
 UNKNOWN = "position unknown"
+NOT_TRUSTED = "GNSS time not trusted"
 APART = "  "
 
 
@@ -29,8 +30,8 @@ class StampFacts:
     """What a camera does not know by itself.
 
     `ahead_us` is UTC less the monotonic clock, `zone_s` the zone's distance from UTC in seconds; `recording` is the id
-    of the recording, empty where none runs; `place` the position without its age, empty where it is not known, and
-    `fixed_us` (UTC) from when it is.
+    of the recording, empty where none runs; `place` the position without its age, empty where it is not known,
+    `fixed_us` (UTC) from when it is, and `is_distrusted` that it came with a time that is not believed.
     """
 
     device: str
@@ -39,6 +40,7 @@ class StampFacts:
     recording: str = ""
     place: str = ""
     fixed_us: int = 0
+    is_distrusted: bool = False
 
     def to_line(self) -> bytes:
         """The facts as a line of JSON, for a process."""
@@ -75,7 +77,7 @@ def drawn_lines(facts: StampFacts, text: str, *, utc_us: int, fits: Callable[[st
     zone = datetime.timezone(datetime.timedelta(seconds=facts.zone_s))
     recording = f"recording {facts.recording}" if facts.recording else ""
     lines: list[str] = []
-    for one in (time_text(utc_us, zone), facts.device, _place(facts, utc_us), recording, text):
+    for one in (time_text(utc_us, zone), facts.device, *_place(facts, utc_us), recording, text):
         if one and lines and fits(lines[-1] + APART + one):
             lines[-1] += APART + one
         elif one:
@@ -97,8 +99,8 @@ def age_text(apart_us: int) -> str:
     return f" ({abs(apart_us) // 1_000_000} s {'old' if apart_us > 0 else 'later'})"
 
 
-def _place(facts: StampFacts, utc_us: int) -> str:
+def _place(facts: StampFacts, utc_us: int) -> tuple[str, str]:
     apart_us = utc_us - facts.fixed_us
     if not facts.place or abs(apart_us) > MAX_AGE_US:
-        return UNKNOWN
-    return facts.place.replace("±", "+-") + age_text(apart_us)
+        return UNKNOWN, ""
+    return facts.place.replace("±", "+-") + age_text(apart_us), NOT_TRUSTED if facts.is_distrusted else ""

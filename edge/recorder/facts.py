@@ -21,7 +21,8 @@ class SegmentFacts:
 
     Its first picture was taken at `started_us` (UTC microseconds) as the wall clock was then, and at `mono_us` of the
     machine's monotonic clock, None where that is not of the boot in which the line is written. `sound` is the codec of
-    its sound track, None where it has none.
+    its sound track, None where it has none. `satellite_time_trusted` is what held at its first picture, None where
+    there was no position or nobody judged.
     """
 
     item: str
@@ -35,12 +36,13 @@ class SegmentFacts:
     marked: bool
     sound: str | None = None
     mono_us: int | None = None
+    satellite_time_trusted: bool | None = None
 
     @classmethod
     def from_detail(cls, item: str, detail: Detail) -> SegmentFacts:
         """The facts in the detail of a `segment.opened` entry; Integrity when one is missing."""
-        # Older journals name neither.
-        known = {"sound": None, "mono_us": None, **detail}
+        # Older journals name none of these.
+        known = {"sound": None, "mono_us": None, "satellite_time_trusted": None, **detail}
         try:
             return cls(item=item, **{one.name: known[one.name] for one in fields(cls) if one.name != "item"})  # type: ignore[arg-type]
         except KeyError as error:
@@ -78,7 +80,15 @@ class Ending:
 
 
 def facts_of(
-    info: StreamInfo, first: EncodedUnit, *, item: str, recording: str, sequence: int, activation: str, marked: bool
+    info: StreamInfo,
+    first: EncodedUnit,
+    *,
+    item: str,
+    recording: str,
+    sequence: int,
+    activation: str,
+    marked: bool,
+    satellite_time_trusted: bool | None,
 ) -> SegmentFacts:
     """The facts of a segment that is about to begin with `first` of a camera's stream."""
     return SegmentFacts(
@@ -93,4 +103,5 @@ def facts_of(
         height=info.height,
         marked=marked,
         sound=info.sound.codec if info.sound else None,
+        satellite_time_trusted=satellite_time_trusted,
     )

@@ -50,7 +50,7 @@ class Keeping:
     ) -> None:
         """Nothing is opened yet; `repair` does, and a disk without one free byte only makes it trouble."""
         self._open_filing, self._spool_root, self._clock = open_filing, spool_root, clock
-        self._buffer, self._terms = buffer, terms
+        self.buffer, self._terms = buffer, terms
         self._opened: Filing | None = None
         self._gap: Gap | None = None
         self._last: Moment | None = None
@@ -124,7 +124,7 @@ class Keeping:
     def opened(self, info: StreamInfo) -> None:
         """The camera is open, for the first time or again; what was buffered of it before stays."""
         self._end_ring(CAMERA_FAULT)
-        self._buffer.begin(info)
+        self.buffer.begin(info)
 
     @property
     def is_broken_off(self) -> bool:
@@ -143,10 +143,10 @@ class Keeping:
             return
         with suppress(OSError, Refused):
             self.ring.end("activation")  # What goes wrong with it must not keep a recording from beginning.
-        for number, stretch in enumerate(self._buffer.take()):
+        for number, stretch in enumerate(self.buffer.take()):
             if number:
                 self.interrupt(CAMERA_FAULT)
-            self._buffer.begin(stretch.info)
+            self.buffer.begin(stretch.info)
             self._frame_us, self._last = stretch.info.frame_us, None
             if self.trouble is None:
                 with self._on_disk():
@@ -157,7 +157,7 @@ class Keeping:
 
     def begin_blind(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
         """Begin a recording while the camera is away: what was buffered before it, then a gap until it is back."""
-        self._buffer.age(self._clock.mono_us())
+        self.buffer.age(self._clock.mono_us())
         self.begin(activation, held=held, is_marked=is_marked)
         self.interrupt(CAMERA_FAULT)
         if self._gap is None:
@@ -193,12 +193,12 @@ class Keeping:
         elif self._mute.covers(unit):
             return
         if self.recording is None:
-            self._buffer.add(unit)
+            self.buffer.add(unit)
             with self._on_disk():
                 self.ring.take(unit)
             return
         if not self._record(self.recording, unit, marked=marked):
-            self._buffer.add(unit)  # Where it is a key unit, what follows can be kept.
+            self.buffer.add(unit)  # Where it is a key unit, what follows can be kept.
 
     def _record(self, recording: Recording, unit: Recorded, *, marked: bool) -> bool:
         """Whether the disk did not refuse `unit`."""
@@ -242,7 +242,7 @@ class Keeping:
 
     def forget(self) -> None:
         """Empty the pre-event buffer."""
-        self._buffer.clear()
+        self.buffer.clear()
 
     def _end_ring(self, reason: str) -> None:
         with self._on_disk():
@@ -258,16 +258,17 @@ class Keeping:
                 self.recording.keep(now_us)
             self._collect()
         if is_blind:
-            self._buffer.age(now_us)
+            self.buffer.age(now_us)
         if self.trouble is None:
-            self._tend_ring(now_us)
+            self._tend_kept(now_us)
         if self.trouble is not None and now_us >= self._retry_us:
             self._get_out(now_us)
         else:
             self._look(now_us)
 
-    def _tend_ring(self, now_us: int) -> None:
+    def _tend_kept(self, now_us: int) -> None:
         with self._on_disk():
+            self.buffer.tell(self._filing.journal)
             self.ring.look(now_us, self._free())
             self.ring.keep(now_us)
             item = self.ring.settle(self._filing, now_us)

@@ -201,6 +201,7 @@ class Recording:
         if before and before != self._sets:
             width, height = picture_size(unit)
             self._info = replace(self._info, width=width, height=height)
+        fix = self._form.surroundings.note(unit.utc_us, unit.mono_us).fix
         self._facts = facts_of(
             self._info,
             unit,
@@ -209,6 +210,7 @@ class Recording:
             sequence=self.sequence,
             activation=self.activation,
             marked=marked,
+            satellite_time_trusted=fix.satellite_time_trusted if fix else None,
         )
         self._writer = SegmentWriter(
             self._filing.opened(self._facts),

@@ -29,8 +29,9 @@ from edge.recorder.framebus import FrameBusWriter, require_memory
 from edge.recorder.heat import Heat
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
-from edge.recorder.preevent import PreEventBuffer
+from edge.recorder.preevent import buffer_of
 from edge.recorder.retaining import policy_of
+from edge.recorder.satellites import SatelliteTime
 from edge.recorder.source import Source
 from edge.recorder.telling import Telling
 from edge.ring import Claim
@@ -97,16 +98,14 @@ class RecorderService:
         self._run, self._clock = config.run, clock
         self._read_timeout_s, self._on_end = read_timeout_s, on_end
         self._duty = Duty(config, clock, Voices(note=self._note, mute=self._mute, claim=self._claim))
-        self._picture_us = clock.mono_us()
+        self._picture_us = self._alive_us = clock.mono_us()
         self._commands_us = self._second_us = 0
         self._offset_us = clock.utc_us() - clock.mono_us()
-        self._alive_us = clock.mono_us()
         self._bus: FrameBusWriter | None = None
         self._bus_size = (0, 0)
-        self._is_read = config.reader.enabled
-        self._pictures = 0
-        self._ended, self._resting = False, ""
-        self._heat, self._hot_rests = Heat(config.recorder.hot_c), config.recorder.hot_rests
+        self._pictures, self._ended, self._resting = 0, False, ""
+        self._is_read, self._hot_rests = config.reader.enabled, config.recorder.hot_rests
+        self._heat, self._satellites = Heat(config.recorder.hot_c), SatelliteTime(terms.position)
         require_memory(config.run)
         self._source = Source(camera, microphone)
         self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
@@ -171,8 +170,7 @@ class RecorderService:
             )
             return Filing(config.spool, journal, custody_recipients=custody_recipients, identity=identity_of(config))
 
-        buffer = PreEventBuffer(length_us=self._duty.policy.pre_event_us, keeps_sound=config.sound.pre_event)
-        terms = replace(terms, ring=policy_of(config))
+        buffer, terms = buffer_of(config), replace(terms, ring=policy_of(config))
         return Keeping(open_filing, config.spool, self._clock, buffer, terms)
 
     def _go_on(self, history: History) -> None:
@@ -207,9 +205,10 @@ class RecorderService:
         return THERMAL if self._hot_rests and self._heat.is_hot and not self._duty.is_held else ""
 
     def _feel(self, now_us: int) -> None:
-        """Say into custody that the board got hot or is no more."""
-        utc_us = self._clock.utc_us()
-        for event, detail in self._heat.look(read_heat(self._run, now_us=utc_us), Moment(utc_us, now_us)):
+        """Say into custody that the board got hot, or that time from satellites is not trusted; or is no more."""
+        now = Moment(self._clock.utc_us(), now_us)
+        measured = read_heat(self._run, now_us=now.utc_us)
+        for event, detail in (*self._heat.look(measured, now), *self._satellites.look(now)):
             self._keeping.note(event, detail)
 
     def _rest(self, why: str) -> None:
@@ -348,7 +347,6 @@ class RecorderService:
 
     def _report(self) -> None:
         recording, counts, duty = self._keeping.recording, self._keeping.counts, self._duty
-        open_us = recording.open_media_us if recording else 0
         sealed_bytes = counts.sealed_bytes + (recording.open_size_bytes if recording else 0)
         self._forecast.note(self._clock.mono_us(), sealed_bytes)
         with suppress(OSError):
@@ -367,7 +365,7 @@ class RecorderService:
                     "sound_missing": self._sound_watch.state == LOST and not duty.modes.sleep,
                     "sound_losses": self._sound_watch.losses,
                     "free_mib": self._keeping.free_mib(),
-                    "recorded_ms": (counts.media_us + open_us) // 1000,
+                    "recorded_ms": (counts.media_us + (recording.open_media_us if recording else 0)) // 1000,
                     "room_left_s": self._forecast.left_s(self._keeping.usable_bytes()),
                     "sealed_bytes": sealed_bytes,
                     "segments": counts.segments,
@@ -385,6 +383,8 @@ class RecorderService:
                     "asleep": duty.modes.sleep,
                     "retaining": self._keeping.ring.is_on,
                     "claims": self._keeping.ring.waiting,
+                    "pre_event_held_s": self._keeping.buffer.held_us // SECOND_US,
+                    "pre_event_short": self._keeping.buffer.is_short,
                 },
             )
 

@@ -11,7 +11,7 @@ import datetime
 from dataclasses import dataclass
 
 from edge.board.position import Fix
-from edge.camera.drawnstamp import age_text, time_text
+from edge.camera.drawnstamp import APART, NOT_TRUSTED, UNKNOWN, age_text, time_text
 from edge.recorder.surroundings import Moment
 from vedette.clock import TimeQuality
 
@@ -28,7 +28,7 @@ class Place:
 
 def stamp(place: Place, moment: Moment, *, at_us: int) -> str:
     """The two lines for a picture taken at `at_us` (UTC microseconds) in `moment`."""
-    where = "position unknown" if moment.fix is None else position_text(moment.fix, at_us=at_us)
+    where = UNKNOWN if moment.fix is None else position_text(moment.fix, at_us=at_us)
     sound = f"  {moment.sound}" if moment.sound else ""
     return (
         f"{time_text(at_us, place.zone)}  {place.device}  {where}\n"
@@ -43,8 +43,11 @@ def quality_text(quality: TimeQuality) -> str:
 
 
 def position_text(fix: Fix, *, at_us: int) -> str:
-    """`33.57310 N 7.58980 W ±5 m 3D 9 sat`, and how far the fix is from `at_us` where that is over two seconds."""
-    return place_text(fix) + age_text(at_us - fix.position.fixed_us)
+    """`33.57310 N 7.58980 W ±5 m 3D 9 sat`, how far the fix is from `at_us` where that is over two seconds, and that
+    the receiver's time is not trusted where it was judged so (SG-25).
+    """
+    doubt = APART + NOT_TRUSTED if fix.satellite_time_trusted is False else ""
+    return place_text(fix) + age_text(at_us - fix.position.fixed_us) + doubt
 
 
 def place_text(fix: Fix) -> str:

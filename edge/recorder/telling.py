@@ -46,4 +46,5 @@ class Telling:
             recording=recording,
             place=place_text(fix) if fix else "",
             fixed_us=fix.position.fixed_us if fix else 0,
+            is_distrusted=fix is not None and fix.satellite_time_trusted is False,
         )

@@ -11,26 +11,33 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from sync.central.database import Database
+from sync.central.quarantine import quarantine
 from sync.central.store import Store
+from sync.central.store_trouble import DISK_TROUBLE
 from vedette import canonical, hitfile
 from vedette.custody_entry import FIRST_PREV, Entry, parse_line
+from vedette.custody_tail import MAX_FILE_ENTRIES
 from vedette.custody_verify import split_lines, verify_chain
 from vedette.errors import Integrity, VedetteError
 from vedette.fields import Fields
 from vedette.keys import PublicKey
 from vedette.records import Manifest, peek_manifest
 from vedette.sealed import load_identities, open_sealed
+from vedette.wire import RefuseCode
 
 MAX_OPENED_BYTES = 32 << 20
 GAP = "gap"
+# What the store did not give is asked for again after this; of so many at most, or the store is taken to be away.
+AGAIN_US, MAX_UNREADABLE = 5_000_000, 256
 
 _WAITING = (
-    "SELECT i.manifest, d.public_key FROM to_open w JOIN items i ON i.item = w.item"
-    " JOIN devices d ON d.device = i.device ORDER BY w.item LIMIT ?"
+    "SELECT i.item, i.device, i.sealed_size, i.manifest, d.public_key FROM to_open w JOIN items i ON i.item = w.item"
+    " JOIN devices d ON d.device = i.device ORDER BY i.priority, i.log_index LIMIT ?"
 )
 
 _log = logging.getLogger("vedette.triage")
@@ -46,49 +53,100 @@ class _Chain:
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An item that waited: what is sealed in it, or why that is not known."""
+
+    item: str
+    device: str
+    manifest: Manifest | None = None
+    key: PublicKey | None = None
+    payload: bytes = b""
+    problem: str | None = None
+
+
 class Triage:
-    """Works off the items that wait to be opened; a crash repeats one item and changes nothing."""
+    """Works off the items that wait to be opened; a crash repeats one batch and changes nothing."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._identities = load_identities(store.folder / "keys" / "triage.identity")
+        self._unreadable: set[str] = set()
+        self._again_us = 0
 
     def open_waiting(self, most: int) -> bool:
-        """Open up to `most` items that are stored and not opened yet, in one transaction, and as many bytes as may be
-        opened at once; whether these were all that waited.
+        """Open up to `most` items that are stored and not opened yet, hits first, in one transaction, and as many bytes
+        as may be opened at once; whether these were all that can be opened now.
         """
-        rows = self._store.db.execute(_WAITING, [most]).fetchall()
-        found = [(peek_manifest(bytes(manifest)), PublicKey.from_text(key)) for manifest, key in rows]
-        sizes = accumulate(manifest.sealed_size for manifest, _ in found)
-        fitting = max(1, sum(size <= MAX_OPENED_BYTES for size in sizes))
-        opened = [(manifest, key, *self._opened(manifest)) for manifest, key in found[:fitting]]
-        if opened:
-            with self._store.writing() as db:
-                for manifest, key, payload, problem in opened:
-                    self._keep(db, manifest, key, payload, problem)
-        return len(opened) == len(rows) < most
+        now_us = self._store.clock.mono_us()
+        if now_us >= self._again_us:
+            self._unreadable.clear()
+            self._again_us = now_us + AGAIN_US
+        if len(self._unreadable) >= MAX_UNREADABLE:
+            return True
+        rows = self._store.db.execute(_WAITING, [most + len(self._unreadable)]).fetchall()
+        waiting = [row for row in rows if row[0] not in self._unreadable]
+        sizes = accumulate(int(size) for _item, _device, size, _manifest, _key in waiting[:most])
+        batch = waiting[: max(1, sum(size <= MAX_OPENED_BYTES for size in sizes))]
+        found = [self._opened(str(item), str(device), manifest, key) for item, device, _, manifest, key in batch]
+        self._keep_all([one for one in found if one is not None])
+        return len(batch) == len(waiting) < most
 
-    def _opened(self, manifest: Manifest) -> tuple[bytes, str | None]:
-        """(what is sealed in the item, why it cannot be opened)."""
+    def _opened(self, item: str, device: str, record: bytes, key: str) -> _Opened | None:
+        """What is sealed in the item, or why it cannot be opened; None where the store does not give it now."""
         try:
-            return self._payload(manifest), None
+            manifest = peek_manifest(bytes(record))
+            return _Opened(item, device, manifest, PublicKey.from_text(key), self._payload(manifest))
         except VedetteError as error:
-            return b"", str(error)
+            return _Opened(item, device, problem=str(error))
+        except DISK_TROUBLE as error:
+            _log.error("item %s cannot be read now: %s", item, error)
+            self._unreadable.add(item)
+            return None
         except Exception as error:  # whatever a hostile file does to the opener, the next item is opened
-            _log.exception("item %s cannot be opened", manifest.item)
-            return b"", f"item {manifest.item}: the opener failed: {type(error).__name__}"
+            _log.exception("item %s cannot be opened", item)
+            return _Opened(item, device, problem=f"item {item}: the opener failed: {type(error).__name__}")
 
-    def _keep(self, db: Database, manifest: Manifest, key: PublicKey, payload: bytes, problem: str | None) -> None:
-        if problem is None and manifest.kind == "hit":
-            problem = _keep_hit(db, manifest, payload)
-        elif problem is None:
-            problem = _keep_journal(db, manifest, payload, key)
+    def _keep_all(self, opened: Sequence[_Opened]) -> None:
+        """Keep them together; one that no row can be made of is kept as that, and holds up nobody."""
+        if not opened:
+            return
+        try:
+            with self._store.writing() as db:
+                problems = [self._keep(db, one) for one in opened]
+        except DISK_TROUBLE:
+            raise
+        except Exception as error:
+            if len(opened) > 1:
+                for one in opened:
+                    self._keep_all([one])
+                return
+            _log.exception("item %s cannot be kept", opened[0].item)
+            problems = [f"item {opened[0].item}: what is in it cannot be kept: {type(error).__name__}"]
+            with self._store.writing() as db:
+                self._done(db, opened[0].item, problems[0])
+        for one, problem in zip(opened, problems, strict=True):
+            if problem is not None:
+                quarantine(self._store, one.device, one.item, RefuseCode.INVALID, problem)
+
+    def _keep(self, db: Database, one: _Opened) -> str | None:
+        """Add the rows of one item; what is wrong with it."""
+        problem = one.problem
+        if one.manifest is not None and one.key is not None:
+            if one.manifest.kind == "hit":
+                problem = _keep_hit(db, one.manifest, one.payload)
+            else:
+                problem = _keep_journal(db, one.manifest, one.payload, one.key)
+        self._done(db, one.item, problem)
+        return problem
+
+    def _done(self, db: Database, item: str, problem: str | None) -> None:
         db.execute(
             "INSERT INTO opened (item, opened_us, problem) VALUES (?, ?, ?)"
             " ON CONFLICT (item) DO UPDATE SET opened_us = excluded.opened_us, problem = excluded.problem",
-            [manifest.item, self._store.clock.utc_us(), problem],
+            [item, self._store.clock.utc_us(), problem],
         )
-        db.execute("DELETE FROM to_open WHERE item = ?", [manifest.item])
+        db.execute("DELETE FROM to_open WHERE item = ?", [item])
 
     def _payload(self, manifest: Manifest) -> bytes:
         sealed_bytes = self._store.blobs.read(manifest.sealed_sha256, max_bytes=MAX_OPENED_BYTES)
@@ -128,6 +186,10 @@ def _keep_journal(db: Database, manifest: Manifest, payload: bytes, public: Publ
     """Believe the journal if it follows what is believed already, let it wait if it is early; else what is wrong."""
     try:
         lines = split_lines(payload)
+        if len(lines) > MAX_FILE_ENTRIES:
+            raise Integrity(
+                f"custody item {manifest.item}: {len(lines)} lines, a journal has {MAX_FILE_ENTRIES} at most"
+            )
         first = parse_line(lines[0]) if lines else None
         if first is None or first.device != manifest.device:
             raise Integrity(f"custody item {manifest.item}: no journal of {manifest.device}")

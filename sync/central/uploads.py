@@ -148,8 +148,8 @@ class Uploads:
         """
         here_bytes = self._receiver.here_bytes
         used_bytes = self._receiver.exposed_bytes - here_bytes
-        budget = self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
-        self._receiver.lend(budget + here_bytes)
+        self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
+        self._receiver.lend(self._budget.bytes + here_bytes)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:
@@ -327,6 +327,8 @@ class Uploads:
             self._incoming.end_sync(flush)
         except DISK_TROUBLE as error:
             return self._all_busy(waiting, error)
+        # What is durable now is no more among what is here, and its room is not to be granted twice.
+        self._receiver.lend(self._budget.bytes + self._receiver.written_bytes)
         return [action for one in waiting for action in self._receiver.synced(one.device, one.item)]
 
     def _all_busy(self, syncs: Sequence[Sync], error: Exception) -> list[Action]:

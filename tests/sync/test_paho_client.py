@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.paho_client import JOINED_BYTES, LEAST_LENT_BYTES, MOST_KEPT_BYTES, LeanClient
+from sync.paho_client import JOINED_BYTES, LEAST_FOR_S, LEAST_LENT_BYTES, MOST_KEPT_BYTES, LeanClient
 from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 
 RECORD_BYTES = 16 * 1024
@@ -298,13 +298,34 @@ def answer_to(made: LeanClient, connection: Socket, *, others: bytes = b"") -> N
     made.read_packets(64, MAX_PACKET_BYTES)
 
 
+def ask(made: LeanClient, now: list[float]) -> None:
+    """Something is sent, what else there was to do is done, and a look finds nothing."""
+    made.put("t", b"x", retain=False)
+    now[0] += 7.0
+    made.read_packets(64, MAX_PACKET_BYTES)
+
+
+def test_least_is_of_this_minute_and_the_one_before(now: list[float]) -> None:
+    """WI-68. A broker that moved away, or began to keep what it has on a disk, is not taken for one that has a line."""
+    connection = Socket()
+    made, _ = client(connection)
+    waited: list[int | None] = []
+    for took_s in (0.010, 0.110, 0.110, 0.110):
+        ask(made, now)
+        now[0] += took_s
+        answer_to(made, connection)
+        waited.append(made.waited_us)
+        now[0] += LEAST_FOR_S
+    assert waited == [pytest.approx(us, abs=1) for us in (0, 100_000, 0, 0)]
+
+
 def test_answer_tells_how_much_longer_than_the_least_it_waited(now: list[float]) -> None:
     """WI-68. The least is what a broker far away takes; the rest is the line before it."""
     connection = Socket()
     made, _ = client(connection)
     waited: list[int | None] = []
     for took_s in (0.040, 0.065, 0.030, 0.130):
-        made.put("t", b"x", retain=False)
+        ask(made, now)
         now[0] += took_s
         answer_to(made, connection, others=publish(b"bulk"))
         waited.append(made.waited_us)
@@ -317,10 +338,10 @@ def test_answer_that_does_not_come_counts_until_the_last_packet(now: list[float]
     """WI-68. A line that is read for so long has not come to the answer; a broker that says nothing has no line."""
     connection = Socket()
     made, _ = client(connection)
-    made.put("t", b"x", retain=False)
+    ask(made, now)
     now[0] += 0.020
     answer_to(made, connection)
-    made.put("t", b"x", retain=False)
+    ask(made, now)
     for took_s in (0.100, 0.200):
         now[0] += took_s
         connection.there += publish(b"bulk")

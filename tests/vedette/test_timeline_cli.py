@@ -152,6 +152,34 @@ def test_a_device_s_folder_is_read_with_its_own_key_and_its_sealed_copies(
         run(copies[0], "--key", shift.key.public.text)
 
 
+def test_suspect_time_is_shown_once_when_both_journals_have_it(
+    tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TI-20: the recorder says so some seconds later; what comes after an interval is another."""
+    device = tmp_path / "device"
+    shift.folder = device / "journal" / "recorder"
+    (device / "keys").mkdir(parents=True)
+    shift.key.save(device / "keys" / "sign.pem")
+    place = Journal.open(device / "journal" / "position", service="position", device="car-1", key=shift.key,
+                         clock=shift.clock)  # fmt: skip
+    shift.start()
+    shift.begin()
+    for _ in range(2):
+        place.append("time.suspect", detail={"source": "gnss", "why": "jumped", "off_us": 1})
+        shift.film(3)
+        shift.say("time.suspect", source="gnss")
+        shift.film(30)
+        place.append("time.trusted", detail={"source": "gnss", "off_us": 1})
+        shift.film(2)
+        shift.say("time.trusted", source="gnss")
+        shift.film(10)
+    shift.end()
+    place.close()
+    assert run(device, "--json") == 0
+    overlays = json.loads(capsys.readouterr().out)["overlays"]
+    assert [(one["label"], (one["to_us"] - one["from_us"]) // SECOND) for one in overlays] == [("suspect", 35)] * 2
+
+
 def test_what_the_position_service_knew_is_beside_the_recorder_s_states(
     tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ OTHERS = [
     replace(FACTS, recording=""),
     replace(FACTS, place="33.57310 N 7.58982 W ±5 m 3D 9 sat"),
     replace(FACTS, place=""),
+    replace(FACTS, is_distrusted=True),
     replace(FACTS, fixed_us=NOON_US - 9_000_000),
     replace(FACTS, zone_s=0),
     replace(FACTS, device="car-7"),

@@ -50,6 +50,18 @@ def test_position_grows_old_with_the_pictures_though_nobody_tells(apart_us: int,
     assert position.MAX_AGE_US == MAX_AGE_US
 
 
+@pytest.mark.parametrize(
+    ("apart_us", "said"),
+    [(0, "W +-5 m  GNSS time not trusted"), (3 * S, "W +-5 m (3 s old)  GNSS time not trusted"),
+     (MAX_AGE_US + 1, "position unknown")],
+)  # fmt: skip
+def test_position_by_a_time_that_is_not_trusted_says_so(apart_us: int, said: str) -> None:
+    """SG-25: in letters that every font has, and not of a position that is not shown."""
+    (line,) = words(replace(FACTS, recording="", is_distrusted=True), utc_us=NOON_US + apart_us)
+    assert line.endswith(f" {said}")
+    assert line.isascii()
+
+
 def test_position_is_unknown_where_none_was_told() -> None:
     """SG-22."""
     assert words(replace(FACTS, place="", recording="")) == [f"{TIME}  car-1  position unknown"]

@@ -123,11 +123,11 @@ def test_what_is_older_than_the_buffer_is_not_kept_because_the_camera_was_away(d
     for _ in range(20):
         one.clock.advance(SECOND // 5)
         one.steps(1)
-    assert one.service._keeping._buffer.size_bytes > 0
+    assert one.service._keeping.buffer.size_bytes > 0
     for _ in range(40):
         one.clock.advance(SECOND // 5)
         one.steps(1)
-    assert one.service._keeping._buffer.size_bytes == 0
+    assert one.service._keeping.buffer.size_bytes == 0
     post(one, "start")
     one.clock.advance(SECOND)
     one.steps(2)
@@ -264,7 +264,7 @@ def test_buffer_with_holes_keeps_whole_groups_in_its_bounds_and_nothing_too_old(
 ) -> None:
     """CF-8: whatever came, however often the camera went and came back."""
     length_us, buffer, given_units, now_us = length * 100_000, PreEventBuffer(length_us=length * 100_000), [], 0
-    buffer._max_bytes = 400
+    buffer.most_bytes = 400
     for is_key, size, event in shape:
         now_us += 100_000
         if event == 3:

@@ -51,7 +51,7 @@ def test_buffer_waits_for_a_key_unit_when_the_stream_begins_without():
 
 @pytest.mark.parametrize(("limit", "kept"), [(200, 20), (199, 10), (100, 10), (99, 0)])
 def test_buffer_drops_whole_groups_when_bytes_reach_the_limit(limit: int, kept: int):
-    assert len(filled(PreEventBuffer(length_us=60_000_000, max_bytes=limit), stream(20))) == kept
+    assert len(filled(PreEventBuffer(length_us=60_000_000, most_bytes=limit), stream(20))) == kept
 
 
 def test_buffer_is_empty_when_it_was_taken():
@@ -62,7 +62,7 @@ def test_buffer_is_empty_when_it_was_taken():
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 50)), max_size=80), st.integers(0, 3_000_000))
 def test_buffer_stays_in_its_bounds_when_any_stream_comes(shape: list[tuple[bool, int]], length_us: int):
-    buffer = PreEventBuffer(length_us=length_us, max_bytes=200)
+    buffer = PreEventBuffer(length_us=length_us, most_bytes=200)
     for n, (is_key, size) in enumerate(shape):
         buffer.add(unit(n, is_key=is_key, size=size))
         assert buffer.size_bytes <= 200

@@ -2,6 +2,7 @@
 
 import datetime
 import zoneinfo
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,25 @@ def test_stamp_says_time_device_place_clock_and_recording():
         "2026-11-25 12:06:42 UTC+00:00  car-1  33.57310 N 7.58981 W ±5 m 3D 9 sat\n"
         "time from ntp, ±20 ms  recording 0192…/3"
     )
+
+
+@pytest.mark.parametrize(
+    ("trusted", "at_us", "end"),
+    [
+        (False, NOON_US, "3D 9 sat  GNSS time not trusted"),
+        (False, NOON_US + 12_000_000, "3D 9 sat (12 s old)  GNSS time not trusted"),
+        (True, NOON_US, "3D 9 sat"),
+        (None, NOON_US, "3D 9 sat"),
+    ],
+)
+def test_stamp_says_that_the_receivers_time_is_not_trusted(trusted: bool | None, at_us: int, end: str):
+    """SG-25: a spoofed place must not look like a good one; of what nobody judged nothing is said."""
+    place = Place(device="car-1", recording="0192…", sequence=3, zone=UTC)
+    doubted = replace(fix("3d", 9), satellite_time_trusted=trusted)
+    first, _second = stamp(
+        place, Moment(quality=TimeQuality(source="ntp", error_us=1), fix=doubted), at_us=at_us
+    ).split("\n")
+    assert first.endswith(end)
 
 
 def test_stamp_says_unknown_when_there_is_no_position_and_no_bound():

@@ -81,6 +81,15 @@ def test_camera_is_told_device_zone_clock_and_position() -> None:
     assert json.loads(facts.to_line())["place"] == facts.place
 
 
+@pytest.mark.parametrize(("trusted", "is_distrusted"), [(False, True), (True, False), (None, False)])
+def test_camera_is_told_that_the_receivers_time_is_not_trusted(trusted: bool | None, is_distrusted: bool) -> None:
+    """SG-25."""
+    camera = Drawing()
+    telling(camera, lambda at_us: replace(fix(at_us), satellite_time_trusted=trusted)).look(NOON, None)
+    (facts,) = camera.told
+    assert (facts.place, facts.is_distrusted) == (WHERE, is_distrusted)
+
+
 @pytest.mark.parametrize("camera", [Drawing(is_stamped=False), object()])
 def test_camera_that_draws_nothing_is_told_nothing_and_no_position_is_looked_for(camera: object) -> None:
     """SG-21."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from sync.central.triage import Triage
+from sync.central import triage as triage_module
+from sync.central.triage import AGAIN_US, Triage
+from vedette.custody_tail import MAX_FILE_ENTRIES
 from vedette.errors import NotFound
 from vedette.wire import Sealed
 
@@ -69,6 +71,105 @@ def test_what_waits_is_opened_in_one_transaction_and_no_more_bytes_at_once_than_
 
     assert told == [(False, 2, 1), (False, 4, 2), (True, 5, 3), (True, 5, 3)]
     assert {row.problem for row in centre.store.items("hit")} == {None}
+
+
+def test_hit_that_the_store_does_not_give_is_opened_later_and_holds_up_no_other(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-11. A store that is away for a moment is no fault of the hit: a stolen car would never be shown."""
+    waiting = [hit_that_waits(worker, device, monkeypatch) for _ in range(3)]
+    lost = centre.store.item(waiting[0]).sealed_sha256
+    real = centre.store.blobs.read
+
+    def read(sha256: str, *, max_bytes: int) -> bytes:
+        if sha256 == lost:
+            raise OSError(5, "Input/output error")
+        return real(sha256, max_bytes=max_bytes)
+
+    triage = Triage(centre.store)
+    with monkeypatch.context() as away:
+        away.setattr(centre.store.blobs, "read", read)
+        assert not triage.open_waiting(1)
+        assert triage.open_waiting(3)
+        assert {row.item for row in centre.store.hits()} == set(waiting[1:])
+    assert triage.open_waiting(3)
+    assert len(centre.store.hits()) == 2
+    centre.clock.advance(AGAIN_US)
+    assert triage.open_waiting(3)
+    assert len(centre.store.hits()) == 3
+    assert centre.store.quarantine() == []
+
+
+def test_triage_rests_while_the_store_gives_nothing(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-11."""
+    for _ in range(3):
+        hit_that_waits(worker, device, monkeypatch)
+    monkeypatch.setattr("sync.central.triage.MAX_UNREADABLE", 2)
+    asked: list[str] = []
+
+    def read(sha256: str, *, max_bytes: int) -> bytes:
+        asked.append(sha256)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(centre.store.blobs, "read", read)
+    triage = Triage(centre.store)
+    assert [triage.open_waiting(1) for _ in range(9)] == [False, False, *[True] * 7]
+    assert len(asked) == 2
+
+
+def test_item_that_no_row_can_be_made_of_holds_up_no_other(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-11. It is shown in quarantine, and the centre goes on after a restart too."""
+    waiting = [hit_that_waits(worker, device, monkeypatch) for _ in range(3)]
+
+    def keep(db: Any, manifest: Any, payload: bytes) -> str | None:
+        if manifest.item == waiting[1]:
+            raise ValueError("what nobody thought of")
+        return real(db, manifest, payload)
+
+    real = triage_module._keep_hit
+    monkeypatch.setattr(triage_module, "_keep_hit", keep)
+
+    assert Triage(centre.store).open_waiting(4)
+
+    assert {row.item for row in centre.store.hits()} == {waiting[0], waiting[2]}
+    (complaint,) = centre.store.quarantine()
+    assert (complaint.item, "ValueError" in complaint.text) == (waiting[1], True)
+    assert "ValueError" in str(centre.store.item(waiting[1]).problem)
+
+
+def test_hits_are_opened_before_journals_that_came_first(
+    centre: Any, device: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-11. Nobody waits for a stolen car behind a night's journals."""
+    with monkeypatch.context() as dead:
+        dead.setattr("sync.central.triage.Triage.open_waiting", lambda *_: True)
+        for path in files_of(device, 2):
+            worker.upload(device.custody(path))
+    hit_that_waits(worker, device, monkeypatch)
+
+    Triage(centre.store).open_waiting(1)
+
+    assert len(centre.store.hits()) == 1
+
+
+def test_journal_longer_than_any_that_is_closed_is_not_read_line_by_line(centre: Any, device: Any, worker: Any) -> None:
+    """RC-13. Each line's signature takes time, in which no hit is heard."""
+    worker.upload(device.item(b"{}\n" * (MAX_FILE_ENTRIES + 1), "custody"))
+
+    assert "512 at most" in str(centre.store.items("custody")[0].problem)
+
+
+def hit_that_waits(worker: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The item of a hit that is stored and not opened."""
+    with monkeypatch.context() as dead:
+        dead.setattr("sync.central.triage.Triage.open_waiting", lambda *_: True)
+        hit = device.hit()
+        worker.upload(hit)
+    return str(hit.id)
 
 
 def _counted(begun: list[str], transaction: Callable[[str], Any], begin: str) -> Any:
