@@ -186,11 +186,6 @@ class Receiver:
         """Bytes that have come and are not known to be durable."""
         return sum(one.volatile * one.part_size for one in self._uploads.values() if one.volatile)
 
-    @property
-    def written_bytes(self) -> int:
-        """Those of them that no sync was asked for yet."""
-        return sum(one.written.count * one.part_size for one in self._uploads.values() if one.written.count)
-
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
         """What to do about a message from `device`, whose identity the broker has proved by its topic."""
         upload = self._uploads.get((device, message.item))

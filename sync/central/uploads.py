@@ -327,8 +327,6 @@ class Uploads:
             self._incoming.end_sync(flush)
         except DISK_TROUBLE as error:
             return self._all_busy(waiting, error)
-        # What is durable now is no more among what is here, and its room is not to be granted twice.
-        self._receiver.lend(self._budget.bytes + self._receiver.written_bytes)
         return [action for one in waiting for action in self._receiver.synced(one.device, one.item)]
 
     def _all_busy(self, syncs: Sequence[Sync], error: Exception) -> list[Action]:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sync.budget import FIRST_BYTES, TARGET_US
-from sync.credit import KEPT_FOR_URGENT
 from vedette import wire
-from vedette.config import IngestSection
 from vedette.wire import Ack, Grant, Refuse, RefuseCode, Sealed
-
-PART = 64 * 1024
 
 
 class Disk:
@@ -103,34 +98,6 @@ def test_hit_has_its_receipt_and_parts_are_taken_while_the_disk_is_busy_with_vid
     assert isinstance(second, Ack) and second.ranges == ((0, 2),)
     worker.say(device.id, *parts[3:])
     assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
-
-
-def test_room_of_what_became_durable_is_not_granted_a_second_time(
-    centre: Any, make_worker: Callable[[IngestSection], Any], disk: Disk
-) -> None:
-    """WI-68. Others were granted it while it waited for the disk, when it was in nobody's way."""
-    worker = make_worker(IngestSection(credit_mib=64, part_kib=64, max_item_mib=8))
-    worker.link.waited_us = TARGET_US // 2  # so that the budget stays
-    granted: dict[str, int] = {}
-
-    def hear(answers: list[wire.Message]) -> None:
-        granted.update({one.item: one.credit for one in answers if isinstance(one, (Grant, Ack))})
-
-    first, *others = (centre.device(f"car-{number}") for number in range(3))
-    item = first.item(bytes(4 << 20))
-    hear(once(worker, first.id, item.init(part_size=PART)))
-    parts = item.parts(PART)[: granted[item.id]]
-    hear(once(worker, first.id, *parts))
-    assert len(parts) == 32 and worker.ingest._uploads.syncing == 1
-    for other in others:
-        hear(once(worker, other.id, other.item(b"", sealed_size=4 << 20).init(part_size=PART)))
-    room = (FIRST_BYTES - FIRST_BYTES // KEPT_FOR_URGENT) // PART
-    assert sum(granted.values()) > room
-
-    disk.free.set()
-    hear(until_told(worker))
-
-    assert sum(granted.values()) <= room
 
 
 def test_nothing_was_acknowledged_when_the_worker_dies_before_the_disk_has_answered(
