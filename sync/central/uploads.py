@@ -148,8 +148,8 @@ class Uploads:
         """
         here_bytes = self._receiver.here_bytes
         used_bytes = self._receiver.exposed_bytes - here_bytes
-        self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
-        self._receiver.lend(self._budget.bytes + here_bytes)
+        budget = self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
+        self._receiver.lend(budget + here_bytes)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:

@@ -152,11 +152,9 @@ def test_a_device_s_folder_is_read_with_its_own_key_and_its_sealed_copies(
         run(copies[0], "--key", shift.key.public.text)
 
 
-def test_suspect_time_is_shown_once_when_both_journals_have_it(
-    tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """TI-20: the recorder says so some seconds later; what comes after an interval is another."""
-    device = tmp_path / "device"
+def device_with_position(folder: Path, shift: Any) -> tuple[Path, Journal]:
+    """A device whose recorder has begun, and the journal of its position service."""
+    device = folder / "device"
     shift.folder = device / "journal" / "recorder"
     (device / "keys").mkdir(parents=True)
     shift.key.save(device / "keys" / "sign.pem")
@@ -164,6 +162,14 @@ def test_suspect_time_is_shown_once_when_both_journals_have_it(
                          clock=shift.clock)  # fmt: skip
     shift.start()
     shift.begin()
+    return device, place
+
+
+def test_suspect_time_is_shown_once_when_both_journals_have_it(
+    tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TI-20: the recorder says so some seconds later; what comes after an interval is another."""
+    device, place = device_with_position(tmp_path, shift)
     for _ in range(2):
         place.append("time.suspect", detail={"source": "gnss", "why": "jumped", "off_us": 1})
         shift.film(3)
@@ -184,14 +190,7 @@ def test_what_the_position_service_knew_is_beside_the_recorder_s_states(
     tmp_path: Path, shift: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """TI-20, TI-24: both journals are verified."""
-    device = tmp_path / "device"
-    shift.folder = device / "journal" / "recorder"
-    (device / "keys").mkdir(parents=True)
-    shift.key.save(device / "keys" / "sign.pem")
-    place = Journal.open(device / "journal" / "position", service="position", device="car-1", key=shift.key,
-                         clock=shift.clock)  # fmt: skip
-    shift.start()
-    shift.begin()
+    device, place = device_with_position(tmp_path, shift)
     shift.film(5)
     place.append("time.suspect", detail={"source": "gnss", "why": "jumped", "off_us": 1})
     place.append("gnss.lost", detail={"since_us": 1, "connected": True})
