@@ -42,6 +42,7 @@ BOOT = "01890000-0000-7000-8000-000000000001"
 ROUNDS = 400
 MOST_GROWTH_KIB = 96 << 10
 LEASE_US = 70_000_000
+NONSENSE = (2, 3)  # of a world's items: they come through whole, and what is in them is no hit and no journal
 HARD = (RefuseCode.INVALID, RefuseCode.CONFLICT, RefuseCode.MISMATCH)
 PATHS = ("../../../etc/passwd", "/etc/passwd", f"{BOOT}/../{BOOT}", f"{BOOT}\0", "..", "")
 NASTY: tuple[Any, ...] = (
@@ -263,7 +264,8 @@ class World:
             if item.id not in self.sealed and self.acknowledged.get((item.manifest.device, item.id)):
                 self.flow(number, 0)  # `promised` sees that the grant names what was acknowledged
         self.step()
-        assert self.complaints() - self.before == self.expected
+        nonsense = sum(self.items[number].id in self.sealed for number in NONSENSE)
+        assert self.complaints() - self.before == self.expected + nonsense
         for item, receipt in self.sealed.items():
             self.stored(item, receipt)
 
