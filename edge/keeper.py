@@ -4,13 +4,15 @@ Decided here: what is checked before an item goes (the centre's signature, that 
 manifest and sealed bytes, and that the file on the disk still has those bytes), and in which order its files go, so
 that a crash between them is finished by the next run. A receipt that is wrong is reported and nothing is deleted for
 it. When room is low, receipts count at once however long files were to stay (`edge.room`). What was never an item, the
-ring, is `edge.keeper_ring`'s. Implements SP-6 of docs/spec/spool.md and RE-21 of docs/spec/record.md.
+ring, is `edge.keeper_ring`'s. Implements SP-6 of docs/spec/spool.md, RE-21 of docs/spec/record.md, and ST-3 and ST-4 of
+docs/spec/storage.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +20,12 @@ from pathlib import Path
 
 from edge.keeper_ring import RingKeeper
 from edge.ring import Now, folder_of
-from edge.room import Ladder, Rung, free_bytes, spare_bytes
+from edge.room import YIELDING, Ladder, Rung, free_bytes, spare_bytes
 from vedette import daemon, files, records, spool
 from vedette.clock import UUID7, Clock, SystemClock
 from vedette.config import DeviceConfig
 from vedette.custody import Journal, NoRoom, drop_sealed, seal_closed
+from vedette.custody_entry import DetailValue
 from vedette.errors import NotTrusted, Refused, VedetteError
 from vedette.identity import identity_of
 from vedette.keys import SigningKey
@@ -32,6 +35,8 @@ from vedette.trust import Trust, load_trust
 LOOK_S = 1.0
 MAX_PER_STEP = 32
 ROLL_ENTRIES = 128
+MAX_UNSAID = 64
+YIELDING_US = 60_000_000
 MAX_REPORTED = 1024
 _HASH_BLOCK_BYTES = 1 << 20
 _ENDING = ".receipt"
@@ -68,6 +73,8 @@ class KeeperService:
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self._free, self._rung = free, Rung.PLENTY
+        self._unsaid: deque[dict[str, DetailValue]] = deque(maxlen=MAX_UNSAID)
+        self._yielding_us = self._yielding_bytes = 0
         self._ladder = Ladder(
             low_bytes=config.keeper.low_free_mib << 20,
             unmarked_bytes=config.recorder.min_free_mib << 20,
@@ -107,6 +114,7 @@ class KeeperService:
             except OSError as error:
                 self._report(path, f"its files cannot be read or deleted: {error.strerror}")
         self.counts.waiting = sum(1 for _ in self._receipts())
+        self._look_at_yielding(now_us)
         self._seal(ROLL_ENTRIES)
         with suppress(OSError):
             self._write_status()
@@ -121,7 +129,7 @@ class KeeperService:
             self._journal.close()
 
     def _look_at_room(self) -> None:
-        """Say in custody when another rung of the ladder is entered."""
+        """Say in custody when another rung of the ladder is entered; later where the disk takes no line now."""
         try:
             free = self._free(self._config.spool)
         except OSError:
@@ -129,8 +137,23 @@ class KeeperService:
         rung = self._ladder.rung(free, self._rung)
         if rung is not self._rung:
             self._rung = rung
-            with suppress(Refused, OSError):
-                self._say("room.changed", None, {"rung": rung.name.lower(), "free_mib": free >> 20})
+            self._unsaid.append({"rung": rung.name.lower(), "free_mib": free >> 20})
+        with suppress(Refused, OSError):
+            while self._unsaid:
+                self._say("room.changed", None, self._unsaid[0])
+                self._unsaid.popleft()
+        for waiting in self._unsaid:
+            waiting.setdefault("since_us", self._clock.utc_us())
+
+    def _look_at_yielding(self, now_us: int) -> None:
+        """Once a minute: how much lies here that gives way before anything stops, for the recorder's forecast."""
+        if now_us < self._yielding_us:
+            return
+        self._yielding_us, self._yielding_bytes = now_us + YIELDING_US, self._ring.size_bytes
+        for path in self._receipts():
+            with suppress(OSError, VedetteError):
+                sealed = spool.final_path(self._config.spool, "segment", path.stem)
+                self._yielding_bytes += sealed.stat().st_size
 
     def _short_bytes(self) -> int:
         """How much more must be free before nothing has to give way any more."""
@@ -241,6 +264,7 @@ class KeeperService:
                 "evicted": self._ring.evicted,
                 "evicted_bytes": self._ring.evicted_bytes,
                 "room": self._rung.name.lower(),
+                YIELDING: self._yielding_bytes,
             },
         )
 

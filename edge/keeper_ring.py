@@ -39,6 +39,11 @@ class RingKeeper:
         self._look_us = 0
         self.evicted = self.evicted_bytes = 0
 
+    @property
+    def size_bytes(self) -> int:
+        """What the ring's whole segments took at the last look, which is what it can give."""
+        return sum(one.ending.sealed_size for one in self._known.values() if one is not None)
+
     def look(self, now: Now, *, short_bytes: int) -> None:
         """Every few seconds decide what goes and delete it; `short_bytes` is what the disk lacks for everything else.
 

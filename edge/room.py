@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from vedette import daemon
+
 # How much more than its own bound must be free before a rung is left: an eighth, but no more than this.
 MOST_SPARE_BYTES = 64 << 20
 # A forecast looks back this far; one further ahead is of no use to an officer.
 FORECAST_WINDOW_US = 600 * 1_000_000
 LONGEST_FORECAST_S = 100 * 3600
+# What the keeper's status says of what gives way first, and for how long that counts.
+YIELDING = "yielding_bytes"
+YIELDING_FRESH_US = 30 * 1_000_000
 
 
 class Rung(IntEnum):
@@ -79,6 +84,15 @@ class Forecast:
         if last <= first:
             return None
         return min(LONGEST_FORECAST_S, max(0, usable_bytes) * (last_us - first_us) // ((last - first) * 1_000_000))
+
+
+def read_yielding(run_dir: Path, *, now_us: int) -> int:
+    """The bytes that give way before anything stops, as the keeper says; 0 where it has not said so lately (UTC µs)."""
+    status = daemon.read_status(run_dir, "keeper")
+    size_bytes, said_us = status.get(YIELDING), status.get("utc_us")
+    if not isinstance(size_bytes, int) or not isinstance(said_us, int) or abs(now_us - said_us) > YIELDING_FRESH_US:
+        return 0
+    return max(0, size_bytes)
 
 
 def free_bytes(folder: Path) -> int:

@@ -3,7 +3,8 @@
 Decided here: who starts what is dead again, when the trial is over, and what counts as a loss: an item that left its
 device, or has a receipt there, and is not at the centre with the same bytes, a receipt that holds and one leaf in the
 log. The only help there is comes from a supervisor that starts dead processes again, as systemd does. Whom a blow hits
-is `chaos_plan`, what there is to hit `chaos_scene`, what is counted at the end `chaos_account`.
+is `chaos_plan`, what there is to hit `chaos_scene`, what is counted at the end `chaos_account`, and who may end though
+nobody killed it `chaos_deaths`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from simulator import chaos_plan, chaos_scene
 from simulator.chaos_account import Account, account_for
-from simulator.chaos_plan import Strike, Trouble
+from simulator.chaos_deaths import Death
+from simulator.chaos_plan import CENTRE, DATABASE, Strike, Trouble
 from simulator.chaos_scene import Car, Cast, Identity, Scene, Way
 from simulator.database import Database
 from simulator.freight import Packed
@@ -35,7 +37,8 @@ RESTART_AFTER_S = 0.2
 class Tally:
     """What was done and what came of it.
 
-    `stuck`: what a person would have to mend when all was left in peace. `stored_by`: which process took how many in.
+    `stuck`: what a person would have to mend when all was left in peace. `own_deaths`: who ended by itself, and how
+    often; `deaths`: those that should not have. `stored_by`: which process took how many in.
     """
 
     seed: int
@@ -44,6 +47,7 @@ class Tally:
     cuts: int = 0
     mutes: int = 0
     own_deaths: Counter[str] = field(default_factory=Counter)
+    deaths: list[str] = field(default_factory=list)
     stored_by: dict[str, int] = field(default_factory=dict)
     items: int = 0
     bytes: int = 0
@@ -53,8 +57,8 @@ class Tally:
 
     @property
     def ok(self) -> bool:
-        """Nothing lost, nothing twice, nothing that a person must look at."""
-        return self.account.ok and not self.stuck
+        """Nothing lost, nothing twice, nothing that a person must look at, and nobody ended who should not have."""
+        return self.account.ok and not self.stuck and not self.deaths
 
 
 class Chaos:
@@ -65,6 +69,7 @@ class Chaos:
         self._dead_since: dict[str, float] = {}
         self._children: dict[str, tuple[Identity, int]] = {}
         self._killed: set[Identity] = set()
+        self._database_away_at: float | None = None
 
     def fire(self, kills: int, progress: Callable[[str], None]) -> None:
         """Kill until so many processes were killed."""
@@ -143,9 +148,11 @@ class Chaos:
         """Wait, and start again what is dead."""
         until = time.monotonic() + seconds
         while True:
+            if DATABASE in self._scene.own and not self._scene.own[DATABASE].running:
+                self._database_away_at = time.monotonic()
             for name in self._scene.own:
                 self._revive(name)
-            for name in self._scene.children:
+            for name in self._scene.watched:
                 self._look_at(name)
             left_s = until - time.monotonic()
             if left_s <= 0:
@@ -158,22 +165,33 @@ class Chaos:
             return
         now = time.monotonic()
         if name not in self._dead_since:
-            self._tally.own_deaths[name] += 1
+            self._note_death(name)
             self._dead_since[name] = now
         if now - self._dead_since[name] >= RESTART_AFTER_S:
             del self._dead_since[name]
             process.start()
 
     def _look_at(self, name: str) -> None:
-        """Count a child of the centre that ended by itself: there is another now, and the centre is the same."""
-        found = self._scene.child(name)
+        """Count a child of the centre that ended by itself: there is another now, and the centre is the same.
+
+        What a dead centre has left is no child of the next: it may live on for a moment.
+        """
+        found = self._scene.child_of_centre(name)
         if found is None:
             return
         centre = self._scene.centre.pid
         before, of_centre = self._children.get(name, (found, centre))
         if before != found and of_centre == centre and before not in self._killed:
-            self._tally.own_deaths[name] += 1
+            self._note_death(name)
         self._children[name] = found, centre
+
+    def _note_death(self, name: str) -> None:
+        self._tally.own_deaths[name] += 1
+        death = Death(name=name, words=self._scene.last_words(name))
+        away_at, is_of_centre = self._database_away_at, name in (CENTRE, *self._scene.watched)
+        away_s = None if away_at is None else time.monotonic() - away_at
+        if not death.may_be(is_of_centre=is_of_centre, database_away_s=away_s):
+            self._tally.deaths.append(death.text)
 
 
 def run(

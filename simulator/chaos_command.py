@@ -60,6 +60,7 @@ def _value(tally: Tally) -> dict[str, object]:
         "cuts": tally.cuts,
         "mutes": tally.mutes,
         "own_deaths": dict(tally.own_deaths),
+        "deaths": list(tally.deaths),
         "stored_by": tally.stored_by,
         "items": tally.items,
         "bytes": tally.bytes,
@@ -84,8 +85,11 @@ def _text(tally: Tally) -> str:
     )
     lines.append(
         f"{account.checked} items checked: {len(account.lost)} lost, {len(account.twice)} twice,"
-        f" {len(account.quarantined)} in quarantine, {len(account.broken)} broken, {len(tally.stuck)} stuck"
+        f" {len(account.quarantined)} in quarantine, {len(account.broken)} broken, {len(tally.stuck)} stuck;"
+        f" {len(tally.deaths)} ended by themselves that should not have"
     )
+    if excused := tally.own_deaths.total() - len(tally.deaths):
+        lines.append(f"{excused} ended, as they should, because they started while the database was away")
     lines.append("taken in by " + ", ".join(f"{name} {count}" for name, count in tally.stored_by.items()))
-    faults = [*account.lost, *account.twice, *account.quarantined, *account.broken, *tally.stuck]
+    faults = [*account.lost, *account.twice, *account.quarantined, *account.broken, *tally.stuck, *tally.deaths]
     return "\n".join(lines + trial_command.faults(faults))

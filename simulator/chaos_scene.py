@@ -37,6 +37,8 @@ from vedette.records import PRIORITY_BULK, PRIORITY_HIT
 LOOK_S = 0.1
 READY_LOOKS = 3000
 END_WITHIN_S = 600.0
+LAST_LINES = 8
+WEB = "web"
 PARKED_EVERY = 3
 MAX_DEVICES = 32
 HOST = "127.0.0.1"
@@ -110,12 +112,16 @@ class Way:
 
 
 class Scene:
-    """The parts, running; `own` are those that the trial itself must start again, `children` the centre's."""
+    """The parts, running; `own` are those that the trial itself must start again, `children` the centre's.
+
+    `watched`: the centre's children that it must not lose by themselves, whether they are killed here or not.
+    """
 
     def __init__(self, folder: Path, cast: Cast, seed: int, memory: Path) -> None:
         self.folder = folder
         self.central = folder / "central"
         self.children = cast.children
+        self.watched: tuple[str, ...] = (*cast.children, WEB)
         self.own: dict[str, Process | Database] = {}
         self.cars: list[Car] = []
         self.ways: list[Way] = []
@@ -137,6 +143,22 @@ class Scene:
         except (OSError, ValueError, KeyError):
             return None
         return found if found[1] and process_start(found[0]) == found[1] else None
+
+    def child_of_centre(self, name: str) -> Identity | None:
+        """As `child`, if it is one of the centre that runs now."""
+        found = self.child(name)
+        return found if found is not None and parent_of(found[0]) == self.centre.pid else None
+
+    def last_words(self, name: str) -> str:
+        """The last lines of the log of a process, of the trial's own or of the centre's."""
+        if name in self.own:
+            process = self.own[name]
+            return process.last_words() if isinstance(process, Process) else ""
+        try:
+            text = (self.central / "run" / f"{name}.log").read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-LAST_LINES:])
 
     def kill_child(self, name: str) -> Identity | None:
         """`kill -9` of that child, and no other process; which it was, None while there is none."""
@@ -254,6 +276,14 @@ def _make_centre(folder: Path, cast: Cast, database: Database | None) -> int:
     csv.write_text(LIST, encoding="utf-8")
     vedette("watchlist", "import", central, csv)
     return port
+
+
+def parent_of(pid: int) -> int:
+    """The process id of the parent; 0 where there is no such process."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _ports(central: Path) -> dict[str, int]:

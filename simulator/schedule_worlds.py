@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from sync import receiver as centre_side
 from sync.receiver import Receiver
+from sync.sender import Offer
+from vedette.wire import Init
 
 T = TypeVar("T")
 
@@ -42,20 +44,26 @@ class Worker:
     written: dict[str, dict[int, bytes]] = field(default_factory=dict)
     syncing: dict[str, tuple[centre_side.Sync, dict[int, bytes]]] = field(default_factory=dict)
     flush_due: bool = False
-    flush_turn: Turn = field(init=False)
-    disk_turn: Turn = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.flush_turn = Turn(worker=self, is_disk=False)
-        self.disk_turn = Turn(worker=self, is_disk=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """A worker's own doing that comes later: bytes have become durable (`is_disk`), or what is at hand is flushed."""
+def offer_of(item: str, payload: bytes, priority: int) -> Offer:
+    """A segment of that content; its hash and manifest are stand-ins that say the same bytes."""
+    return Offer(
+        item=item, kind="segment", size=len(payload), sha256=payload.hex(), priority=priority, manifest=b"m" + payload
+    )
 
-    worker: Worker
-    is_disk: bool
+
+def init_of(offer: Offer, part_size: int) -> Init:
+    """What a device says that offers this."""
+    return Init(
+        item=offer.item,
+        kind=offer.kind,
+        size=offer.size,
+        sha256=offer.sha256,
+        priority=offer.priority,
+        part_size=part_size,
+        manifest=offer.manifest,
+    )
 
 
 def pick(rng: Random, choices: Sequence[T]) -> T:

@@ -5,10 +5,13 @@ buffer, waits in one line, a hit behind whatever bulk came before it. How long i
 broker itself, whose answers wait in that line too: the delay over the least one seen is the queue's (as in LEDBAT, RFC
 6817), however much is under way on slow networks, and wherever it lies. A broker whose answers go past the line is
 found out by the second rule: a worker that never reads all there was has a standing queue (as in CoDel, RFC 8289: not
-how long a queue is, but whether it ever empties). Implements WI-68 of docs/spec/wire.md.
+how long a queue is, but whether it ever empties). Less granted makes no line shorter that was never granted: while most
+of what comes is such, nobody is granted less for it. Implements WI-68 and WI-73 of docs/spec/wire.md.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 TARGET_US = 60_000  # the longest that what comes should have waited
 STANDS_US = 100_000  # how long the line may not be read to its end
@@ -16,26 +19,44 @@ REST_US = 100_000  # between two changes, so that the one is seen before the oth
 HOLD_US = 400_000  # from less to more
 LEAST_BYTES, FIRST_BYTES = 2 << 20, 4 << 20
 SHRINK, GROW = 4, 8  # a quarter at once, an eighth at once
+LOOKS = 8  # about so many that brought parts say what comes just now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flow:
+    """Bytes of parts since the look before: `stray` were never granted, `taken` were."""
+
+    stray_bytes: int = 0
+    taken_bytes: int = 0
+
+
+NOTHING = Flow()
 
 
 class Budget:
-    """One worker's budget; times are monotonic microseconds."""
+    """One worker's budget at one of its `brokers`, which begin with equal shares; times are monotonic microseconds."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, brokers: int = 1) -> None:
         self._most = most_bytes
-        self._least = min(LEAST_BYTES, most_bytes)
-        self.bytes = min(FIRST_BYTES, most_bytes)
+        self._least = min(LEAST_BYTES // brokers, most_bytes)
+        self.bytes = min(FIRST_BYTES // brokers, most_bytes)
+        self._stray_bytes = self._taken_bytes = 0
         self._empty_us: int | None = None
         self._waited_us = 0
         self._rests_until_us = self._holds_until_us = 0
 
-    def looked(self, now_us: int, *, emptied: bool, waited_us: int | None, used_bytes: int) -> int:
+    def looked(
+        self, now_us: int, *, emptied: bool, waited_us: int | None, used_bytes: int, flow: Flow = NOTHING
+    ) -> int:
         """The budget after a look at the line: whether that has read all there was, how long what it read had waited
-        (None where that is not known), and what is granted now.
+        (None where that is not known), what is granted now, and what came since the look before.
         """
         if emptied or self._empty_us is None:
             self._empty_us = now_us
         self._waited_us = self._waited_us if waited_us is None else waited_us
+        if flow.stray_bytes or flow.taken_bytes:
+            self._stray_bytes += flow.stray_bytes - self._stray_bytes // LOOKS
+            self._taken_bytes += flow.taken_bytes - self._taken_bytes // LOOKS
         if now_us >= self._rests_until_us:
             is_full = now_us - self._empty_us >= STANDS_US
             may_grow = emptied and used_bytes > self.bytes // 2 and now_us >= self._holds_until_us
@@ -47,6 +68,8 @@ class Budget:
         return self.bytes
 
     def _fitting(self, waited_us: int, is_full: bool, may_grow: bool) -> int:
+        if (waited_us >= TARGET_US or is_full) and self._stray_bytes > self._taken_bytes:
+            return self.bytes
         if waited_us >= 2 * TARGET_US:
             return max(self._least, self.bytes // 2)
         if waited_us >= TARGET_US or is_full:

@@ -47,6 +47,14 @@ class Undelivered:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What the last `poll` told of one broker's line, as in `Link`: whether it was read to its end, and its wait."""
+
+    emptied: bool
+    waited_us: int | None
+
+
 Event = Connected | Disconnected | Message | Undelivered
 
 

@@ -48,6 +48,9 @@ class PartSet:
                 self._firsts.append(first)
                 self._lasts.append(last)
             return
+        at = bisect_right(self._firsts, first) - 1
+        if at >= 0 and last <= self._lasts[at]:  # as an ack says again what the one before it said
+            return
         low = bisect_right(self._lasts, first - 2)
         high = bisect_right(self._firsts, last + 1)
         before = sum(b - a + 1 for a, b in zip(self._firsts[low:high], self._lasts[low:high], strict=True))

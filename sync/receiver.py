@@ -14,19 +14,21 @@ disk comes back through `opened`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from sync.budget import Flow
 from sync.credit import URGENT_PRIORITY, Credit
+from sync.overdraft import Overdraft
 from sync.parts import NO_PARTS, PartSet
+from sync.receiving import Action, Complain, Forget, Open, Seal, Send, Sync, Write
 from vedette.wire import (
     DEFAULT_PART_BYTES,
     MAX_CREDIT,
     MAX_PARTS,
     Ack,
     Fin,
-    FromCentre,
     Grant,
     Init,
     Part,
@@ -37,88 +39,14 @@ from vedette.wire import (
     parts_of,
 )
 
+__all__ = ["Action", "Complain", "Forget", "Open", "Receiver", "Seal", "Send", "Sync", "Write"]
+
 MAX_UPLOADS = 4096
 MAX_UPLOADS_PER_DEVICE = 32
 MAX_URGENT_UPLOADS = 2 * MAX_UPLOADS
 LEAST_GRANTED_PART_BYTES = 16 * 1024
+BEYOND = "more parts than were granted; try later"
 _SAME = {"sha256": "hash", "size": "size", "manifest": "manifest"}  # what every init of an item must repeat
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Open:
-    """Check `init` (manifest signed by `device`, same item, hash and size) and open its incoming bytes.
-
-    Answer by `opened` (with the `part_size` the bytes were begun with, else this one), `stored` or `refuse`.
-    """
-
-    device: str
-    init: Init
-    part_size: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Write:
-    """Write `payload` at `offset` of the incoming bytes; nothing to answer, nothing is promised yet."""
-
-    device: str
-    item: str
-    index: int
-    offset: int
-    payload: bytes | memoryview
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sync:
-    """Make every write so far durable, remember `parts` as had, then answer by `synced`.
-
-    There is no other of the same upload before that. `urgent`: somebody waits for it.
-    """
-
-    device: str
-    item: str
-    parts: Ranges
-    urgent: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seal:
-    """Every part is durable: hash the whole, store, log, sign; answer by `stored`, or by `refuse`.
-
-    Before refusing with MISMATCH the incoming bytes must be gone, or the same bytes would be granted again.
-    """
-
-    device: str
-    init: Init
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forget:
-    """The lease has lapsed: close the incoming bytes and keep them; nothing to answer."""
-
-    device: str
-    item: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Send:
-    """Publish `message` to `device`; it may be lost."""
-
-    device: str
-    message: FromCentre
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Complain:
-    """Put down, for a person to see, that `device` said what cannot be and was refused for it; nothing to answer."""
-
-    device: str
-    item: str
-    code: RefuseCode
-    text: str
-    evidence: bytes
-
-
-Action = Open | Write | Sync | Seal | Forget | Send | Complain
 
 
 class _State(Enum):
@@ -134,6 +62,7 @@ OPENING, RECEIVING, SEALING = _State  # an enum's attribute costs as much as a c
 class _Upload:
     init: Init
     heard_us: int
+    broker: int
     state: _State = OPENING
     part_size: int = DEFAULT_PART_BYTES
     durable: PartSet = NO_PARTS
@@ -153,7 +82,10 @@ class _Upload:
 
 
 class Receiver:
-    """All uploads of one ingest worker; one thread, no clock, no disk. Times are monotonic microseconds."""
+    """All uploads of one ingest worker; one thread, no clock, no disk. Times are monotonic microseconds.
+
+    `broker_of` says by which of `brokers` a device comes; each is lent a budget of its own.
+    """
 
     def __init__(
         self,
@@ -163,13 +95,23 @@ class Receiver:
         part_size: int = DEFAULT_PART_BYTES,
         window: int = 32,
         lease_us: int = 60_000_000,
+        brokers: int = 1,
+        broker_of: Callable[[str], int] = lambda _device: 0,
     ) -> None:
         self._worker = worker
         self._part_size = part_size
-        self._credit = Credit(budget_bytes=budget_bytes, window=min(window, MAX_CREDIT))
+        self._credit = Credit(budget_bytes=budget_bytes, window=min(window, MAX_CREDIT), brokers=brokers)
+        self._broker_of = broker_of
         self._lease_us = lease_us
         self._uploads: dict[tuple[str, str], _Upload] = {}
         self._counts: Counter[str] = Counter()
+        self._overdraft = Overdraft(budget_bytes)
+        self._stray_bytes, self._taken_bytes = [0] * brokers, [0] * brokers
+
+    @property
+    def beyond(self) -> int:
+        """How many parts were refused unseen, of devices that went on beyond what they were granted."""
+        return self._overdraft.beyond
 
     @property
     def under_way(self) -> int:
@@ -184,13 +126,31 @@ class Receiver:
     @property
     def here_bytes(self) -> int:
         """Bytes that have come and are not known to be durable."""
-        return sum(one.volatile * one.part_size for one in self._uploads.values() if one.volatile)
+        return sum(self.here_by_broker)
+
+    @property
+    def here_by_broker(self) -> list[int]:
+        """As `here_bytes`, by each broker."""
+        found = [0] * len(self._stray_bytes)
+        for one in self._uploads.values():
+            if one.volatile:
+                found[one.broker] += one.volatile * one.part_size
+        return found
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
         """What to do about a message from `device`, whose identity the broker has proved by its topic."""
         upload = self._uploads.get((device, message.item))
         if isinstance(message, Init):
+            if self._overdraft.is_held(device, now_us):
+                return [_put_off(device, message.item)]
             return self._on_init(device, message, upload, now_us)
+        if isinstance(message, Part):
+            size = len(message.payload)
+            left = self._overdraft.came(device, size, now_us)
+            if self._overdraft.is_stray(left):
+                self._stray_bytes[self._broker_of(device)] += size
+            if left < 0:
+                return self._beyond(device, message, left, now_us)
         if upload is None:
             return self.refuse(device, message.item, RefuseCode.UNKNOWN_ITEM, "not granted here; send init")
         upload.heard_us = now_us
@@ -209,7 +169,8 @@ class Receiver:
         upload.part_size = part_size
         upload.durable, upload.written, upload.syncing = PartSet(total, have), PartSet(total), NO_PARTS
         left = total - upload.durable.count
-        self._credit.join(device, item, priority=upload.init.priority, part_size=part_size, left=left)
+        priority, broker = upload.init.priority, upload.broker
+        self._credit.join(device, item, priority=priority, part_size=part_size, left=left, broker=broker)
         upload.state = RECEIVING
         return [self._grant(device, upload)]
 
@@ -238,9 +199,23 @@ class Receiver:
         self._drop(device, item)
         return [Send(device=device, message=Refuse(item=item, code=code, text=text))]
 
-    def lend(self, budget_bytes: int) -> None:
-        """Grant within this budget from now on, which is not more than the one it was made with."""
-        self._credit.lend(budget_bytes)
+    def exposed_at(self, broker: int) -> int:
+        """As `exposed_bytes`, by one broker."""
+        return self._credit.exposed_at(broker)
+
+    def lend(self, budget_bytes: int, broker: int = 0) -> None:
+        """Grant within this budget by that broker from now on, which is not more than the one it was made with."""
+        self._credit.lend(budget_bytes, broker)
+
+    def take_flow(self, broker: int = 0) -> Flow:
+        """What came of parts by that broker since this was last asked."""
+        flow = Flow(stray_bytes=self._stray_bytes[broker], taken_bytes=self._taken_bytes[broker])
+        self._stray_bytes[broker] = self._taken_bytes[broker] = 0
+        return flow
+
+    def take_far(self) -> Mapping[str, int]:
+        """Parts by device that it went on with though it was put off, since this was last asked."""
+        return self._overdraft.take_far()
 
     def flush_urgent(self) -> list[Action]:
         """As `flush`, for what is urgent alone: it waits for nobody else's bytes to become durable."""
@@ -323,9 +298,18 @@ class Receiver:
             part_size //= 2
         while parts_of(init.size, part_size) > MAX_PARTS:
             part_size *= 2
-        self._uploads[device, init.item] = _Upload(init=init, heard_us=now_us)
+        self._uploads[device, init.item] = _Upload(init=init, heard_us=now_us, broker=self._broker_of(device))
         self._counts[device] += 1
         return [Open(device=device, init=init, part_size=part_size)]
+
+    def _beyond(self, device: str, part: Part, left: int, now_us: int) -> list[Action]:
+        """Look at nothing more of `device` for a while: it goes on sending what it was never granted."""
+        if not self._overdraft.went_beyond(device, left, now_us):
+            return []
+        mine = [key for key, upload in self._uploads.items() if key[0] == device and upload.state is RECEIVING]
+        told = [action for key in mine for action in (self._forget(*key), _put_off(*key))]
+        code = RefuseCode.BUSY
+        return [*told, Complain(device=device, item=part.item, code=code, text=BEYOND, evidence=part.encode())]
 
     def _on_part(self, device: str, part: Part, upload: _Upload) -> list[Action]:
         if part.index >= upload.durable.total or len(part.payload) != upload.size_of(part.index):
@@ -336,7 +320,9 @@ class Receiver:
         if part.index in upload.written or part.index in upload.syncing:
             return []
         if upload.volatile >= self._credit.exposed(device, part.item):
+            self._stray_bytes[upload.broker] += len(part.payload)
             return []  # more than was granted gains nothing
+        self._taken_bytes[upload.broker] += len(part.payload)
         upload.written.add(part.index)
         offset = part.index * upload.part_size
         return [Write(device=device, item=part.item, index=part.index, offset=offset, payload=part.payload)]
@@ -360,14 +346,26 @@ class Receiver:
             worker=self._worker,
             part_size=upload.part_size,
             have=upload.durable.ranges,
-            credit=self._credit.allot(device, upload.init.item),
+            credit=self._allot(device, upload),
             lease_s=max(1, self._lease_us // 1_000_000),
         )
         return Send(device=device, message=grant)
 
     def _ack(self, device: str, upload: _Upload, *, its_turn: bool = False) -> Send:
-        credit = self._credit.allot(device, upload.init.item, its_turn=its_turn)
+        credit = self._allot(device, upload, its_turn=its_turn)
         return Send(device=device, message=Ack(item=upload.init.item, ranges=upload.durable.ranges, credit=credit))
+
+    def _allot(self, device: str, upload: _Upload, *, its_turn: bool = False) -> int:
+        item = upload.init.item
+        before = self._credit.exposed(device, item)
+        credit = self._credit.allot(device, item, its_turn=its_turn)
+        if credit > before:
+            self._overdraft.granted(device, (credit - before) * upload.part_size)
+        return credit
+
+
+def _put_off(device: str, item: str) -> Send:
+    return Send(device=device, message=Refuse(item=item, code=RefuseCode.BUSY, text=BEYOND))
 
 
 def _conflict(device: str, said: Init | Fin, text: str) -> list[Action]:

@@ -103,12 +103,12 @@ class Sender:
 
     def has_room(self, priority: int) -> bool:
         """Whether an item of that priority may be offered; less urgent uploads never take an urgent one's room."""
-        return sum(1 for upload in self._uploads.values() if upload.offer.urgency <= priority) < MAX_UNDER_WAY
+        return sum(1 for upload in self._uploads.values() if upload.urgency <= priority) < MAX_UNDER_WAY
 
     def offer(self, offer: Offer) -> None:
         """Begin an upload; offering what is under way changes nothing."""
         if offer.item not in self._uploads:
-            self._uploads[offer.item] = Upload(offer=offer)
+            self._uploads[offer.item] = Upload(offer=offer, urgency=offer.urgency)
             self._by_rank = sorted(self._uploads.values(), key=lambda one: one.rank)
 
     def drop(self, item: str) -> None:
@@ -204,6 +204,8 @@ class Sender:
     def tick(self, now_us: int) -> list[Outcome]:
         """Take note of silence: ask again, or stop uploads that got no answer MAX_TRIES times running."""
         silent = [one for one in self._by_rank if one.since_us is not None and self._due_us(one) <= now_us]
+        if not silent:
+            return []
         silent = self._with_one_unheard(silent, now_us)
         outcomes: list[Outcome] = []
         if any(one.in_flight or (one.state is ASKING and not one.unheard) for one in silent):
@@ -222,10 +224,11 @@ class Sender:
     def _with_one_unheard(self, silent: list[Upload], now_us: int) -> list[Upload]:
         """Where nobody hears questions, only the most urgent upload asks, ever more rarely; an answer wakes all."""
         unheard = [one for one in silent if one.unheard]
+        if not unheard:
+            return silent
+        self._unheard_us = min(MOST_UNHEARD_RETRY_US, 2 * self._unheard_us)
         for one in unheard[1:]:
             one.since_us = now_us
-        if unheard:
-            self._unheard_us = min(MOST_UNHEARD_RETRY_US, 2 * self._unheard_us)
         return [one for one in silent if one not in unheard[1:]]
 
     def next_tick_us(self) -> int | None:
@@ -236,26 +239,30 @@ class Sender:
     def _due_us(self, upload: Upload) -> int:
         """When silence about this upload, whose init was sent, is loss, or its lease wants to be renewed."""
         assert upload.since_us is not None
+        wait_us = self._retry.us
         if upload.unheard:
-            return upload.since_us + self._unheard_us
-        if upload.waits_for_room:
-            # Asking renews the lease, and finds the word that there is room where that was lost.
-            return upload.since_us + min(upload.lease_us // 2, CREDIT_WAIT_US)
-        seals = upload.fin_sent and upload.state is SENDING
-        return upload.since_us + (max(self._retry.us, LEAST_SEAL_WAIT_US) if seals else self._retry.us)
+            wait_us = self._unheard_us
+        elif upload.state is SENDING and upload.fin_sent:
+            wait_us = max(wait_us, LEAST_SEAL_WAIT_US)
+        elif upload.state is SENDING and not upload.in_flight:
+            # It waits for room. Asking renews the lease, and finds the word that there is some where that was lost.
+            wait_us = min(upload.lease_us // 2, CREDIT_WAIT_US)
+        return upload.since_us + wait_us
 
     def _may_be_eager(self, upload: Upload, part_size: int) -> bool:
         """A small urgent item goes at once behind its first init, where one worker has granted all there was so far."""
+        if upload.asked or upload.offer.is_bulk or len(self._workers) != 1:
+            return False
         size = upload.offer.size
-        small = size <= EAGER_BYTES and parts_of(size, part_size) <= EAGER_PARTS
-        return small and not upload.offer.is_bulk and not upload.asked and len(self._workers) == 1
+        return size <= EAGER_BYTES and parts_of(size, part_size) <= EAGER_PARTS
 
     def _action(self, upload: Upload) -> Action | None:
-        if upload.state is ASKING and upload.since_us is None:
-            return self._init(upload)
-        if upload.state is ASKING and not upload.eager:
-            return None
-        if upload.is_out:
+        if upload.state is ASKING:
+            if upload.since_us is None:
+                return self._init(upload)
+            if not upload.eager:
+                return None
+        if upload.is_out():
             if upload.fin_sent:
                 return None
             fin = Fin(item=upload.offer.item, sha256=upload.offer.sha256)
@@ -282,7 +289,7 @@ class Sender:
         """Parts and bytes in flight that are as urgent as this upload; less urgent ones must not hold it up."""
         parts = size = 0
         for one in self._by_rank:
-            if one.offer.urgency > upload.offer.urgency:
+            if one.urgency > upload.urgency:
                 break
             parts, size = parts + len(one.in_flight), size + one.in_flight_bytes
         return parts, size
@@ -356,14 +363,19 @@ class Sender:
         for first, last in ranges:
             upload.acked.add(first, last)
         upload.credit = credit
-        landed = [index for index in upload.in_flight if index in upload.acked]
-        marks = [(index, upload.in_flight.pop(index)) for index in landed]
-        landed_bytes = sum(mark.size for _, mark in marks)
-        upload.in_flight_bytes -= landed_bytes
-        self._acknowledged_bytes += landed_bytes
-        clean = [mark for index, mark in marks if index not in upload.resent]
-        for mark in clean:
-            self._retry.measured(now_us - mark.sent_us)
-        self._flight.acked(clean, now_us)
+        if upload.in_flight:
+            self._land(upload, now_us)
         if upload.acked.count > before or upload.waits_for_room:
             upload.tries, upload.since_us = 0, now_us
+
+    def _land(self, upload: Upload, now_us: int) -> None:
+        """What is in flight and now acknowledged has arrived; what was sent once only says how long that took."""
+        clean = []
+        for index in [index for index in upload.in_flight if index in upload.acked]:
+            mark = upload.in_flight.pop(index)
+            upload.in_flight_bytes -= mark.size
+            self._acknowledged_bytes += mark.size
+            if index not in upload.resent:
+                self._retry.measured(now_us - mark.sent_us)
+                clean.append(mark)
+        self._flight.acked(clean, now_us)

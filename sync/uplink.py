@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from sync.arrivals import Arrivals
 from sync.depot_post import DepotPost
+from sync.head_post import HeadPost
 from sync.holdings import Holdings
 from sync.link import BulkLink, Connected, Disconnected, Event, Link, Message, Undelivered
 from sync.network import Network
@@ -28,7 +29,7 @@ from sync.watchlist_intake import WatchlistIntake
 from vedette.clock import Clock
 from vedette.errors import Integrity, VedetteError
 from vedette.records import PRIORITY_BULK
-from vedette.topics import AUTHORITY, CERTIFICATE, COMMAND, PEERS, RENEW, Address, parse_topic, topic
+from vedette.topics import AUTHORITY, CERTIFICATE, COMMAND, HEADS, PEERS, RENEW, Address, parse_topic, topic
 from vedette.waiting_journal import WaitingJournal
 from vedette.wire import Ack, Grant, Init, ListOffer, ListPart, Refuse, Sealed, decode
 
@@ -60,6 +61,7 @@ class UplinkParts:
     peer_list: PeerIntake | None = None
     remote: RemoteDesk | None = None
     renewal: Renewal | None = None
+    heads: HeadPost | None = None
 
 
 class Uplink:
@@ -136,6 +138,8 @@ class Uplink:
             self._look_us = 0
             if isinstance(event, Connected):
                 self._birth(online=True)
+                if parts.heads is not None:
+                    parts.heads.new_session()
             else:
                 parts.report.trouble(event.reason)
 
@@ -278,6 +282,14 @@ class Uplink:
         if request is not None and parts.link.publish(Address(device=parts.device, name=RENEW).topic, request):
             parts.renewal.asked(now_us)
 
+    def _tell_heads(self, now_us: int) -> None:
+        parts = self._parts
+        if parts.heads is None or not parts.link.connected:
+            return
+        record = parts.heads.next_record(now_us)
+        if record is not None and parts.link.publish(Address(device=parts.device, name=HEADS).topic, record):
+            parts.heads.told(now_us)
+
     def _list(self, message: ListOffer | ListPart, now_us: int) -> None:
         try:
             version = self._parts.intake.take(message, now_us)
@@ -370,4 +382,5 @@ class Uplink:
         if parts.link.connected and parts.report.message_due(now_us):
             status = parts.report.status(outbox=parts.outbox, list_version=parts.intake.version)
             parts.link.publish(topic(parts.device, status), status.encode())
+        self._tell_heads(now_us)
         parts.report.seal_journal(parts.journal, now_us)

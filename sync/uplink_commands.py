@@ -12,6 +12,7 @@ from typing import Literal
 from sync.arrivals import arrivals
 from sync.authorities import Authorities, trusted_file
 from sync.depot_post import DepotPost
+from sync.head_post import HeadPost
 from sync.holdings import Holdings
 from sync.https_link import HttpsConfig, HttpsLink
 from sync.link import Will
@@ -31,6 +32,7 @@ from sync.watchlist_intake import WatchlistIntake
 from vedette import cli, daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig, load_device
+from vedette.custody_heads import JournalWatch
 from vedette.errors import Refused, VedetteError
 from vedette.identity import identity_of
 from vedette.keys import SigningKey
@@ -131,6 +133,7 @@ def make_uplink(config: DeviceConfig, clock: Clock, connect: Connect = PahoLink)
             depot=None if door is None else _depot(config, door, outbox),
             renewal=_renewal(config, clock, [link] if door is None else [link, door], bulk),
             escalate_h=uplink.escalate_h,
+            heads=HeadPost(device=device, key=journal.key, clock=clock, watch=JournalWatch(root=config.journals)),
             peers=peers,
             peer_list=None if peers is None else peer_list,
             remote=RemoteDesk(

@@ -118,7 +118,7 @@ class UplinkReport:
         counters = self.counters(outbox=outbox, list_version=list_version)
         for service in OTHER_SERVICES:
             for name, value in daemon.read_status(self.run_dir, service).items():
-                if isinstance(value, int) and len(counters) < MAX_COUNTERS:
+                if isinstance(value, int) and name != "pid" and len(counters) < MAX_COUNTERS:
                     counters[f"{service}.{name}"[:100]] = int(value)
         return Status(utc_us=self.clock.utc_us(), counters=counters)
 

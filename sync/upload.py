@@ -31,6 +31,7 @@ class Upload:
     """
 
     offer: Offer
+    urgency: int
     init: SendInit | None = None
     state: State = ASKING
     since_us: int | None = None
@@ -53,14 +54,13 @@ class Upload:
     @property
     def rank(self) -> tuple[int, str]:
         """Its place in the order of sending, the least first."""
-        return self.offer.urgency, self.offer.item
+        return self.urgency, self.offer.item
 
     @property
     def waits_for_room(self) -> bool:
         """Nothing is on its way: it waits for credit, or for what is more urgent."""
         return self.state is SENDING and not (self.in_flight or self.fin_sent)
 
-    @property
     def is_out(self) -> bool:
         """Every part was acknowledged or is on its way."""
         return self.acked.count + len(self.in_flight) >= self.acked.total

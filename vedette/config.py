@@ -77,6 +77,7 @@ class RecorderSection:
     retroactive_mib: int = _number(8192, 64, 1 << 20)
     min_free_mib: int = _number(512, 0, 1 << 20)
     marked_min_free_mib: int = _number(64, 0, 1 << 20)
+    room_warning_s: int = _number(3600, 0, 86_400)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

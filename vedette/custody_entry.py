@@ -25,7 +25,7 @@ MAX_DETAIL_TEXT = 4096
 FIRST_PREV = "0" * 64
 DOMAIN = b"vedette-custody\n"
 _EVENT = re.compile(r"^[a-z]+(?:[._][a-z]+)*$")
-_SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
+SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
 _KEY_ID = re.compile(r"^[0-9a-f]{32}$")
 
 DetailValue = int | str | bool | None
@@ -111,7 +111,7 @@ def parse_line(line: bytes) -> Entry:
         time_error_us=time.optional("error_us", time.integer),
         boot=fields.uuid7("boot"),
         device=fields.device("device"),
-        service=_matching(fields.text("service", most=32), _SERVICE, "service"),
+        service=_matching(fields.text("service", most=32), SERVICE, "service"),
         event=_matching(fields.text("event", most=64), _EVENT, "event"),
         item=fields.optional("item", fields.uuid7),
         detail=_detail(body),

@@ -23,7 +23,7 @@ from vedette.keys import PublicKey
 MAX_FILE_ENTRIES = 512
 MAX_FILE_BYTES = (MAX_FILE_ENTRIES + 1) * (MAX_LINE_BYTES + 1)
 HEAD_NAME = "head.jsonl"
-_FILE_NAME = re.compile(r"^[0-9]{12}\.jsonl$")
+FILE_NAME = re.compile(r"^[0-9]{12}\.jsonl$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Tail:
 
 def journal_files(folder: Path) -> list[Path]:
     """The files of one service's journal, oldest first."""
-    return sorted(path for path in folder.iterdir() if _FILE_NAME.match(path.name))
+    return sorted(path for path in folder.iterdir() if FILE_NAME.match(path.name))
 
 
 def mend(folder: Path, public: PublicKey) -> Tail:

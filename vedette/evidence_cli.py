@@ -1,7 +1,7 @@
-"""`vedette evidence verify|open|verifier`: check a bundle or an item, open a sealed file, write the verifiers.
+"""`vedette evidence verify|open|verifier|track`: check a bundle or an item, open a sealed file, write the verifiers.
 
 Decided here: what is asked of the caller and what is printed. The checks are `vedette.bundle_verify` and
-`vedette.evidence_item`, the opening is `vedette.evidence_open`.
+`vedette.evidence_item`, the opening is `vedette.evidence_open`; `track` is `vedette.track_cli`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from vedette import bundle_verify, cli, verifier
+from vedette import bundle_verify, cli, track_cli, verifier
 from vedette.bundle_folder import bundles_in, verify_folder
 from vedette.bundle_verify import Asked
 from vedette.errors import Usage
@@ -66,6 +66,7 @@ def register(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     cli.add_json(verifiers)
     verifiers.set_defaults(run=_verifier)
+    track_cli.register(verbs)
 
 
 def _verify(args: argparse.Namespace) -> int:

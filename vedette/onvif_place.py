@@ -7,67 +7,28 @@ another form of line: no place, which is no fault.
 
 from __future__ import annotations
 
+import itertools
 import re
-import struct
-from collections.abc import Iterator
 from typing import BinaryIO
 
-from vedette.errors import Integrity
-from vedette.mp4_boxes import Box, find, held, top_boxes, whole
 from vedette.onvif_boxes import Place
+from vedette.text_track import text_samples
 
-MAX_FRAGMENTS = 64
-MAX_SAMPLE_BYTES = 1024
+MAX_SAMPLES = 64
 _POSITION = re.compile(r"\b(\d{1,2})\.(\d{5}) ([NS]) (\d{1,3})\.(\d{5}) ([EW])\b")
-_HANDLERS = (b"sbtl", b"text")
 
 
 def place_of(file: BinaryIO) -> Place | None:
-    """The first position in the text track of the recording in `file` (seekable), looked for in 64 fragments, or None.
-    Raises Integrity where the file's boxes contradict each other.
+    """The first position in the text track of the recording in `file` (seekable), looked for in its first 64 samples,
+    or None.
+
+    Raises Integrity where the file's boxes contradict each other, Refused where they are too large or too many.
     """
-    boxes = top_boxes(file)
-    moov = next((one for one in boxes if one.kind == b"moov"), None)
-    track = _text_track(held(file, moov)) if moov else None
-    if track is None:
-        return None
-    for one in [box for box in boxes if box.kind == b"moof"][:MAX_FRAGMENTS]:
-        for sample in _samples(file, one, track):
-            found = _POSITION.search(sample.decode("utf-8", "replace"))
-            if found:
-                return _place(found)
+    for sample in itertools.islice(text_samples(file) or (), MAX_SAMPLES):
+        found = _POSITION.search(sample.content.decode("utf-8", "replace"))
+        if found:
+            return _place(found)
     return None
-
-
-def _text_track(movie: bytes) -> int | None:
-    for trak in find(movie, whole(movie), b"trak"):
-        handler = next(find(movie, trak, b"mdia", b"hdlr"), None)
-        header = next(find(movie, trak, b"tkhd"), None)
-        if handler and header and movie[handler.start + 16 : handler.start + 20] in _HANDLERS:
-            inside = header.start + header.header
-            place = inside + (20 if movie[inside : inside + 1] == b"\1" else 12)
-            return int.from_bytes(movie[place : place + 4], "big")
-    return None
-
-
-def _samples(file: BinaryIO, moof: Box, track: int) -> Iterator[bytes]:
-    """The first samples of this track's runs in a fragment whose runs count from the fragment's own start."""
-    content = held(file, moof)
-    for traf in find(content, whole(content), b"traf"):
-        header = next(find(content, traf, b"tfhd"), None)
-        run = next(find(content, traf, b"trun"), None)
-        if not header or not run or int.from_bytes(content[header.start + 12 : header.start + 16], "big") != track:
-            continue
-        flags = int.from_bytes(content[run.start + 9 : run.start + 12], "big")
-        if flags & 0x201 != 0x201:
-            return
-        if run.size < 24:
-            raise Integrity("the MP4's box 'trun' is cut off")
-        (offset,) = struct.unpack_from(">i", content, run.start + 16)
-        place = run.start + 20 + (4 if flags & 4 else 0) + (4 if flags & 0x100 else 0)
-        size = int.from_bytes(content[place : place + 4], "big")
-        file.seek(max(0, moof.start + offset))
-        yield file.read(min(size, MAX_SAMPLE_BYTES))
 
 
 def _place(found: re.Match[str]) -> Place:

@@ -18,8 +18,9 @@ from vedette.fields import check_device_id
 COMMAND = "command"
 RENEW, CERTIFICATE, AUTHORITY = "renew", "certificate", "authority"
 PEERS, PEERS_WANT, ANSWER = "peers", "peers-want", "answer"
+HEADS = "heads"
 BULK_ENDING = ".bulk"
-_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW, PEERS_WANT, ANSWER})
+_FROM_DEVICE = frozenset({"birth", "status", "init", "part", "fin", "list-want", RENEW, PEERS_WANT, ANSWER, HEADS})
 _FROM_CENTRE = frozenset(
     {"grant", "ack", "sealed", "refuse", "list", "list-part", COMMAND, CERTIFICATE, AUTHORITY, PEERS}
 )
@@ -100,7 +101,9 @@ def device_subscriptions(device: str) -> tuple[str, ...]:
 
 def worker_subscriptions(worker: str) -> tuple[str, ...]:
     """What one ingest worker subscribes to; inits and list wants are shared by all, parts and fin are its own."""
-    shared = tuple(f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW, PEERS_WANT, ANSWER))
+    shared = tuple(
+        f"$share/ingest/devices/+/{name}" for name in ("init", "list-want", RENEW, PEERS_WANT, ANSWER, HEADS)
+    )
     own = tuple(f"devices/+/{name}/{worker}" for name in sorted(_PINNED))
     return (*shared, *own, "devices/+/birth", "devices/+/status")
 

@@ -1,5 +1,7 @@
 """What an officer sees, feels and hears: of a hit, a prompt to look and verify, weighted by urgency; of recording,
-that it began, goes on, or ended; that the camera sees nothing; and that video is kept which nobody activated.
+that it began, goes on, or ended; that the camera sees nothing; that video is kept which nobody activated; and that the
+storage fills up. More than four pulses are always the storage, and nothing else has so many (ST-8 of
+docs/spec/storage.md).
 
 Law 4: a hit is a lead. No pattern is a siren, no caption says "stolen" or "wanted", and a read whose country differs
 from the entry's says so.
@@ -55,6 +57,33 @@ KEPT = AlertPattern(
     off_ms=160,
     vibrates=False,
     sounds=False,
+)
+ROOM_LOW = AlertPattern(
+    name="room-low",
+    caption="Storage: little recording time is left",
+    pulses=5,
+    on_ms=120,
+    off_ms=280,
+    vibrates=True,
+    sounds=False,
+)
+CONTINUOUS_STOPPED = AlertPattern(
+    name="continuous-stopped",
+    caption="Storage full: continuous recording has stopped",
+    pulses=6,
+    on_ms=250,
+    off_ms=250,
+    vibrates=True,
+    sounds=False,
+)
+STORAGE_FULL = AlertPattern(
+    name="storage-full",
+    caption="Storage full: nothing can be recorded",
+    pulses=8,
+    on_ms=250,
+    off_ms=250,
+    vibrates=True,
+    sounds=True,
 )
 
 

@@ -1,11 +1,12 @@
 """The panel: the only service that owns the board's pins. What an officer does becomes commands, and signals go back.
 
 Decided here: what a step does; that an officer is told when recording begins, goes on and ends, when the camera sees
-nothing, and when video is kept that nobody activated (`sign`, and `page` for a screen); and that in stealth nothing
-lights up, vibrates or sounds, from the moment custody has it and not before: the recorder's status says so. A recorder
-that does not run is said to be not recording, and stealth holds until it runs again. What a press means is decided in
-`press`, what motion means in `motion`, what is recorded in the recorder. Implements docs/spec/activation.md, AC-7 to
-AC-19, CF-11 of docs/spec/camera-fault.md, HE-1 of docs/spec/heat.md, and RI-21 and RI-22 of docs/spec/ring.md.
+nothing, when the storage fills up (`storagesign`), and when video is kept that nobody activated (`sign`), on a screen
+too (`page`); and that in stealth nothing lights up, vibrates or sounds, from the moment custody has it and not before:
+the recorder's status says so. A recorder that does not run is said to be not recording, and stealth holds until it runs
+again. What a press means is decided in `press`, what motion means in `motion`, what is recorded in the recorder.
+Implements docs/spec/activation.md, AC-7 to AC-19, CF-11 of docs/spec/camera-fault.md, HE-1 of docs/spec/heat.md, RI-21
+and RI-22 of docs/spec/ring.md, and ST-7 to ST-9 of docs/spec/storage.md.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from edge.panel.motion import Course, Limits
 from edge.panel.page import Shown
 from edge.panel.press import Ask, Press, Recording
 from edge.panel.sign import RingSign
+from edge.panel.storagesign import StorageSign
 from edge.recorder.modes import TOGGLE, Mode
 from vedette import commands, daemon
 from vedette.clock import Clock
 from vedette.config import DeviceConfig
 from vedette.hitfile import Position
+from vedette.storage import Storage, parse_storage
 
 STEP_S = 0.05
 LOOK_US = 100_000
@@ -40,7 +43,7 @@ HEAT_US = 5_000_000
 RECORDER_FRESH_US = 5_000_000
 # What was asked for a moment ago and the recorder's status does not show yet.
 TRUST_US = 1_500_000
-BUTTON = "button"
+BUTTON, SILENT = "button", "silent"
 _MODES = {mode.value for mode in Mode}
 _CONTACTS = ("lights", "door")
 # A street may be dark or bright for reasons that nobody can mend; these are felt.
@@ -51,7 +54,7 @@ _FELT = ("unplugged", "frozen", "blocked")
 class View:
     """What the recorder's status says; `state` is "silent" where it says nothing, `fault` empty where there is none."""
 
-    state: str = "silent"
+    state: str = SILENT
     recording: bool = False
     active: bool = False
     held: bool = False
@@ -59,6 +62,7 @@ class View:
     muted: bool = False
     no_sound: bool = False
     keeping: bool = False
+    storage: Storage = Storage.ENOUGH
     fault: str = ""
 
 
@@ -79,9 +83,9 @@ class PanelService:
             speed_cm_s=panel.speed_kmh * 100_000 // 3600,
             speed_us=panel.speed_s * 1_000_000,
         )
-        self._retroactive_h = config.recorder.retroactive_h
+        self._retroactive_h, self._warn_s = config.recorder.retroactive_h, config.recorder.room_warning_s
         self._press, self._course, self._view = Press(), Course(), self._look(View())
-        self._ring_sign = RingSign()
+        self._ring_sign, self._storage_sign = RingSign(), StorageSign()
         self._signalled_us: int | None = None
         self._fix: Position | None = None
         self._moved_us = 0
@@ -102,6 +106,7 @@ class PanelService:
         self._ask(ask, now_us)
         self._relay()
         self._remind(now_us)
+        self._show_storage(now_us)
         self._show_keeping(now_us)
         self._feel(now_us)
         if now_us >= self._status_us:
@@ -130,6 +135,7 @@ class PanelService:
             muted=status.get("muted") is True,
             no_sound=status.get("sound_missing") is True,
             keeping=status.get("retaining") is True,
+            storage=parse_storage(status.get("storage")),
             fault=fault if isinstance(fault, str) and fault != "ok" and status.get("asleep") is not True else "",
         )
 
@@ -142,6 +148,10 @@ class PanelService:
             self._signal(STOPPED)
         if self._view.fault in _FELT and before.fault not in _FELT:
             self._signal(BLIND)
+        if self._view.state != SILENT:
+            begins = self._view.recording and not before.recording
+            in_vain = self._view.active and not before.active and self._view.storage is Storage.FULL
+            self._storage_sign.note(self._view.storage, begins=begins or in_vain)
 
     def _take(self, event: ButtonEvent, now_us: int) -> None:
         if event.button == RECORD:
@@ -214,6 +224,13 @@ class PanelService:
             self._reminded_us = now_us
             self._signal(REMINDER)
 
+    def _show_storage(self, now_us: int) -> None:
+        if self._view.stealth:
+            return
+        pattern = self._storage_sign.due(now_us=now_us, signalled_us=self._signalled_us)
+        if pattern is not None:
+            self._signal(pattern)
+
     def _show_keeping(self, now_us: int) -> None:
         pattern = self._ring_sign.due(self._view.keeping, now_us=now_us, signalled_us=self._signalled_us)
         if pattern is not None:
@@ -251,6 +268,8 @@ class PanelService:
             no_sound=view.no_sound,
             kept_h=kept_h,
             fault=view.fault,
+            storage=view.storage,
+            warn_s=self._warn_s,
         )
         page.write(self._run_dir, shown, written_ms=utc_us // 1000)
         daemon.write_status(

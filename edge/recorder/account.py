@@ -27,6 +27,19 @@ class Counts:
     cut: int = 0
     quarantined: int = 0
 
+    def told(self, *, open_media_us: int, open_bytes: int) -> dict[str, int]:
+        """What the status says of it, with what the segment holds that is being written."""
+        return {
+            "recorded_ms": (self.media_us + open_media_us) // 1000,
+            "sealed_bytes": self.sealed_bytes + open_bytes,
+            "segments": self.segments,
+            "units": self.pictures,
+            "gaps": self.gaps,
+            "recovered_whole": self.completed,
+            "recovered_cut": self.cut,
+            "quarantined": self.quarantined,
+        }
+
     def add(self, found: Recovered) -> None:
         """Count what a run of recovery did."""
         self.completed += found.completed

@@ -63,7 +63,7 @@ class Keeping:
         self._surroundings = Surroundings(clock, terms.position)
         self._mute, self._mute_said = Mute(), True
         self.trouble: str | None = None
-        self._is_marked = False
+        self.is_marked = False
         self.counts = Counts()
 
     def repair(self) -> History:
@@ -106,15 +106,15 @@ class Keeping:
 
     def favour(self, is_marked: bool) -> None:
         """Say whether what is recorded now is marked, or was asked for: it may use room that the rest may not."""
-        if is_marked and not self._is_marked and self.trouble == DISK_FULL:
+        if is_marked and not self.is_marked and self.trouble == DISK_FULL:
             self._retry_us = 0
-        self._is_marked = is_marked
+        self.is_marked = is_marked
 
     @property
     def bound_bytes(self) -> int:
         """The free space below which what is recorded now has to stop."""
         least, marked = self._terms.min_free_bytes, self._terms.marked_min_free_bytes
-        return least if marked is None or not self._is_marked else min(least, marked)
+        return least if marked is None or not self.is_marked else min(least, marked)
 
     def broke_off(self, since: Moment | None, why: str) -> None:
         """Remember that recording should have gone on from `since` and did not; the earliest counts (monotonic)."""
@@ -288,9 +288,9 @@ class Keeping:
         """The free space that what is recorded now may still take."""
         return max(0, self._free() - self.bound_bytes)
 
-    def free_mib(self) -> int:
-        """The free space in MiB."""
-        return self._free() >> 20
+    def free_bytes(self) -> int:
+        """The free space of the disk."""
+        return self._free()
 
     def _look(self, now_us: int) -> None:
         """Once a second: is there still the space that must stay free?"""

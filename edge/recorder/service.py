@@ -33,9 +33,10 @@ from edge.recorder.preevent import buffer_of
 from edge.recorder.retaining import policy_of
 from edge.recorder.satellites import SatelliteTime
 from edge.recorder.source import Source
+from edge.recorder.storage import disk_of, storage_watch_of
 from edge.recorder.telling import Telling
 from edge.ring import Claim
-from edge.room import Forecast
+from edge.room import read_yielding
 from vedette import daemon, spool
 from vedette.clock import Clock, SystemClock
 from vedette.config import DeviceConfig
@@ -109,7 +110,7 @@ class RecorderService:
         require_memory(config.run)
         self._source = Source(camera, microphone)
         self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
-        self._watch, self._sound_watch, self._forecast = CameraWatch(), SoundWatch(), Forecast()
+        self._watch, self._sound_watch, self._storage = CameraWatch(), SoundWatch(), storage_watch_of(config, terms)
         self._watch.expect(self._now())
         self._keeping = self._open_keeping(config, terms)
         history = self._keeping.repair()
@@ -346,16 +347,22 @@ class RecorderService:
             self._keeping.note("recorder.alive", {"state": self._state_name()})
 
     def _report(self) -> None:
-        recording, counts, duty = self._keeping.recording, self._keeping.counts, self._duty
-        sealed_bytes = counts.sealed_bytes + (recording.open_size_bytes if recording else 0)
-        self._forecast.note(self._clock.mono_us(), sealed_bytes)
+        recording, duty = self._keeping.recording, self._duty
+        media_us, size_bytes = (recording.open_media_us, recording.open_size_bytes) if recording else (0, 0)
+        kept = self._keeping.counts.told(open_media_us=media_us, open_bytes=size_bytes)
+        utc_us = self._clock.utc_us()
+        yielding = read_yielding(self._run, now_us=utc_us)
+        disk = disk_of(self._keeping, kept, is_continuous=duty.policy.always is not None, yielding_bytes=yielding)
+        self._storage.look(disk, utc_us=utc_us)
         with suppress(OSError):
             daemon.write_status(
                 self._run,
                 self.name,
                 {
+                    **kept,
+                    **self._storage.told(),
                     "pid": os.getpid(),
-                    "utc_us": self._clock.utc_us(),
+                    "utc_us": utc_us,
                     "state": self._state_name(),
                     "activation": recording.activation if recording else None,
                     "recording": recording.recording_id if recording else None,
@@ -364,17 +371,8 @@ class RecorderService:
                     "sound": self._sound_watch.state,
                     "sound_missing": self._sound_watch.state == LOST and not duty.modes.sleep,
                     "sound_losses": self._sound_watch.losses,
-                    "free_mib": self._keeping.free_mib(),
-                    "recorded_ms": (counts.media_us + (recording.open_media_us if recording else 0)) // 1000,
-                    "room_left_s": self._forecast.left_s(self._keeping.usable_bytes()),
-                    "sealed_bytes": sealed_bytes,
-                    "segments": counts.segments,
-                    "units": counts.pictures,
+                    "free_mib": self._keeping.free_bytes() >> 20,
                     "frames": self._pictures,
-                    "gaps": counts.gaps,
-                    "recovered_whole": counts.completed,
-                    "recovered_cut": counts.cut,
-                    "quarantined": counts.quarantined,
                     "bad_commands": duty.bad_commands,
                     "held": duty.state.held_by is not None,
                     "active": duty.is_held,

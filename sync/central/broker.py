@@ -55,14 +55,20 @@ class Broker:
         return self._child.starts
 
     def start(self, now_us: int) -> None:
-        """Start it and wait until it takes connections; `Refused` when the port is busy or it does not start."""
+        """Start it and wait until it takes connections; `Refused` when the port is busy or it does not start.
+
+        One that is killed meanwhile is started again; one that ends by itself would do so each time.
+        """
         self._child.end_orphan()
         check_port("broker", self.host, self.port)
         self._child.start(now_us)
-        until = time.monotonic() + START_S
+        began_s = time.monotonic()
         while not self._answers():
-            if self._child.pid is None or time.monotonic() > until:
+            waited_s = time.monotonic() - began_s
+            has_ended = self._child.pid is None and not self._child.was_killed
+            if has_ended or waited_s > START_S:
                 raise Refused(f"the broker does not start on {self.host} port {self.port}: {self._child.last_words()}")
+            self._child.tend(now_us + int(waited_s * 1_000_000))
             time.sleep(0.02)
 
     def tend(self, now_us: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import getpass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def _register_evidence(verbs: Any) -> None:
     listing.add_argument("--limit", type=int, default=100, help=f"rows, from 1 to {MAX_ROWS} (100)")
     cli.add_json(listing)
     listing.set_defaults(run=_list)
-    absent = verbs.add_parser("missing", help="items that custody names and that are not here; 10 where one is overdue")
+    absent = verbs.add_parser("missing", help="what custody names or was signed for and is not here; 10 if overdue")
     absent.add_argument("central", type=Path, metavar="CENTRAL")
     absent.add_argument("--device")
     absent.add_argument("--waits-h", type=int, default=DEFAULT_WAITS_H, help="overdue so many hours after it (72)")
@@ -157,8 +158,25 @@ def _missing(args: argparse.Namespace) -> int:
     ]
     text = cli.table(table, heads=("item", "device", "custody says last", "when", "proven", ""))
     text += f"\n\n{len(rows)} named by custody and not here, {overdue} of them for more than {args.waits_h} h"
-    cli.show(args, [dataclasses.asdict(one) for one in rows], text)
-    return Integrity.exit_code if overdue else 0
+    owed = missing.owed_lines(store, device=args.device, waits_us=args.waits_h * HOUR_US, limit=_limit(args))
+    if owed:
+        text += f"\n\n{_owed_table(owed)}\n\n{len(owed)} journals that their devices had signed for further than here"
+    cli.show(args, [*map(dataclasses.asdict, rows), *map(dataclasses.asdict, owed)], text)
+    return Integrity.exit_code if overdue or any(one.overdue for one in owed) else 0
+
+
+def _owed_table(owed: Sequence[missing.OwedLines]) -> str:
+    rows = [
+        (
+            one.device,
+            one.service,
+            f"{one.first_seq} to {one.last_seq}",
+            iso(one.signed_us),
+            one.problem or ("overdue" if one.overdue else "may be on their way"),
+        )
+        for one in owed
+    ]
+    return cli.table(rows, heads=("device", "custody of", "lines", "signed for", ""))
 
 
 def _export(args: argparse.Namespace) -> int:

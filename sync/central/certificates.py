@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sync.authorities import fingerprint, is_signed_by
 from sync.central.authority import MAX_PEM_BYTES, Authority
+from sync.central.quarantine import put_off
 from sync.central.store import Store
 from sync.central.succession import authorities, next_authority
 from sync.renewal import is_due
@@ -32,13 +33,19 @@ RENEWALS_WITHIN_US = 86_400_000_000
 
 
 def write_revocations(store: Store) -> Path:
-    """Write the revocation list anew from the store; the broker is told to read it (broker.py notices the change)."""
+    """Write the revocation list anew from the store; the broker is told to read it (broker.py notices the change).
+
+    Who is put off for a while is on it for that while.
+    """
     keys, now_us = store.folder / "keys", store.clock.utc_us()
+    away = sorted(put_off(store))
+    gone = f"(revoked_us IS NOT NULL OR device IN ({', '.join('?' * len(away)) or 'NULL'}))"
     sql = (
-        "SELECT certificate_serial FROM devices WHERE revoked_us IS NOT NULL UNION "
-        "SELECT serial FROM certificates JOIN devices USING (device) WHERE revoked_us IS NOT NULL"
+        f"SELECT certificate_serial FROM devices WHERE {gone} UNION "
+        f"SELECT serial FROM certificates JOIN devices USING (device) WHERE {gone}"
     )
-    serials = [write_canary(keys, Authority(keys), now_us), *(row[0] for row in store.db.execute(sql).fetchall())]
+    rows = store.db.execute(sql, [*away, *away]).fetchall()
+    serials = [write_canary(keys, Authority(keys), now_us), *(row[0] for row in rows)]
     lists = [one.revocations(serials, now_us) for one in authorities(keys, now_us)]
     files.replace(keys / REVOCATIONS, b"".join(lists))
     return keys / REVOCATIONS

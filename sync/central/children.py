@@ -53,6 +53,11 @@ class Child:
         """The running process's id."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal has ended the process, which did not end by itself."""
+        return self._process is not None and (self._process.poll() or 0) < 0
+
     def start(self, now_us: int) -> None:
         """Start the process; an orphan of an earlier centre is ended first."""
         self.end_orphan()

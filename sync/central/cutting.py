@@ -4,6 +4,8 @@ A broker that reads a new revocation list refuses the next connection and leaves
 here: the centre takes that session over: it connects once as the revoked device, with a certificate of ten minutes
 whose key never leaves memory, for of two sessions with one client id every MQTT broker ends the older; then it leaves.
 The canary's certificate tells whether the broker reads the list yet: until it does, a cut is made again. See ADR 23.
+Who is put off for a while (WI-73) is on the list for that while, and is cut in the same way once the broker has had a
+look's time to read it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Iterable, Sequence
 
 from sync.central import succession
 from sync.central.authority import Authority
-from sync.central.certificates import CANARY, CANARY_ID
+from sync.central.certificates import CANARY, CANARY_ID, write_revocations
 from sync.central.greeting import MQTT_5, Answer, context_for, context_of, greet
+from sync.central.quarantine import put_off
 from sync.central.store import Store
 from vedette.topics import bulk_identity
 
@@ -30,7 +33,7 @@ _log = logging.getLogger("vedette.central")
 
 
 class Cutting:
-    """Cuts whom the store calls revoked at each of `brokers` (host, port); one `step` makes at most MAX_CUTS cuts."""
+    """Cuts whom the store calls revoked or put off at each of `brokers` (host, port); MAX_CUTS in a `step` at most."""
 
     def __init__(self, store: Store, brokers: Sequence[tuple[str, int]], version: int = MQTT_5) -> None:
         self._store = store
@@ -40,6 +43,7 @@ class Cutting:
         self._look_at_us = 0
         # Who was revoked before has no session at a broker that starts with us; elsewhere it is cut when it speaks.
         self._cut_us = dict.fromkeys(self._revoked(), 0)
+        self._put_off: dict[str, int] = {}  # and when each was last heard before it was cut
         self._tries: dict[str, int] = {}
         self._silent: set[tuple[str, int]] = set()
         self.cuts = 0
@@ -51,11 +55,14 @@ class Cutting:
                 del self._cut_us[device]
 
     def step(self, now_us: int) -> None:
-        """Look who was revoked and cut who was not cut yet."""
+        """Look who was revoked or put off and cut who was not cut yet."""
         if now_us < self._look_at_us:
             return
         self._look_at_us = now_us + LOOK_US
-        fresh_first = sorted(self._revoked(), key=lambda device: self._tries.get(device, 0))
+        if self._is_list_renewed():
+            return
+        gone = dict.fromkeys([*self._revoked(), *self._put_off])
+        fresh_first = sorted(gone, key=lambda device: self._tries.get(device, 0))
         waiting = [device for device in fresh_first if device not in self._cut_us][:MAX_CUTS]
         if not waiting:
             return
@@ -71,6 +78,21 @@ class Cutting:
         tries = [self._tries[device] for device in waiting if device in self._tries]
         if tries:
             self._look_at_us = now_us + min(MOST_PAUSE_US, LOOK_US << min(min(tries), 10))
+
+    def _is_list_renewed(self) -> bool:
+        """Whether somebody is put off, or no longer, for whom the list had to be written anew."""
+        found = put_off(self._store)
+        is_other = found.keys() != self._put_off.keys()
+        if is_other:
+            write_revocations(self._store)
+        for device, heard_us in found.items():
+            if heard_us - self._put_off.get(device, 0) > AGAIN_US:
+                self._put_off[device] = heard_us
+                self._cut_us.pop(device, None)
+        for device in self._put_off.keys() - found.keys():
+            del self._put_off[device]
+            self._cut_us.pop(device, None)
+        return is_other
 
     def _revoked(self) -> list[str]:
         sql = "SELECT device FROM devices WHERE revoked_us IS NOT NULL ORDER BY revoked_us"

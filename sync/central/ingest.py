@@ -12,10 +12,12 @@ from sync.central.admission import Admission
 from sync.central.answers import Answers
 from sync.central.commanding import Commanding
 from sync.central.fleet import device_key
+from sync.central.heads import JournalHeads
 from sync.central.peer_lists import PeerLists
 from sync.central.presence import Presence
 from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
+from sync.central.shards import homes_of, looks_of
 from sync.central.store import Store
 from sync.central.store_trouble import lost_when_not_written
 from sync.central.triage import Triage
@@ -46,9 +48,11 @@ class Ingest:
         self._link = link
         self._answers = Answers(link)
         self._admission = Admission(store)
-        self._uploads = Uploads(store, signer, limits, self._answers.send, send_off=self._answers.flush)
+        said = self._answers
+        self._uploads = Uploads(store, signer, limits, said.send, send_off=said.flush, homes=homes_of(link))
         self._triage = Triage(store)
         self._presence = Presence(store)
+        self._heads = JournalHeads(store)
         self._commanding = Commanding(store, signer.key, self._answers.publish)
         self._authority_news = succession.News(store, signer.key, self._answers.publish)
         self._peer_lists = PeerLists(store, signer.key, self._answers.publish)
@@ -86,7 +90,7 @@ class Ingest:
             with lost_when_not_written():
                 self._commanding.step()
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=self._link.emptied, waited_us=self._link.waited_us)
+        self._uploads.looked(now_us, looks_of(self._link))
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):
@@ -100,6 +104,8 @@ class Ingest:
         self._answers.flush()
         with lost_when_not_written():
             self._presence.settle_when_due(now_us)
+        with lost_when_not_written():
+            self._heads.settle_when_due(now_us)
         self._open_waiting(now_us, BUSY_TRIAGE_BATCH if events else TRIAGE_BATCH)
         return 0.0
 
@@ -118,6 +124,8 @@ class Ingest:
         with lost_when_not_written():
             self._presence.nobody()
             self._presence.settle()
+        with lost_when_not_written():
+            self._heads.settle()
         with lost_when_not_written():
             write_counts(self._store)
 
@@ -140,6 +148,9 @@ class Ingest:
             return
         if address.name == topics.RENEW:
             self._renew(address.device, bytes(event.payload))
+            return
+        if address.name == topics.HEADS:
+            self._heads.take(address.device, bytes(event.payload))
             return
         try:
             message = wire.decode(address.name, event.payload)

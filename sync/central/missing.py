@@ -1,14 +1,15 @@
-"""Items that a device's verified custody names and of which the centre has no row: on their way, or gone.
+"""Items that a device's verified custody names, and lines of custody that it signed for, that are not at the centre.
 
 Decided here: whatever a line of custody is about is an item that there was, so a file that was taken from a device's
 disk before it was sent is missed at the centre, with what its device had signed of it. Nobody can tell a file that
-waits from one that is gone, so time does. Implements CS-17 of docs/spec/case-store.md.
+waits from one that is gone, so time does. Implements CS-17 and CS-23 of docs/spec/case-store.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sync.central.rows import FURTHEST_HEAD
 from sync.central.store import MAX_ROWS, Store
 from vedette.custody_entry import Entry, parse_line
 
@@ -34,6 +35,51 @@ class Missing:
     media_us: int | None
     sealed_size: int | None
     overdue: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwedLines:
+    """Lines `first_seq` to `last_seq` of a service's journal, which its device signed for last at `signed_us` (UTC in
+    microseconds, by the device's clock) and which are not here. `overdue`: nothing of them came for as long as that may
+    take. `problem` says what shows already that they are lost.
+    """
+
+    device: str
+    service: str
+    first_seq: int
+    last_seq: int
+    signed_us: int
+    overdue: bool
+    problem: str | None
+
+
+def owed_lines(store: Store, *, device: str | None = None, waits_us: int = 0, limit: int = MAX_ROWS) -> list[OwedLines]:
+    """What each device has signed for and not delivered, by device and service, `limit` at most."""
+    where, values = ("", []) if device is None else (" AND h.device = ?", [device])
+    this = "n.device = h.device AND n.service = h.service"
+    sql = (
+        "SELECT h.device, h.service, coalesce(c.seq, 0) + 1, h.seq, h.told_us,"
+        f" (SELECT min(n.first_us) FROM journal_heads n WHERE {this}),"
+        " (SELECT i.stored_us FROM custody_lines n JOIN items i ON i.item = n.item"
+        f" WHERE {this} AND n.seq = c.seq), c.problem FROM journal_heads h"
+        " LEFT JOIN chains c ON c.device = h.device AND c.service = h.service"
+        f" WHERE h.seq > coalesce(c.seq, 0) AND {FURTHEST_HEAD}{where} ORDER BY h.device, h.service LIMIT ?"
+    )
+    before_us = store.clock.utc_us() - waits_us
+    return [
+        OwedLines(
+            device=owner,
+            service=service,
+            first_seq=first,
+            last_seq=last,
+            signed_us=signed_us,
+            overdue=max(heard_us, came_us or 0) <= before_us,
+            problem=problem,
+        )
+        for owner, service, first, last, signed_us, heard_us, came_us, problem in store.db.execute(
+            sql, [*values, max(1, min(limit, MAX_ROWS))]
+        ).fetchall()
+    ]
 
 
 def missing_items(

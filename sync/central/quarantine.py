@@ -24,6 +24,7 @@ MAX_EVIDENCE_BYTES = 64 * 1024
 MAX_TEXT_CHARACTERS = 1000
 MAX_ITEM_CHARACTERS = 100
 INDEXED_CHARACTERS = 200  # of a text, as in the index quarantine_words
+PUT_OFF_US = 300_000_000
 
 _ADD_COUNT = (
     "INSERT INTO quarantine_counts (device, code, outcome, times, first_us, last_us) VALUES (?, ?, ?, ?, ?, ?)"
@@ -74,10 +75,25 @@ def drop(store: Store, device: str, code: RefuseCode) -> None:
     _count(store, device, code, "dropped")
 
 
-def _count(store: Store, device: str, code: RefuseCode, outcome: QuarantineOutcome) -> None:
+def count_again(store: Store, device: str, code: RefuseCode, times: int) -> None:
+    """Count so many repeats of a complaint that was put down; from any thread. `settle` writes them."""
+    _count(store, device, code, "repeated", times)
+
+
+def put_off(store: Store) -> dict[str, int]:
+    """Who went on sending beyond what it was granted after it was refused for that, and when last; for five minutes.
+
+    Nothing else is complained of as "busy" (WI-73).
+    """
+    sql = "SELECT device, max(last_us) FROM quarantine_counts WHERE code = ? AND last_us > ? GROUP BY device"
+    since_us = store.clock.utc_us() - PUT_OFF_US
+    return dict(store.db.execute(sql, [RefuseCode.BUSY.value, since_us]).fetchall())
+
+
+def _count(store: Store, device: str, code: RefuseCode, outcome: QuarantineOutcome, times: int = 1) -> None:
     now_us = store.clock.utc_us()
     store.tally.add(
-        QuarantineCount(device=device, code=code.value, outcome=outcome, times=1, first_us=now_us, last_us=now_us)
+        QuarantineCount(device=device, code=code.value, outcome=outcome, times=times, first_us=now_us, last_us=now_us)
     )
 
 

@@ -111,7 +111,10 @@ class DecisionRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChainRow:
-    """How far one service's custody chain is verified here; `problem` says what is broken or missing."""
+    """How far one service's custody chain is verified here; `problem` says what is broken or missing.
+
+    `signed_seq` is the last line its device has signed for and at `signed_us`, None where that line is here already.
+    """
 
     device: str
     service: str
@@ -120,6 +123,8 @@ class ChainRow:
     utc_us: int
     waiting: int
     problem: str | None
+    signed_seq: int | None
+    signed_us: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,6 +239,16 @@ DEVICE_SQL = (
     " coalesce(t.items, 0), coalesce(t.stored_bytes, 0), t.last_stored_us,"
     " (SELECT count(*) FROM chains c WHERE c.device = d.device AND c.problem IS NOT NULL)"
     " FROM devices d LEFT JOIN totals t ON t.device = d.device"
+)
+# Of the heads of one service, `h` is the furthest.
+FURTHEST_HEAD = (
+    "NOT EXISTS (SELECT 1 FROM journal_heads n WHERE n.device = h.device AND n.service = h.service"
+    " AND (n.seq > h.seq OR (n.seq = h.seq AND n.boot < h.boot)))"
+)
+CHAIN_SQL = (
+    "SELECT c.device, c.service, c.seq, c.head, c.utc_us, (SELECT count(*) FROM custody_waiting w"
+    " WHERE w.device = c.device AND w.service = c.service), c.problem, h.seq, h.told_us FROM chains c"
+    " LEFT JOIN journal_heads h ON h.device = c.device AND h.service = c.service AND h.seq > c.seq AND " + FURTHEST_HEAD
 )
 QUARANTINE_SQL = (
     "SELECT id, received_us, device, item, code, text, sha256, sent_bytes, length(evidence) FROM quarantine"

@@ -224,6 +224,17 @@ def quarantine_counts(db: Database) -> None:
     )
 
 
+@migrations()
+def journal_heads(db: Database) -> None:
+    """Up to which line devices have signed for their journals: one row for each start of a service, till it is here."""
+    db.execute(
+        "CREATE TABLE journal_heads (device TEXT NOT NULL REFERENCES devices(device), service TEXT NOT NULL,"
+        " boot TEXT NOT NULL, seq INTEGER NOT NULL, head TEXT NOT NULL, told_us INTEGER NOT NULL,"
+        " heard_us INTEGER NOT NULL, first_us INTEGER NOT NULL, record BLOB NOT NULL, problem TEXT,"
+        " PRIMARY KEY (device, service, boot)) WITHOUT ROWID"
+    )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

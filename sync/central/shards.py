@@ -11,11 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sync.central.answers import Answers
 from sync.central.broker import broker_port
-from sync.link import MAX_BYTES_AT_ONCE, MAX_MESSAGES_AT_ONCE, Buffer, Connected, Disconnected, Event, Link, Message
+from sync.link import (
+    MAX_BYTES_AT_ONCE,
+    MAX_MESSAGES_AT_ONCE,
+    Buffer,
+    Connected,
+    Disconnected,
+    Event,
+    Link,
+    Look,
+    Message,
+)
 from sync.paho_link import PahoLink
 from vedette.config import CentralConfig
 from vedette.errors import Integrity, Usage
@@ -23,6 +34,7 @@ from vedette.topics import parse_topic
 
 MAX_SHARDS = 64
 MAX_HOMES = 100_000
+UNSEEN = Look(emptied=False, waited_us=None)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):(\d{1,5})")
 
 Address = tuple[str, int]
@@ -56,6 +68,16 @@ def joined(links: Sequence[PahoLink]) -> Link:
     return ShardedLink(links)
 
 
+def looks_of(link: Link) -> Sequence[Look]:
+    """What the last `poll` told of the line of each broker behind `link`."""
+    return link.looks if isinstance(link, ShardedLink) else (Look(emptied=link.emptied, waited_us=link.waited_us),)
+
+
+def homes_of(link: Link) -> tuple[int, Callable[[str], int]]:
+    """How many brokers are behind `link`, and at which of them a device is."""
+    return (len(link.looks), link.home) if isinstance(link, ShardedLink) else (1, lambda _device: 0)
+
+
 class ShardedLink:
     """`Link` over one link for each shard, in the order of `addresses`."""
 
@@ -65,8 +87,7 @@ class ShardedLink:
         self._homes: dict[str, int] = {}
         self._was_connected = False
         self._next = 0
-        self._emptied = True
-        self._waited_us: int | None = None
+        self._looks = [replace(UNSEEN, emptied=True) for _ in self._links]
 
     @property
     def connected(self) -> bool:
@@ -76,19 +97,28 @@ class ShardedLink:
     @property
     def emptied(self) -> bool:
         """As in `Link`: the last `poll` has come to every shard, and to the end of what waited there."""
-        return self._emptied
+        return all(look.emptied for look in self._looks)
 
     @property
     def waited_us(self) -> int | None:
         """As in `Link`: the longest of those shards that the last `poll` has come to."""
-        return self._waited_us
+        return max((look.waited_us for look in self._looks if look.waited_us is not None), default=None)
+
+    @property
+    def looks(self) -> Sequence[Look]:
+        """What the last `poll` told of each shard's line; of one that it did not come to, that it was not emptied."""
+        return self._looks
+
+    def home(self, device: str) -> int:
+        """The shard at which the centre last heard `device`, or the one where it belongs."""
+        found = self._homes.get(device)
+        return shard_of(device, len(self._links)) if found is None else found
 
     def publish(self, topic: str, payload: bytes, *, behind: Buffer = b"", retain: bool = False) -> bool:
         """As in `Link`, to the device's shard, and always taken: it waits for a full shard, and is void at one that is
         down.
         """
-        device = parse_topic(topic).device
-        answers = self._answers[self._homes.get(device, shard_of(device, len(self._links)))]
+        answers = self._answers[self.home(parse_topic(topic).device)]
         answers.publish(topic, payload, behind=behind, retain=retain)
         answers.flush()
         return True
@@ -110,16 +140,13 @@ class ShardedLink:
     def _look(self, timeout_s: float) -> list[Event]:
         """Once at every shard, or at as many as give enough for one look; the first of them does the waiting."""
         events: list[Event] = []
-        self._emptied, self._waited_us = True, None
+        self._looks = [UNSEEN for _ in self._links]
         for _ in self._links:
             if _is_enough(events):
-                self._emptied = False
                 break
             events += self._from(self._next, timeout_s)
             link = self._links[self._next]
-            self._emptied = self._emptied and link.emptied
-            if link.waited_us is not None:
-                self._waited_us = max(self._waited_us or 0, link.waited_us)
+            self._looks[self._next] = Look(emptied=link.emptied, waited_us=link.waited_us)
             self._next = (self._next + 1) % len(self._links)
             timeout_s = 0.0
         return events

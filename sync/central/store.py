@@ -19,6 +19,7 @@ from sync.central.log import Log
 from sync.central.places import DATABASE as DATABASE
 from sync.central.places import places_of
 from sync.central.rows import (
+    CHAIN_SQL,
     COUNTS_SQL,
     DEVICE_SQL,
     HIT_SQL,
@@ -243,12 +244,7 @@ class Store:
     def chains(self, device: str | None = None) -> list[ChainRow]:
         """How far each service's custody chain is verified, and what is wrong with it."""
         where, values = _where({"c.device": device})
-        rows = self._rows(
-            "SELECT c.device, c.service, c.seq, c.head, c.utc_us, (SELECT count(*) FROM custody_waiting w"
-            f" WHERE w.device = c.device AND w.service = c.service), c.problem FROM chains c"
-            f" WHERE true{where} ORDER BY c.device, c.service",
-            *values,
-        )
+        rows = self._rows(f"{CHAIN_SQL} WHERE true{where} ORDER BY c.device, c.service", *values)
         return [ChainRow(**dict(zip(ChainRow.__slots__, row, strict=True))) for row in rows]
 
     def gaps(self, device: str | None = None, limit: int = 100) -> list[GapRow]:

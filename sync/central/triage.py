@@ -2,8 +2,8 @@
 
 Decided here: what a hit's row holds (its record; its pictures stay sealed), and how far each service's chain is
 believed: line by line from seq 1, in order, however the journals arrive. A journal that does not follow is
-never dropped and never believed: its chain is marked broken, with the reason, for people to see. Implements
-RC-11 to RC-13 of docs/spec/receipt.md.
+never dropped and never believed: its chain is marked broken, with the reason, for people to see; so is one whose lines
+are not those that the device had signed for (heads.py). Implements RC-11 to RC-13 of docs/spec/receipt.md.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from sync.central import chains, heads
+from sync.central.chains import Chain
 from sync.central.database import Database
 from sync.central.quarantine import quarantine
 from sync.central.store import Store
 from sync.central.store_trouble import DISK_TROUBLE
 from vedette import canonical, hitfile
-from vedette.custody_entry import FIRST_PREV, Entry, parse_line
+from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import MAX_FILE_ENTRIES
 from vedette.custody_verify import split_lines, verify_chain
 from vedette.errors import Integrity, VedetteError
@@ -41,16 +43,6 @@ _WAITING = (
 )
 
 _log = logging.getLogger("vedette.triage")
-
-
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """How far a service's chain is read: the last line's seq and hash, and what is wrong with it."""
-
-    seq: int = 0
-    head: str = FIRST_PREV
-    utc_us: int = 0
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,23 +187,28 @@ def _keep_journal(db: Database, manifest: Manifest, payload: bytes, public: Publ
             raise Integrity(f"custody item {manifest.item}: no journal of {manifest.device}")
     except VedetteError as error:
         service = manifest.journal.service if manifest.journal else "unknown"
-        _save(db, manifest.device, service, _broken(_chain(db, manifest.device, service), manifest.item, error))
+        chains.save(
+            db, manifest.device, service, _broken(chains.read(db, manifest.device, service), manifest.item, error)
+        )
         return str(error)
-    chain = _chain(db, manifest.device, first.service)
+    chain = chains.read(db, manifest.device, first.service)
     if first.seq > chain.seq + 1 and chain.problem is None:
         row = [manifest.item, manifest.device, first.service, first.seq]
         db.execute("INSERT INTO custody_waiting (item, device, service, first_seq) VALUES (?, ?, ?, ?)", row)
-        _save(db, manifest.device, first.service, chain)
+        chains.save(db, manifest.device, first.service, chain)
         return None
     problem, chain = _extend(db, manifest.item, chain, first, lines, public)
-    _save(db, manifest.device, first.service, chain)
-    _call_waiting(db, manifest.device, first.service, chain)
+    loss = heads.hold_against(db, manifest.device, first.service)
+    if loss is not None:
+        problem, chain = problem or loss, chain.broken(loss)
+    chains.save(db, manifest.device, first.service, chain)
+    chains.call_waiting(db, manifest.device, first.service, chain)
     return problem
 
 
 def _extend(
-    db: Database, item: str, chain: _Chain, first: Entry, lines: list[bytes], public: PublicKey
-) -> tuple[str | None, _Chain]:
+    db: Database, item: str, chain: Chain, first: Entry, lines: list[bytes], public: PublicKey
+) -> tuple[str | None, Chain]:
     """(what is wrong with this journal, the chain after it)."""
     follows = first.seq == chain.seq + 1
     start = (chain.seq, chain.head) if follows and chain.problem is None else None
@@ -222,7 +219,7 @@ def _extend(
         if start is not None:
             _believe(db, item, lines, public, None)  # it may be whole in itself and only not follow
     if end[0] > chain.seq and (follows or error is None):
-        chain = _Chain(seq=end[0], head=end[1], utc_us=chain.utc_us if error else _utc_us(lines), problem=chain.problem)
+        chain = Chain(seq=end[0], head=end[1], utc_us=chain.utc_us if error else _utc_us(lines), problem=chain.problem)
     return None if error is None else str(error), chain
 
 
@@ -259,29 +256,5 @@ def _keep_line(db: Database, item: str, entry: Entry) -> None:
         db.execute(sql, [*place, *gap])
 
 
-def _call_waiting(db: Database, device: str, service: str, chain: _Chain) -> None:
-    """Put the waiting journals whose turn has come back in the queue (all of them where the chain is broken anyway)."""
-    turn = chain.seq + 1 if chain.problem is None else 1 << 53
-    where = "FROM custody_waiting WHERE device = ? AND service = ? AND first_seq <= ?"
-    db.execute(f"INSERT INTO to_open (item) SELECT item {where}", [device, service, turn])
-    db.execute(f"DELETE {where}", [device, service, turn])
-
-
-def _chain(db: Database, device: str, service: str) -> _Chain:
-    sql = "SELECT seq, head, utc_us, problem FROM chains WHERE device = ? AND service = ?"
-    row = db.execute(sql, [device, service]).fetchone()
-    return _Chain() if row is None else _Chain(*row)
-
-
-def _broken(chain: _Chain, item: str, error: VedetteError) -> _Chain:
-    problem = chain.problem or f"broken after seq {chain.seq} by item {item}: {error}"
-    return _Chain(seq=chain.seq, head=chain.head, utc_us=chain.utc_us, problem=problem)
-
-
-def _save(db: Database, device: str, service: str, chain: _Chain) -> None:
-    db.execute(
-        "INSERT INTO chains (device, service, seq, head, utc_us, problem) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (device, service) DO UPDATE SET seq = excluded.seq, head = excluded.head,"
-        " utc_us = excluded.utc_us, problem = excluded.problem",
-        [device, service, chain.seq, chain.head, chain.utc_us, chain.problem],
-    )
+def _broken(chain: Chain, item: str, error: VedetteError) -> Chain:
+    return chain.broken(f"broken after seq {chain.seq} by item {item}: {error}")

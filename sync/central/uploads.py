@@ -20,11 +20,12 @@ from sync.central.adopting import Adopting
 from sync.central.blobs import BlobStore
 from sync.central.fleet import CENTRE_ID, device_key
 from sync.central.incoming import Flush, Incoming
-from sync.central.quarantine import quarantine
+from sync.central.quarantine import count_again, quarantine
 from sync.central.receipts import NotTaken, Signer
 from sync.central.store import Store
 from sync.central.store_trouble import DISK_TROUBLE
 from sync.credit import URGENT_PRIORITY
+from sync.link import Look
 from sync.receiver import Action, Complain, Forget, Open, Receiver, Seal, Sync, Write
 from vedette.config import IngestSection
 from vedette.errors import Integrity, VedetteError
@@ -43,7 +44,8 @@ SWEEP_EVERY_US = 30_000_000
 class Uploads:
     """Every upload of one ingest worker.
 
-    `send` publishes one message to one device and may fail silently; `send_off` hurries what was sent so far.
+    `send` publishes one message to one device and may fail silently; `send_off` hurries what was sent so far. `homes`
+    says how many brokers there are, and by which a device comes.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Uploads:
         *,
         worker: str = CENTRE_ID,
         send_off: Callable[[], object] = lambda: None,
+        homes: tuple[int, Callable[[str], int]] = (1, lambda _device: 0),
     ) -> None:
         self._store = store
         self._signer = signer
@@ -62,8 +65,15 @@ class Uploads:
         self._send_off = send_off
         self._max_item_bytes = limits.max_item_mib << 20
         self._incoming = Incoming(store, worker)
-        self._receiver = Receiver(worker=worker, budget_bytes=limits.credit_mib << 20, part_size=limits.part_kib * 1024)
-        self._budget = Budget(limits.credit_mib << 20)
+        brokers, broker_of = homes
+        self._receiver = Receiver(
+            worker=worker,
+            budget_bytes=limits.credit_mib << 20,
+            part_size=limits.part_kib * 1024,
+            brokers=brokers,
+            broker_of=broker_of,
+        )
+        self._budgets = [Budget(limits.credit_mib << 20, brokers) for _ in range(brokers)]
         self._seals: list[Seal] = []
         self._opens: deque[Open] = deque()
         self._flush: tuple[list[Sync], Flush] | None = None
@@ -85,6 +95,7 @@ class Uploads:
             "asked": self.asked,
             "syncing": self.syncing,
             "keeping": self.keeping,
+            "beyond": self._receiver.beyond,
             "items_stored": self.items_stored,
             "bytes_stored": self.bytes_stored,
         }
@@ -132,6 +143,8 @@ class Uploads:
         if self._flush is None:
             self._do(self._receiver.flush())
         self._do(self._receiver.expire(now_us))
+        for device, parts in self._receiver.take_far().items():
+            count_again(self._store, device, RefuseCode.BUSY, parts)
         self._store_whole()
         if now_us >= self._sweep_us:
             self._sweep_us = now_us + SWEEP_EVERY_US
@@ -142,14 +155,21 @@ class Uploads:
         for _ in range(min(OPEN_BATCH, len(self._opens))):
             self._do(self._begin(self._opens.popleft()))
 
-    def looked(self, now_us: int, *, emptied: bool, waited_us: int | None) -> None:
-        """Take note whether the last look at the line has read all there was, and how long that had waited; less is
-        granted while no look does, or while it waits long. What has come and waits for the disk makes nobody wait.
+    def looked(self, now_us: int, looks: Sequence[Look]) -> None:
+        """Take note what the last look at each broker's line told: whether it has read all there was, and how long that
+        had waited; less is granted there while no look does, or while it waits long. What has come and waits for the
+        disk makes nobody wait.
         """
-        here_bytes = self._receiver.here_bytes
-        used_bytes = self._receiver.exposed_bytes - here_bytes
-        budget = self._budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=used_bytes)
-        self._receiver.lend(budget + here_bytes)
+        here = self._receiver.here_by_broker
+        for broker, (budget, look) in enumerate(zip(self._budgets, looks, strict=True)):
+            lent = budget.looked(
+                now_us,
+                emptied=look.emptied,
+                waited_us=look.waited_us,
+                used_bytes=self._receiver.exposed_at(broker) - here[broker],
+                flow=self._receiver.take_flow(broker),
+            )
+            self._receiver.lend(lent + here[broker], broker)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:

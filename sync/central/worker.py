@@ -21,6 +21,7 @@ from sync.central.answers import Answers
 from sync.central.authority import Authority
 from sync.central.quarantine import quarantine, settle, write_counts
 from sync.central.receipts import Signer
+from sync.central.shards import homes_of, looks_of
 from sync.central.store import Store
 from sync.central.store_trouble import in_a_line, lost_when_not_written
 from sync.central.uploads import Uploads
@@ -57,7 +58,10 @@ class Worker:
         self._link = link
         self._answers = Answers(link)
         self._admission = Admission(store)
-        self._uploads = Uploads(store, signer, limits, self._answers.send, worker=name, send_off=self._answers.flush)
+        said = self._answers
+        self._uploads = Uploads(
+            store, signer, limits, said.send, worker=name, send_off=said.flush, homes=homes_of(link)
+        )
         self._status_at_us = 0
 
     def step(self, now_us: int) -> float:
@@ -66,7 +70,7 @@ class Worker:
             for device in self._admission.lost(now_us):
                 self._uploads.drop(device)
         events = self._link.poll(self._uploads.patience_s)
-        self._uploads.looked(now_us, emptied=self._link.emptied, waited_us=self._link.waited_us)
+        self._uploads.looked(now_us, looks_of(self._link))
         for event in events:
             with lost_when_not_written():
                 if isinstance(event, Message):

@@ -268,6 +268,7 @@ def test_item_stays_as_long_as_configured_when_it_has_its_receipt(bench: Bench, 
 
 
 def test_item_that_has_its_receipt_goes_at_once_when_room_is_low_and_one_without_never(bench: Bench):
+    """ST-1, SP-6."""
     path = bench.folder / "device.toml"
     path.write_text(path.read_text() + "[keeper]\nkeep_receipted_s = 3600\nlow_free_mib = 1000\n")
     bench.keeper.close()

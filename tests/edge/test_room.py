@@ -12,12 +12,14 @@ LADDER = Ladder(low_bytes=2048 * MIB, unmarked_bytes=512 * MIB, marked_bytes=64 
 
 
 def test_rungs_are_entered_one_after_the_other_as_the_room_goes():
+    """ST-1."""
     found = [LADDER.rung(mib * MIB) for mib in (4000, 2048, 2047, 512, 511, 64, 63, 0)]
     assert found == [Rung.PLENTY, Rung.PLENTY, *[Rung.RECEIPTED_GOES] * 2, *[Rung.UNMARKED_STOPS] * 2,
                      *[Rung.MARKED_STOPS] * 2]  # fmt: skip
 
 
 def test_a_rung_is_left_only_with_room_to_spare():
+    """ST-1."""
     assert LADDER.rung(520 * MIB, Rung.UNMARKED_STOPS) is Rung.UNMARKED_STOPS
     assert LADDER.rung(576 * MIB, Rung.UNMARKED_STOPS) is Rung.RECEIPTED_GOES
     assert LADDER.rung(70 * MIB, Rung.MARKED_STOPS) is Rung.MARKED_STOPS
@@ -31,11 +33,13 @@ def test_more_room_never_means_a_higher_rung(one: int, other: int, now: Rung):
 
 
 def test_bounds_in_the_wrong_order_are_taken_as_the_larger_one():
+    """ST-1."""
     odd = Ladder(low_bytes=0, unmarked_bytes=100, marked_bytes=200)
     assert [odd.rung(free) for free in (199, 200)] == [Rung.MARKED_STOPS, Rung.PLENTY]
 
 
 def test_the_room_lasts_as_the_last_ten_minutes_say():
+    """ST-4."""
     forecast = Forecast()
     assert forecast.left_s(1000) is None
     for minute in range(31):

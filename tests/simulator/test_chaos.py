@@ -34,6 +34,7 @@ def test_nothing_is_lost_or_twice_when_everything_is_killed_at_random(tmp_path: 
     assert tally.account.checked == tally.items >= tally.cast.devices * chaos.KEPT_WAITING
     assert (tally.account.lost, tally.account.twice) == ((), ())
     assert (tally.account.quarantined, tally.account.broken, tally.stuck) == ((), (), [])
+    assert tally.deaths == []
 
 
 @pytest.mark.timeout(1200)
@@ -51,7 +52,7 @@ def test_nothing_is_lost_or_twice_when_the_database_is_killed_as_well(
 
     assert tally.kills[DATABASE] > 0
     assert tally.account.checked == tally.items >= tally.cast.devices * chaos.KEPT_WAITING
-    assert tally.ok, (tally.account, tally.stuck)
+    assert tally.ok, (tally.account, tally.stuck, tally.deaths)
 
 
 @pytest.fixture

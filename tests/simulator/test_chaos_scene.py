@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from simulator import chaos, chaos_scene
 from simulator.chaos import Chaos, Tally
 from simulator.chaos_account import account_for
+from simulator.chaos_deaths import RECOVERS_S, Death
 from simulator.chaos_plan import CENTRE, Strike, freight
 from simulator.chaos_scene import HOST, Car, Cast, Scene, Way
 from simulator.freight import Loader
@@ -24,7 +26,7 @@ from sync.central.children import process_start
 from sync.outbox import Outbox
 from vedette import cli
 from vedette.config import load_device
-from vedette.errors import Usage
+from vedette.errors import Integrity, Usage
 from vedette.records import PRIORITY_BULK, peek_manifest
 
 ROUNDS = 40
@@ -34,9 +36,10 @@ BLOW = Strike(pause_s=0.0, breath=False, link=0, trouble="", victims=("w2",))
 
 
 class Standing(Process):
-    """A process of the trial's own that never dies."""
+    """A process of the trial's own that never dies, or has when `lives` is False; this test's unless it is told."""
 
-    number = 1
+    number = os.getpid()
+    lives = True
 
     def __init__(self) -> None:
         super().__init__(CENTRE, [], Path())
@@ -47,7 +50,13 @@ class Standing(Process):
 
     @property
     def running(self) -> bool:
-        return True
+        return self.lives
+
+    def start(self) -> None:
+        self.lives = True
+
+    def last_words(self) -> str:
+        return "Traceback (most recent call last):\nKeyError: 7"
 
 
 @pytest.fixture
@@ -79,7 +88,8 @@ def scene(tmp_path: Path, car: Car) -> Iterator[Scene]:
     """A centre's folder without a centre, no car, and the link of one."""
     made = Scene(tmp_path, Cast(), 1, tmp_path)
     (made.central / "run").mkdir(parents=True)
-    made.children, made.own[CENTRE] = ("w2",), Standing()
+    made.children = made.watched = ("w2",)
+    made.own[CENTRE] = Standing()
     with Relays(HOST, 1) as relays:
         made.ways.append(Way(car=car, link=relays.add(), is_to_door=False))
         yield made
@@ -138,13 +148,16 @@ def test_a_child_that_ends_by_itself_is_counted_and_one_that_was_killed_is_not(
 
     assert tally.kills == {"w2": 2}
     assert tally.own_deaths == {"w2": 1}
+    assert [text.splitlines()[0] for text in tally.deaths] == ["w2 ended by itself; its log ends so:"]
+    assert not tally.ok
 
 
 def test_children_that_end_with_their_centre_are_no_deaths_of_their_own(
-    scene: Scene, begin: Callable[[], subprocess.Popen[bytes]]
+    scene: Scene, begin: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tally, centre = Tally(seed=1, cast=Cast()), Standing()
     scene.own[CENTRE] = centre
+    monkeypatch.setattr(chaos_scene, "parent_of", lambda _pid: centre.number)
 
     def plan() -> Iterator[Strike]:
         for strike in (NOTHING, NOTHING, BLOW):
@@ -154,7 +167,69 @@ def test_children_that_end_with_their_centre_are_no_deaths_of_their_own(
 
     Chaos(scene, plan(), tally).fire(1, lambda _text: None)
 
-    assert tally.own_deaths == {}
+    assert (tally.own_deaths, tally.deaths) == ({}, [])
+
+
+def test_child_that_outlives_its_centre_for_a_moment_is_none_of_the_next_one(
+    scene: Scene, begin: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a disk, or is not tied to its parent yet, and its file names it until the next centre has one."""
+    tally, centre = Tally(seed=1, cast=Cast()), Standing()
+    parents: dict[int, int] = {}
+    scene.own[CENTRE] = centre
+    monkeypatch.setattr(chaos_scene, "parent_of", lambda pid: parents[pid])
+
+    def child() -> None:
+        pid = begin().pid
+        parents[pid] = centre.number
+        say(scene, pid)
+
+    def plan() -> Iterator[Strike]:
+        child()
+        yield NOTHING
+        centre.number += 1
+        yield NOTHING
+        child()
+        yield NOTHING
+        yield BLOW
+
+    Chaos(scene, plan(), tally).fire(1, lambda _text: None)
+
+    assert (tally.own_deaths, tally.deaths) == ({}, [])
+
+
+def test_process_of_the_trials_own_that_ends_by_itself_is_a_fault_with_its_last_words(scene: Scene) -> None:
+    tally, centre = Tally(seed=1, cast=Cast()), Standing()
+    scene.own[CENTRE], scene.watched = centre, ()
+    centre.lives = False
+
+    Chaos(scene, iter(()), tally)._rest(0.0)
+
+    assert tally.own_deaths == {CENTRE: 1}
+    assert "KeyError: 7" in tally.deaths[0]
+    assert not tally.ok
+
+
+REFUSED = "vedette: connection to server failed: Connection refused\n\tIs the server running?"
+
+
+@pytest.mark.parametrize(
+    ("words", "is_of_centre", "database_away_s", "may_be"),
+    [
+        (REFUSED, True, 0.0, True),
+        (REFUSED, True, RECOVERS_S, True),
+        (REFUSED, True, RECOVERS_S + 1, False),
+        (REFUSED, True, None, False),
+        (REFUSED, False, 0.0, False),
+        (f"Traceback (most recent call last):\n{REFUSED}", True, 0.0, False),
+        ("", True, 0.0, False),
+    ],
+)
+def test_only_a_process_that_starts_while_the_database_is_away_may_end_by_itself(
+    words: str, is_of_centre: bool, database_away_s: float | None, may_be: bool
+) -> None:
+    death = Death(name="w2", words=words)
+    assert death.may_be(is_of_centre=is_of_centre, database_away_s=database_away_s) is may_be
 
 
 def test_what_does_not_leave_a_device_in_peace_is_told_with_the_reason_that_it_was_refused_for(
@@ -207,8 +282,27 @@ def test_a_parked_cars_bulk_goes_by_the_door_and_the_others_items_by_every_worke
         made = [packed for car in scene.cars for packed in car.made]
     assert min(stored.values()) > 0, stored
     assert set(stored) == {"centre", "w2", "depot"}
-    assert (stopped, tally.stuck, tally.own_deaths) == ([], [], {})
+    assert (stopped, tally.stuck, tally.deaths) == ([], [], [])
     assert account_for(tmp_path / "stage" / "central", made).ok
+
+
+def test_command_fails_and_names_the_process_that_ended_by_itself_with_its_last_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def played(_folder: Path, *, seed: int, kills: int, cast: Cast, **_more: object) -> Tally:
+        tally = Tally(seed=seed, cast=cast)
+        tally.own_deaths.update({"w2": 1, "centre": 1})
+        tally.deaths.append(Death(name="w2", words="KeyError: 7").text)
+        return tally
+
+    monkeypatch.setattr(chaos, "run", played)
+
+    assert cli.main(["sim", "chaos", "--folder", str(tmp_path / "stage")]) == Integrity.exit_code
+
+    said = capsys.readouterr().out
+    assert "1 ended by themselves that should not have" in said
+    assert "1 ended, as they should, because they started while the database was away" in said
+    assert "FAULT  w2 ended by itself; its log ends so:\n    KeyError: 7" in said
 
 
 @pytest.mark.parametrize(

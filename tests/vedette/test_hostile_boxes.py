@@ -22,6 +22,10 @@ from edge.recorder import mp4
 from edge.redact.stamp import sample_text, without_place
 from vedette import mp4_boxes, onvif_boxes, onvif_place
 from vedette.errors import Integrity, VedetteError
+from vedette.gnss_track import track_of
+from vedette.gpx import gpx
+from vedette.stamp_line import parse_line
+from vedette.text_track import text_samples
 
 
 def film() -> bytes:
@@ -43,11 +47,28 @@ def film() -> bytes:
     return b"".join([*parts, mp4.ending(video, places)])
 
 
+def tabled() -> bytes:
+    """The line as a redacted copy has it: its samples in the tables of the beginning, two in a chunk."""
+    full, box = mp4_boxes.full_box, mp4_boxes.box
+    said = [mp4.text_sample(f"2026-11-25 12:06:4{n} UTC+00:00  car-1  33.57310 N 7.58981 W ±5 m") for n in range(4)]
+    start, size = 8, len(said[0])
+    table = box(
+        b"stbl",
+        full(b"stsz", 0, struct.pack(">II4I", 0, 4, *map(len, said))),
+        full(b"stsc", 0, struct.pack(">I3I", 1, 1, 2, 1)),
+        full(b"stco", 0, struct.pack(">III", 2, start, start + 2 * size)),
+    )
+    header = full(b"tkhd", 0, bytes(8), struct.pack(">I", 3), bytes(68))
+    handler = full(b"hdlr", 0, struct.pack(">I4s12x", 0, b"sbtl"), b"\0")
+    trak = box(b"trak", header, box(b"mdia", handler, box(b"minf", table)))
+    return box(b"mdat", *said) + box(b"moov", trak)
+
+
 EXAMPLES = settings().max_examples if settings().max_examples > 100 else 150
 MOST_GROWTH_KIB = 64 << 10
 DEEP = 3000
 CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra", b"mvex", b"udta", b"dinf")
-OTHERS = "ftyp mdat free meta suep cstb loci hdlr tkhd tfhd trun tfra stco co64"
+OTHERS = "ftyp mdat free meta suep cstb loci hdlr tkhd tfhd trun tfra stco co64 stsz stsc trex"
 KINDS = (*CONTAINERS, *(one.encode() for one in OTHERS.split()))
 FILM = film()
 EXPORT = onvif_boxes.Export(
@@ -69,9 +90,17 @@ def walked(data: bytes) -> object:
     return [mp4_boxes.moved(one, lambda place: place + 8) for one in held]
 
 
+def tracked(data: bytes) -> bytes:
+    """The way that a recording was driven, up to the bytes of the file for a map."""
+    lines = (parse_line(one.text) for one in text_samples(io.BytesIO(data)) or ())
+    return b"".join(gpx([track_of("film.mp4", lines)]))
+
+
 READERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "boxes of a recording": (FILM, walked),
     "place in a recording": (FILM, lambda data: onvif_place.place_of(io.BytesIO(data))),
+    "track of a recording": (FILM, tracked),
+    "track of a recording in tables": (tabled(), tracked),
     "recording to be copied": (FILM, lambda data: sum(map(len, onvif_boxes.copy(io.BytesIO(data), EXPORT)))),
     "ONVIF boxes": (COPY, lambda data: onvif_boxes.read(io.BytesIO(data))),
     "ONVIF copy": (COPY, lambda data: onvif_boxes.check(io.BytesIO(data), io.BytesIO(FILM))),
@@ -198,7 +227,7 @@ def test_place_is_refused_when_the_run_of_the_line_is_cut(size: int) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_reader_says_its_own_error_or_a_value_when_bytes_are_hostile(name: str) -> None:
-    """BU-27, BU-28, SG-11, RD-14."""
+    """BU-27, BU-28, SG-11, SG-31, RD-14."""
     good, read = PLAIN[name]
     read(good)
     check(damaged(good), read)
@@ -206,7 +235,7 @@ def test_reader_says_its_own_error_or_a_value_when_bytes_are_hostile(name: str) 
 
 @pytest.mark.parametrize("name", READERS)
 def test_reader_says_its_own_error_or_a_value_when_the_boxes_are_hostile(name: str) -> None:
-    """BU-27, BU-28: every size fits, so the readers go into the boxes."""
+    """BU-27, BU-28, SG-31: every size fits, so the readers go into the boxes."""
     good, read = READERS[name]
     assert bytes_of(tree(good)) == good
     check(rebuilt(good), read)

@@ -38,6 +38,7 @@ from vedette import (
 from vedette.bundle_source import open_source
 from vedette.cosignature import WitnessKey
 from vedette.custody_entry import parse_line
+from vedette.custody_heads import Head, Heads, open_heads
 from vedette.custody_verify import split_lines
 from vedette.errors import VedetteError
 from vedette.keys import PublicKey, SigningKey
@@ -117,6 +118,13 @@ to_us = 1000
 reason = "a name"
 """ % (b"ab" * 32)
 CHECKPOINT = PARTS["proof"].partition(b"\n\n")[2]
+HEADS = Heads(
+    device="car-1",
+    told_us=1,
+    time_source="ntp",
+    time_error_us=2,
+    heads=(Head(service="recorder", boot="01890000-0000-7000-8000-000000000001", seq=3, head="ab" * 32),),
+).sign(REDACTOR)
 
 
 def text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -133,6 +141,7 @@ PARSERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "signed record": (PARTS["receipt"], lambda data: records.open_receipt(data, records.keyring(KEY.public))),
     "custody line": (PARTS["jsonl"].splitlines()[0], parse_line),
     "custody file": (PARTS["jsonl"], lambda data: [parse_line(line) for line in split_lines(data)]),
+    "heads": (HEADS, lambda data: open_heads(data, "car-1", REDACTOR.public)),
     "note": (CHECKPOINT, text(note.split_note)),
     "checkpoint": (CHECKPOINT.partition(b"\n\n")[0] + b"\n", text(note.parse_checkpoint)),
     "verifier key": (KEY.text.encode(), text(WitnessKey.from_text)),

@@ -80,6 +80,7 @@ def test_subscriptions_share_inits_and_pin_parts_when_a_worker_listens() -> None
         "$share/ingest/devices/+/renew",
         "$share/ingest/devices/+/peers-want",
         "$share/ingest/devices/+/answer",
+        "$share/ingest/devices/+/heads",
         "devices/+/fin/w1",
         "devices/+/part/w1",
         "devices/+/birth",

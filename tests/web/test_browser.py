@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from sync.central.presence import Presence
 from sync.central.quarantine import MAX_EVIDENCE_BYTES, quarantine, write_counts
 from vedette.clock import uuid7
-from vedette.wire import RefuseCode
+from vedette.wire import RefuseCode, Status
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -177,6 +178,31 @@ def test_page_words_change_when_english_is_chosen(tab: Watched, address: str) ->
     assert tab.page.inner_text("h1") == "Hits"
 
 
+def tell_storage(centre: Any, step: int, left_s: int) -> None:
+    """The car's recorder says how full its storage is."""
+    told = {"storage": step, "room_left_s": left_s, "storage_since_us": centre.clock.utc_us()}
+    counters = {f"recorder.{name}": value for name, value in told.items()}
+    presence = Presence(centre.store)
+    presence.status("car-1", Status(utc_us=centre.clock.utc_us(), counters=counters))
+    presence.settle()
+
+
+def test_devices_show_a_full_storage_when_the_page_is_not_loaded_again(tab: Watched, address: str, centre: Any) -> None:
+    """ST-10: the badge comes and changes by itself, the count at the filter too, and the filter is a link."""
+    tab.sign_in(address)
+    tab.page.goto(f"{address}devices")
+    assert tab.page.inner_text(".tabs b.hot, .tabs a:last-child b") == "0"
+    tell_storage(centre, 1, 2_579)
+    tab.page.wait_for_selector("#car-1 .badge >> text=stockage : encore 42 min")
+    tell_storage(centre, 3, 0)
+    tab.page.wait_for_selector("#car-1 .badge.full >> text=stockage plein depuis le")
+    assert tab.page.is_visible("#car-1 >> text=Cet appareil ne peut plus rien enregistrer")
+    assert tab.page.inner_text(".tabs b.hot") == "1"
+    tab.page.click(".tabs a:last-child")
+    tab.page.wait_for_selector(".tabs a:last-child[aria-current]")
+    assert tab.page.locator("#car-1").count() == 1
+
+
 def flood(store: Any, kept: int) -> None:
     """A device complains so often that some is only counted, in long words without a place to break them."""
     for number in range(kept):
@@ -220,6 +246,7 @@ def test_no_page_scrolls_sideways_when_the_window_is_narrow(
     tab.page.goto(f"{address}language/{language}")
     wide = {"login": tab.page.evaluate("document.documentElement.scrollWidth")}
     flood(centre.store, kept=60)
+    tell_storage(centre, 3, 0)
     tab.sign_in(address, "chief")
     for path in (
         "",

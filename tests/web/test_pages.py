@@ -15,12 +15,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sync.central.fleet import centre_trust
+from sync.central.heads import JournalHeads
 from sync.central.presence import Presence
 from sync.central.rows import HIT_STATES
 from sync.central.web.checks import light_checks, overall
 from sync.central.web.language import load_languages
 from sync.central.web.wording import confidence, coordinates, plate
 from vedette import proof, records
+from vedette.clock import uuid7
+from vedette.custody_heads import Head, Heads
 from vedette.hitfile import Position
 from vedette.wire import Status
 
@@ -252,6 +255,22 @@ def test_log_page_shows_the_signed_checkpoint_when_items_are_stored(investigator
     assert len(investigator.get(f"/log/tile/0/000.p/{size}").content) == 32 * size
     assert investigator.get(f"/log/tile/0/000.p/{size + 1}").status_code == 404
     assert investigator.get("/log/tile/0/../000").status_code == 404
+
+
+@pytest.mark.parametrize(("language", "words"), [("fr", "signé pour la ligne 99"), ("en", "signed for line 99")])
+def test_log_page_shows_what_a_device_signed_for_and_did_not_send(
+    investigator: TestClient, centre: Any, language: str, words: str
+) -> None:
+    """CS-23."""
+    investigator.get(f"/language/{language}")
+    assert words not in investigator.get("/log").text
+    head = Head(service="recorder", boot=uuid7(centre.clock), seq=99, head="ab" * 32)
+    told_us = centre.clock.utc_us()
+    told = Heads(device="car-1", told_us=told_us, time_source="ntp", time_error_us=1, heads=(head,))
+    heads = JournalHeads(centre.store)
+    heads.take("car-1", told.sign(centre.key()))
+    heads.settle()
+    assert words in investigator.get("/log").text
 
 
 @pytest.mark.parametrize(("language", "words"), [("fr", "Introuvable"), ("en", "Not found")])

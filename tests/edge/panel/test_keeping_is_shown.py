@@ -2,8 +2,6 @@
 
 import html
 import itertools
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,9 @@ from edge.board.port import AlertPattern
 from edge.camera.watch import Kind
 from edge.panel import page
 from edge.panel.page import FOLDER, NAME, Shown
-from edge.panel.service import PanelService
 from edge.panel.sign import APART_US, EVERY_US, RingSign
-from vedette import daemon
-from vedette.clock import FakeClock
-from vedette.config import DeviceConfig, DeviceSection, RecorderSection
-from vedette.hitfile import Position
 
 SECOND = 1_000_000
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 def test_sign_is_felt_when_keeping_begins_and_faint_every_half_minute_after() -> None:
@@ -53,54 +41,7 @@ def test_sign_waits_when_another_signal_was_given_just_now(ago_us: int, sign: Al
     assert RingSign().due(True, now_us=100 * SECOND, signalled_us=100 * SECOND - ago_us) is sign
 
 
-class Lights:
-    """A board that remembers what it was asked to signal, and when."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock, self.signals = clock, list[tuple[int, AlertPattern]]()
-
-    def position(self) -> Position | None:
-        return None
-
-    def signal(self, pattern: AlertPattern) -> None:
-        self.signals.append((self.clock.mono_us(), pattern))
-
-    def buttons(self) -> tuple[()]:
-        return ()
-
-    def close(self) -> None:
-        pass
-
-
-class Desk:
-    """A panel beside a recorder whose words are written here."""
-
-    def __init__(self, run: Path) -> None:
-        self.run, self.clock = run, FakeClock()
-        self.lights = Lights(self.clock)
-        config = DeviceConfig(
-            device=DeviceSection(id="car-1", data=run, run=run), recorder=RecorderSection(retroactive_h=24)
-        )
-        self.panel = PanelService(config, self.clock, self.lights)
-
-    def runs(self, seconds: int, state: str, **more: bool | str) -> str:
-        """The page after so many seconds of this state."""
-        for _ in range(seconds):
-            daemon.write_status(self.run, "recorder", {"utc_us": self.clock.utc_us(), "state": state, **more})
-            self.panel.step(self.clock.mono_us())
-            self.clock.advance(SECOND)
-        return (self.run / FOLDER / NAME).read_text(encoding="utf-8")
-
-    def given(self) -> list[AlertPattern]:
-        return [one for _at, one in self.lights.signals]
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-def test_officer_is_shown_that_video_is_kept_between_two_recordings(desk: Desk) -> None:
+def test_officer_is_shown_that_video_is_kept_between_two_recordings(desk: Any) -> None:
     """RI-21, RI-22, AC-12: no sign while something is recorded, and none that would hide another."""
     kept = desk.runs(40, "standby", retaining=True)
     recorded = desk.runs(130, "recording", retaining=False)
@@ -115,7 +56,7 @@ def test_officer_is_shown_that_video_is_kept_between_two_recordings(desk: Desk) 
     assert "Recording" in recorded
 
 
-def test_nothing_is_shown_in_stealth_and_all_of_it_after(desk: Desk) -> None:
+def test_nothing_is_shown_in_stealth_and_all_of_it_after(desk: Any) -> None:
     """RI-21, RI-22, AC-12."""
     hidden = desk.runs(40, "standby", retaining=True, stealth=True)
     assert desk.given() == []
@@ -124,7 +65,7 @@ def test_nothing_is_shown_in_stealth_and_all_of_it_after(desk: Desk) -> None:
     assert "24 h" in desk.runs(40, "standby", retaining=True)
 
 
-def test_page_says_so_when_the_recorder_falls_silent(desk: Desk) -> None:
+def test_page_says_so_when_the_recorder_falls_silent(desk: Any) -> None:
     desk.runs(3, "standby", retaining=True)
     for _ in range(10):
         desk.panel.step(desk.clock.mono_us())
@@ -144,7 +85,7 @@ def test_page_has_its_words_in_three_languages_whatever_the_state(state: str) ->
 
 
 @pytest.mark.parametrize("fault", [kind.value for kind in Kind])
-def test_page_says_what_is_wrong_with_the_camera_as_long_as_it_is(desk: Desk, fault: str) -> None:
+def test_page_says_what_is_wrong_with_the_camera_as_long_as_it_is(desk: Any, fault: str) -> None:
     """CF-11: whatever kind of fault there is."""
     words = page.FAULTS[fault]
     faulty = desk.runs(3, "recording", camera=fault)
@@ -152,22 +93,11 @@ def test_page_says_what_is_wrong_with_the_camera_as_long_as_it_is(desk: Desk, fa
     assert not any(one in html.unescape(desk.runs(3, "recording", camera="ok")) for one in words)
 
 
-def test_page_says_that_sound_is_missing_as_long_as_it_is(desk: Desk) -> None:
+def test_page_says_that_sound_is_missing_as_long_as_it_is(desk: Any) -> None:
     """SG-19."""
     missing = desk.runs(3, "recording", sound_missing=True)
     assert [one in html.unescape(missing) for one in page.NO_SOUND] == [True] * 3
     assert not any(one in html.unescape(desk.runs(3, "recording", sound_missing=False)) for one in page.NO_SOUND)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt install chromium)")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (800, 480), (480, 800)])

@@ -207,3 +207,20 @@ def test_a_sealed_parent_wants_its_key_and_its_own_bytes(
     other.write_bytes(resealed)
     assert cli.main(["evidence", "redact", str(other), *words, "--identity", str(item.identity)]) == 11
     assert not (tmp_path / "plan.toml").exists()
+
+
+def test_track_of_a_redacted_copy_has_what_its_own_line_has(
+    item: Item, redacted: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SG-29, SG-31: FFmpeg writes its samples into tables; where the place was taken out there is no track."""
+    copy, out = tmp_path / "copy.mp4", tmp_path / "way.gpx"
+    for stamp, code, says in [("keep", 0, "1 points"), ("without_position", 3, "removed from 2 of 2 s"),
+                              ("drop", 3, "it has no line of time and place")]:  # fmt: skip
+        assert redacted(item.sealed, stamp, "--identity", str(item.identity)) == 0
+        capsys.readouterr()
+        assert cli.main(["evidence", "track", str(copy), "-o", str(out)]) == code
+        said = capsys.readouterr()
+        assert says in said.out + said.err
+        assert out.exists() == (code == 0)
+        for made in tmp_path.iterdir():
+            made.unlink()

@@ -46,6 +46,7 @@ BOTH_STORES = (
     "test_watchlists",
     "test_export",
     "test_missing",
+    "test_heads",
     "test_log_tiles",
     "test_witnesses",
     "test_fleet",

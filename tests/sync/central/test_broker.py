@@ -21,7 +21,9 @@ from sync.central.broker import Broker
 from sync.central.certificates import CANARY
 from sync.central.cutting import Cutting
 from sync.central.greeting import context_of, greet
+from sync.central.quarantine import PUT_OFF_US, count_again, write_counts
 from vedette import topics
+from vedette.wire import RefuseCode
 
 pytestmark = [
     pytest.mark.skipif(mosquitto.find_mosquitto() is None, reason="mosquitto is not installed"),
@@ -295,6 +297,30 @@ def test_revoked_device_is_cut_again_when_it_still_speaks(centre: Any, device: A
         cuts.append(cutting.cuts)
 
     assert cuts == [1, 1, 2]
+
+
+def test_device_that_is_put_off_is_cut_and_kept_out_for_that_while(
+    centre: Any, device: Any, own_broker: Broker, as_device: Any
+) -> None:
+    """WI-73. Nobody else is; it is cut when the broker has read the list, and let in when the while is over."""
+    other = centre.device("car-2")
+    cutting = Cutting(centre.store, [("127.0.0.1", own_broker.port)])
+    with as_device(other) as other_client, as_device(device) as device_client:
+        count_again(centre.store, device.id, RefuseCode.BUSY, 1)
+        write_counts(centre.store)
+        cutting.step(1_000_000)
+        assert (cutting.cuts, device_client.reasons) == (0, [])
+        own_broker.tend(1_000_000)
+        assert until(lambda: _cut(cutting))
+
+        assert until(lambda: device_client.reasons)
+        assert not until(lambda: device_client.connected, 1.5)
+        assert (other_client.connected, other_client.reasons) == (True, [])
+
+        centre.clock.advance(PUT_OFF_US)
+        cutting.step(2 * CUT_AT_US)
+        own_broker.tend(2_000_000)
+        assert until(lambda: device_client.connected)
 
 
 def test_silent_broker_is_waited_for_once_a_look(centre: Any, monkeypatch: pytest.MonkeyPatch) -> None:

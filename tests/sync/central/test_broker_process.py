@@ -58,6 +58,29 @@ def test_broker_comes_back_when_it_is_killed(own_broker: Broker) -> None:
     assert own_broker.pid not in (None, pid)
 
 
+@pytest.mark.parametrize("kills", [1, 2])
+def test_broker_that_is_killed_while_it_starts_is_started_again(centre: Any, kills: int) -> None:
+    """The centre does not end for it: it would take all its other processes with it."""
+    killed: list[int] = []
+
+    class Hurt(Broker):
+        def _answers(self) -> bool:
+            if len(killed) < kills and self.pid not in (None, *killed):
+                killed.append(self.pid or 0)
+                os.kill(killed[-1], signal.SIGKILL)
+                os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOWAIT)
+            return super()._answers()
+
+    child = Hurt(centre.folder, "127.0.0.1", broker_port(centre.folder, "127.0.0.1", 0))
+
+    child.start(0)
+
+    assert len(killed) == kills
+    assert child.starts == kills + 1
+    assert _is_open(child.port)
+    child.stop()
+
+
 def test_orphan_is_ended_when_a_new_broker_starts(centre: Any, own_broker: Broker) -> None:
     orphan = own_broker.pid
     successor = Broker(centre.folder, "127.0.0.1", own_broker.port)

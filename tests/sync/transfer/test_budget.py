@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from sync.budget import FIRST_BYTES, GROW, HOLD_US, LEAST_BYTES, REST_US, SHRINK, STANDS_US, TARGET_US, Budget
+from sync.budget import (
+    FIRST_BYTES,
+    GROW,
+    HOLD_US,
+    LEAST_BYTES,
+    REST_US,
+    SHRINK,
+    STANDS_US,
+    TARGET_US,
+    Budget,
+    Flow,
+)
 
 MOST = 64 << 20
 STEP_US = 10_000
@@ -107,3 +118,42 @@ def test_small_configured_budget_is_never_exceeded() -> None:
     budget = Budget(1 << 20)
     assert after(budget, 0, LONG_US, emptied=True, waited_us=0) == 1 << 20
     assert after(budget, 10**9, LONG_US, emptied=False, waited_us=10**9) == 1 << 20
+
+
+PART_BYTES = 64 * 1024
+
+
+@pytest.mark.parametrize(("emptied", "waited_us"), [(True, TARGET_US), (True, 10**9), (False, None), (False, 0)])
+@pytest.mark.parametrize(
+    ("stray_bytes", "left"), [(0, LEAST_BYTES), (PART_BYTES, LEAST_BYTES), (2 * PART_BYTES, FIRST_BYTES)]
+)
+def test_nobody_is_granted_less_while_most_of_what_comes_was_never_granted(
+    stray_bytes: int, left: int, emptied: bool, waited_us: int | None
+) -> None:
+    """WI-73: less granted would not shorten that line. Half of what comes is not most of it."""
+    budget = Budget(MOST)
+    flow = Flow(stray_bytes=stray_bytes, taken_bytes=PART_BYTES)
+    for now_us in range(0, LONG_US, STEP_US):
+        budget.looked(now_us, emptied=emptied, waited_us=waited_us, used_bytes=MOST, flow=flow)
+    assert budget.bytes == left
+
+
+def test_line_that_stands_when_what_was_never_granted_comes_no_more_is_granted_less_again() -> None:
+    """WI-73. Looks to which nothing came say nothing of what comes."""
+    budget = Budget(MOST)
+    budget.looked(0, emptied=True, waited_us=0, used_bytes=0, flow=Flow(stray_bytes=MOST, taken_bytes=0))
+    assert after(budget, STEP_US, LONG_US, emptied=True, waited_us=TARGET_US) == FIRST_BYTES
+    for now_us in range(LONG_US, 2 * LONG_US, STEP_US):
+        budget.looked(
+            now_us, emptied=True, waited_us=TARGET_US, used_bytes=0, flow=Flow(stray_bytes=0, taken_bytes=MOST)
+        )
+    assert budget.bytes == LEAST_BYTES
+
+
+@pytest.mark.parametrize("brokers", [1, 2, 64])
+def test_budgets_at_several_brokers_begin_with_equal_shares_and_each_may_grow_to_the_whole(brokers: int) -> None:
+    """WI-68."""
+    budgets = [Budget(MOST, brokers) for _ in range(brokers)]
+    assert sum(one.bytes for one in budgets) == FIRST_BYTES
+    assert sum(after(one, 0, LONG_US, emptied=False) for one in budgets) == LEAST_BYTES
+    assert after(budgets[0], 10**8, 2 * LONG_US, emptied=True, waited_us=0) == MOST

@@ -25,10 +25,12 @@ class Centre:
     taken: Counter[str] = field(default_factory=Counter)
     part_size: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def join(self, device: str, item: str, *, parts: int, priority: int = 4, part_size: int = PART) -> None:
+    def join(
+        self, device: str, item: str, *, parts: int, priority: int = 4, part_size: int = PART, broker: int = 0
+    ) -> None:
         key = device, item
         self.left[key], self.part_size[key] = parts, part_size
-        self.credit.join(device, item, priority=priority, part_size=part_size, left=parts)
+        self.credit.join(device, item, priority=priority, part_size=part_size, left=parts, broker=broker)
         self.told[key] = self.credit.allot(device, item)
 
     def turn(self, rng: random.Random) -> None:
@@ -185,3 +187,62 @@ def test_credit_grants_within_what_is_lent_and_wakes_who_waits_when_more_is() ->
     for number in range(4):
         credit.allot(f"car-{number}", "item")
     assert before < credit.exposed_bytes <= 64 * PART
+
+
+LENT, LEAST = 64 * PART, 4 * PART
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_broker_that_is_lent_less_costs_the_devices_of_the_other_nothing(slow: int) -> None:
+    """WI-68. WI-54: shares are within what one's own broker is lent."""
+    centre = Centre(Credit(budget_bytes=8 * LENT, window=64, brokers=2))
+    for broker in (0, 1):
+        centre.credit.lend(LEAST if broker == slow else LENT, broker)
+    for number in range(8):
+        centre.join(f"d{number}", "i", parts=100_000, broker=number % 2)
+    rng = random.Random(1)
+    for _ in range(20):
+        centre.turn(rng)
+    centre.taken.clear()
+    for _ in range(50):
+        centre.turn(rng)
+
+    quick, few = (sum(centre.taken[f"d{number}"] for number in range(8) if number % 2 == at) for at in (1 - slow, slow))
+
+    assert quick >= 50 * 4 * (LENT // 4 * 7 // 8 // PART) * PART
+    assert 0 < few <= 50 * LEAST
+    assert centre.credit.exposed_at(slow) <= LEAST
+
+
+def test_device_waits_in_its_own_brokers_line_only() -> None:
+    """WI-56. WI-68: who waits longest goes first among those of one broker, and holds up nobody of another."""
+    credit = Credit(budget_bytes=32 * PART, window=4, brokers=2)
+    credit.lend(PART, 0)
+    told = []
+    for number, broker in enumerate((0, 0, 0, 1)):
+        credit.join(f"d{number}", "i", priority=4, part_size=PART, left=9, broker=broker)
+        told.append(credit.allot(f"d{number}", "i"))
+    assert told == [1, 0, 0, 4]
+
+    credit.taken("d0", "i", 1)
+
+    assert credit.relieved()[:1] == [("d1", "i")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 12), st.integers(2, 5))
+def test_several_brokers_together_never_exceed_the_budget_and_starve_nobody(
+    seed: int, budget_parts: int, devices: int, brokers: int
+) -> None:
+    """WI-25. WI-54. WI-56. WI-68: however little some are lent, and where the whole is less than a part for each."""
+    rng = random.Random(seed)
+    centre = Centre(Credit(budget_bytes=budget_parts * PART, window=32, brokers=brokers))
+    for broker in range(brokers):
+        centre.credit.lend(rng.randrange(1, budget_parts + 1) * PART, broker)
+    for number in range(devices):
+        centre.join(f"d{number}", "i", parts=rng.randrange(1, 30), priority=rng.randrange(5), broker=number % brokers)
+    parts = sum(centre.left.values())
+    for _ in range(brokers * (parts + 1)):
+        assert centre.credit.exposed_bytes <= (budget_parts + devices + 1) * PART
+        centre.turn(rng)
+    assert not centre.left

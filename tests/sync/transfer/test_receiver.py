@@ -233,7 +233,8 @@ def test_receiver_takes_no_more_parts_than_it_granted(init_of: Factory) -> None:
     receiver.receive("car-1", init, 1)
     (grant,) = receiver.opened("car-1", init.item, part_size=PART, have=())
     parts = [Part(item=init.item, index=index, payload=bytes(PART)) for index in range(40)]
-    writes = [action for part in parts for action in receiver.receive("car-1", part, 2)]
+    actions = [action for part in parts for action in receiver.receive("car-1", part, 2)]
+    writes = [action for action in actions if isinstance(action, centre_side.Write)]
     assert len(writes) == grant.message.credit == 3
 
 

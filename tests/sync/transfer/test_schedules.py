@@ -11,6 +11,7 @@ import pytest
 
 from simulator import schedules
 from simulator.schedules import Broken, Schedule, broken_of
+from sync import overdraft
 from sync import receiver as centre_side
 from sync.credit import Credit
 from sync.receiver import Receiver
@@ -32,7 +33,7 @@ COUNT = int(os.environ.get("VEDETTE_SCHEDULES", "12000"))
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_schedule_is_safe_and_ends(block: int) -> None:
-    """WI-20 to WI-27. WI-20. WI-21. WI-22. WI-23. WI-24. WI-25. WI-26. WI-27: more with VEDETTE_SCHEDULES."""
+    """WI-20 to WI-27. WI-20. WI-21. WI-22. WI-23. WI-24. WI-25. WI-26. WI-27. WI-73: more with VEDETTE_SCHEDULES."""
     each = COUNT // BLOCKS
     assert broken_of(range(block * each, (block + 1) * each)) == []
 
@@ -62,7 +63,7 @@ def grants_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def believes_every_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Schedule, "_check_receipt", lambda self, item, receipt: None)
+    monkeypatch.setattr(schedules, "check_receipt", lambda receipts, item, receipt: None)
 
 
 def never_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +72,10 @@ def never_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forgets_the_fin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Receiver, "_on_fin", lambda self, device, fin, upload: [])
+
+
+def allows_one_budget_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overdraft, "ALLOWED_BUDGETS", 1)
 
 
 def believes_what_another_worker_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,19 +108,27 @@ def test_every_kind_of_world_comes_up() -> None:
     for seed in range(2_000):
         schedule = Schedule(seed)
         schedule.run()
-        seen.update(schedule.seen.keys())
+        seen.update(schedule.seen)
 
     assert all(seen[name] >= 10 for name in SEEN), seen
     assert set(seen) == set(SEEN)
 
 
 @pytest.mark.parametrize(
-    "fault", [acks_before_the_sync, grants_without_end, believes_every_receipt, never_asks_again, forgets_the_fin]
+    "fault",
+    [
+        acks_before_the_sync,
+        grants_without_end,
+        believes_every_receipt,
+        never_asks_again,
+        forgets_the_fin,
+        allows_one_budget_beyond,
+    ],
 )
 def test_schedules_find_a_fault_when_the_engine_has_one(
     fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """WI-21. WI-23. WI-25. WI-26: a checker that finds nothing wrong in a wrong engine would prove nothing."""
+    """WI-21. WI-23. WI-25. WI-26. WI-73: a checker that finds nothing wrong in a wrong engine would prove nothing."""
     fault(monkeypatch)
     monkeypatch.setattr(schedules, "MAX_EVENTS", 1_500)
     with pytest.raises((Broken, KeyError)):

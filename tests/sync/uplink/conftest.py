@@ -50,6 +50,7 @@ class Centre:
     births: list[wire.Birth] = field(default_factory=list)
     statuses: list[wire.Status] = field(default_factory=list)
     wants: list[wire.ListWant] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
     parts: list[tuple[str, int]] = field(default_factory=list)
     lists: dict[int, bytes] = field(default_factory=dict)
     outgoing: deque[tuple[str, bytes]] = field(default_factory=deque)
@@ -66,6 +67,9 @@ class Centre:
         for event in self.link.poll(0.005):
             if isinstance(event, Message):
                 address = topics.parse_topic(event.topic)
+                if address.name == topics.HEADS:
+                    self.heads.append(bytes(event.payload))
+                    continue
                 self.hear(address.device, wire.decode(address.name, event.payload))
         self.work(self.receiver.flush())
         self.say()

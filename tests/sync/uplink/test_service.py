@@ -13,6 +13,7 @@ from sync.uplink_commands import make_uplink
 from vedette import daemon, files, spool
 from vedette.clock import SystemClock
 from vedette.custody import Journal
+from vedette.custody_heads import Head, open_heads
 from vedette.errors import Refused
 
 CLOCK = SystemClock()
@@ -22,12 +23,14 @@ REJECTED = ("too_small", "unsure", "no_text", "no_consensus")
 
 def test_uplink_tells_its_birth_and_figures_when_it_comes_and_goes(world: Any) -> None:
     """WI-15. WI-16."""
-    daemon.write_status(world.config.run, "recorder", {"segments": 7, "recording": True, "where": "secret"})
+    told = {"segments": 7, "recording": True, "where": "secret", "pid": 4242}
+    daemon.write_status(world.config.run, "recorder", told)
     world.start()
     world.drive(lambda: bool(world.centre.births and world.centre.statuses))
     counters = world.centre.statuses[-1].counters
     assert (counters["recorder.segments"], counters["recorder.recording"]) == (7, 1)
     assert "recorder.where" not in counters
+    assert "recorder.pid" not in counters  # no figure: it would take the place of one
     world.stop()
     world.drive(lambda: not world.centre.births[-1].online)
     assert [birth.online for birth in world.centre.births] == [True, False]
@@ -58,6 +61,25 @@ def test_uplink_ignores_and_counts_remote_commands_and_garbage(world: Any) -> No
     world.centre.link.publish("cmd/car-1/unheard-of", b"{}")
     world.drive(lambda: world.status().get("messages_refused") == 2)
     assert world.status()["commands_ignored"] == 1
+
+
+def test_uplink_tells_how_far_the_journals_of_all_services_have_come(world: Any) -> None:
+    """WI-72. CJ-26. CJ-28: in every session, beside figures that stay counters."""
+    journal = Journal.open(
+        world.config.journals / "recorder", service="recorder", device="car-1", key=world.key, clock=CLOCK
+    )
+    lines = [journal.append("camera.fault") for _ in range(2)]
+    world.start()
+    world.drive(lambda: bool(world.centre.heads and world.centre.statuses))
+    told = open_heads(world.centre.heads[0], "car-1", world.key.public)
+    assert Head.of(lines[0]) in told.heads
+    assert not any("head" in name for name in world.centre.statuses[-1].counters)
+    world.stop()
+    world.start()
+    world.drive(lambda: len(world.centre.heads) == 2)
+    again = open_heads(world.centre.heads[1], "car-1", world.key.public)
+    assert Head.of(lines[0]) in again.heads
+    journal.close()
 
 
 def test_uplink_seals_its_own_custody_into_the_spool(world: Any) -> None:

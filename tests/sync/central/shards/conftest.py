@@ -39,7 +39,9 @@ if name:
         urgent = sum(line.bytes for line in lines.values() if line.priority <= URGENT_PRIORITY)
         of_device = {"device_bytes": self._devices[device].bytes, "urgent_bytes": urgent}
         of_upload = {"priority": lines[item].priority, "part_size": lines[item].part_size}
-        of_all = {"devices": self.devices, "budget": self._budget, "all_bytes": self.exposed_bytes}
+        room = self._devices[device].room
+        of_all = {"devices": self.devices, "at_broker": room.devices, "budget": room.budget}
+        of_all["all_bytes"] = self.exposed_bytes
         told.write(json.dumps({"device": device, "more": credit - before, **of_upload, **of_device, **of_all}) + "\\n")
         return credit
 
@@ -49,7 +51,10 @@ if name:
 
 @dataclass(frozen=True, kw_only=True)
 class Allotted:
-    """What one worker told one upload, in bytes but for `more`, and how things stood then."""
+    """What one worker told one upload, in bytes but for `more`, and how things stood then.
+
+    `budget` is what was lent to the `at_broker` devices of its broker.
+    """
 
     worker: str
     device: str
@@ -59,6 +64,7 @@ class Allotted:
     device_bytes: int
     urgent_bytes: int
     devices: int
+    at_broker: int
     budget: int
     all_bytes: int
 

@@ -37,7 +37,7 @@ def is_within_share(one: Any) -> bool:
     """Whether what was granted on top left the device within its share, by WI-54 and WI-55."""
     if one.more <= 0:
         return True
-    share = one.budget // one.devices
+    share = min(one.budget // one.at_broker, (CREDIT_MIB << 20) // one.devices)
     if one.priority <= URGENT_PRIORITY:
         return bool(one.device_bytes <= share or (one.more == 1 and one.urgent_bytes == one.part_size))
     return bool(one.device_bytes <= max(share - share // KEPT_FOR_URGENT, one.part_size))
