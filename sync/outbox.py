@@ -150,10 +150,10 @@ class Outbox:
             self._keep(failed(item, now_us=now_us, code=code, temporary=temporary, why=why))
 
     def try_now(self, item_id: str) -> None:
-        """What it waited for is there."""
+        """What it waited for is there: it is tried now, and the tries before were not its own failures."""
         item = self._items.get(item_id)
         if item is not None:
-            self._items[item_id] = replace(item, next_try_us=0)
+            self._items[item_id] = replace(item, tries=0, next_try_us=0)
 
     def done(self, item_id: str) -> None:
         """A checked receipt for it is on the disk."""

@@ -2,7 +2,8 @@
 
 Decided here: what is written when. A receipt is kept only after it was checked against our own manifest, and counts
 only once it is on the disk; an item that was refused for good, and what only claims to be a receipt, is in custody.
-What got no answer while nothing else did either is tried again when the centre has answered anything.
+What got no answer while nothing else did either is tried again when the centre has answered anything, and is as new
+then: what is just then at the last of its tries waits as after a first failure, not as after a day of them.
 Deletes no evidence, ever. Implements WI-26 and WI-28 of docs/spec/wire.md.
 """
 

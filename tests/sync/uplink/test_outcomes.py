@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sync.holdings import Holdings
-from sync.outbox import Outbox
+from sync.outbox import FIRST_RETRY_US, MOST_RETRY_US, Outbox
 from sync.outcomes import QUIET_US, Outcomes
 from sync.sending import Done, Stopped
 from sync.uplink_report import UplinkReport
@@ -58,7 +58,20 @@ def test_item_without_an_answer_is_tried_again_when_another_has_its_receipt(worl
     assert outcomes.outbox.items[first].next_try_us > NOW_US
     outcomes.take(receipt_for(world, second), NOW_US + 1)
     assert outcomes.outbox.items[first].next_try_us == 0
-    assert outcomes.outbox.items[first].tries == 1
+    assert outcomes.outbox.items[first].tries == 0
+
+
+def test_item_whose_tries_end_just_as_the_centre_is_back_waits_as_after_a_first_failure(
+    world: Any, outcomes: Outcomes
+) -> None:
+    """WI-28: a day without the centre had made its pause ten minutes."""
+    first, second = world.items
+    for _ in range(20):
+        outcomes.take(no_answer(first), NOW_US)
+    assert outcomes.outbox.items[first].next_try_us == NOW_US + MOST_RETRY_US
+    outcomes.take(receipt_for(world, second), NOW_US + 1)
+    outcomes.take(no_answer(first), NOW_US + 2)
+    assert outcomes.outbox.items[first].next_try_us == NOW_US + 2 + FIRST_RETRY_US
 
 
 @pytest.mark.parametrize(("passed_us", "waits"), [(QUIET_US, True), (QUIET_US + 1, False)])
