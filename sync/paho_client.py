@@ -3,9 +3,9 @@
 A TLS record holds 16 KiB, so a socket takes and gives no more at once. paho copies what is left of a packet for each
 record, makes room anew for what is missing, runs a dozen steps of its own for each, answers each message by a packet
 and a record, and keeps each message to send it again in a next session. Here a packet is sent and read record by record
-from and into its place, a payload is never copied, the messages of one look are answered together, and of what was sent
-only number and topic are kept, since each session has a client of its own. Nothing of the protocol is touched. Made for
-paho's external loop, not for `loop_start`, and for QoS 1.
+from and into its place, no record holds a head alone, a payload is not copied beyond that record, the messages of one
+look are answered together, and of what was sent only number and topic are kept, since each session has a client of its
+own. Nothing of the protocol is touched. Made for paho's external loop, not for `loop_start`, and for QoS 1.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from vedette.wire import MAX_PACKET_BYTES
 
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 2, 5
 MOST_UNSENT = 2048
-# What is no longer than this is copied behind the head, so that one TLS record takes both.
-JOINED_BYTES = 8 * 1024
+# So much of a message is copied behind its head, for one TLS record takes both and the broker wakes for no head alone.
+RECORD_BYTES = 16 * 1024
 # Room for a packet at least so long is used again, up to so much of it: making it anew costs more than filling it.
 LEAST_LENT_BYTES, MOST_KEPT_BYTES = 32 * 1024, 8 << 20
 LEAST_FOR_S = 60.0
@@ -139,10 +139,10 @@ class LeanClient(Client):
         head += body
         pieces: list[Buffer | bytearray] = [head]
         for one in (payload, behind):
-            if len(one) <= JOINED_BYTES and len(pieces) == 1:
-                head += one
-            else:
-                pieces.append(one)
+            joined = max(0, RECORD_BYTES - len(head)) if len(pieces) == 1 else 0
+            head += one[:joined]
+            if len(one) > joined:
+                pieces.append(memoryview(one)[joined:])
         for piece in pieces:
             if self._packet_queue(PacketTypes.PUBLISH << 4, piece, number, 1) not in _GOOD:
                 return False

@@ -12,10 +12,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sync.paho_client import JOINED_BYTES, LEAST_FOR_S, LEAST_LENT_BYTES, MOST_KEPT_BYTES, LeanClient
+from sync.paho_client import LEAST_FOR_S, LEAST_LENT_BYTES, MOST_KEPT_BYTES, RECORD_BYTES, LeanClient
 from vedette.wire import MAX_PACKET_BYTES, MAX_PART_BYTES
 
-RECORD_BYTES = 16 * 1024
 Heard = list[tuple[str, bytes, bool]]
 
 
@@ -25,6 +24,7 @@ class Socket:
     def __init__(self, there: bytes = b"", room: int = 1 << 30, is_over: bool = False) -> None:
         self.taken = bytearray()
         self.kinds: set[type] = set()
+        self.records = 0
         self.there = bytearray(there)
         self.room = room
         self.is_over = is_over
@@ -33,6 +33,7 @@ class Socket:
         if not self.room:
             raise ssl.SSLWantWriteError
         self.room -= 1
+        self.records += 1
         self.kinds.add(type(data))
         piece = bytes(data[:RECORD_BYTES])
         self.taken += piece
@@ -109,7 +110,7 @@ def test_packet_is_gone_on_with_where_the_socket_was_full() -> None:
     assert (bytes(connection.taken), made.want_write()) == (bytes(packet), False)
 
 
-@pytest.mark.parametrize("size", [0, 1, JOINED_BYTES, JOINED_BYTES + 1, MAX_PART_BYTES])
+@pytest.mark.parametrize("size", [0, 1, RECORD_BYTES - 99, RECORD_BYTES, RECORD_BYTES + 1, MAX_PART_BYTES])
 @pytest.mark.parametrize("retain", [False, True])
 @pytest.mark.parametrize("version", [MQTTv5, MQTTv311])
 def test_what_is_put_is_what_paho_itself_would_publish(size: int, retain: bool, version: int) -> None:
@@ -124,6 +125,16 @@ def test_what_is_put_is_what_paho_itself_would_publish(size: int, retain: bool, 
         stock.loop_write()
     assert bytes(ours.taken) == bytes(theirs.taken)
     assert not made.want_write()
+
+
+@pytest.mark.parametrize("size", [1, RECORD_BYTES, MAX_PART_BYTES])
+def test_no_record_holds_a_head_alone(size: int) -> None:
+    """WI-11. The part of the payload that is given apart is only copied so far as it goes into the head's record."""
+    connection = Socket()
+    made, _ = client(connection)
+    assert made.put("a/b", b"head", b"p" * size, retain=False)
+    assert connection.taken.endswith(b"p" * size)
+    assert connection.records == -(-len(connection.taken) // RECORD_BYTES)
 
 
 @pytest.mark.parametrize(
