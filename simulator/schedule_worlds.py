@@ -14,7 +14,6 @@ from typing import TypeVar
 from sync import receiver as centre_side
 from sync.receiver import Receiver
 from sync.sender import Offer
-from vedette.wire import Init
 
 T = TypeVar("T")
 
@@ -50,19 +49,6 @@ def offer_of(item: str, payload: bytes, priority: int) -> Offer:
     """A segment of that content; its hash and manifest are stand-ins that say the same bytes."""
     return Offer(
         item=item, kind="segment", size=len(payload), sha256=payload.hex(), priority=priority, manifest=b"m" + payload
-    )
-
-
-def init_of(offer: Offer, part_size: int) -> Init:
-    """What a device says that offers this."""
-    return Init(
-        item=offer.item,
-        kind=offer.kind,
-        size=offer.size,
-        sha256=offer.sha256,
-        priority=offer.priority,
-        part_size=part_size,
-        manifest=offer.manifest,
     )
 
 

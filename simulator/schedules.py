@@ -20,7 +20,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from random import Random
 
-from simulator.schedule_worlds import TINY, USUAL, Worker, init_of, offer_of, pick
+from simulator.schedule_worlds import TINY, USUAL, Worker, offer_of, pick
 from sync import receiver as centre_side
 from sync.receiver import Receiver
 from sync.sender import Done, Outcome, Sender, SendFin, SendPart, Stopped
@@ -368,7 +368,7 @@ class Schedule:
             part = Part(item=item, index=0, payload=b"1234")
             self._work(worker, worker.receiver.receive("car-2", part, self._now_us))
         else:
-            self._work(worker, worker.receiver.receive("car-2", init_of(offer, self._cut.part), self._now_us))
+            self._work(worker, worker.receiver.receive("car-2", offer.init(self._cut.part), self._now_us))
 
 
 def check_receipt(receipts: Mapping[str, bytes], item: str, receipt: bytes) -> None:

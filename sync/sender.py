@@ -29,7 +29,6 @@ from vedette.wire import (
     Ack,
     Fin,
     Grant,
-    Init,
     Ranges,
     Refuse,
     RefuseCode,
@@ -295,19 +294,10 @@ class Sender:
         return parts, size
 
     def _init(self, upload: Upload) -> SendInit:
-        offer, part_size = upload.offer, min(self._part_size, self._flight.part_size)
+        part_size = min(self._part_size, self._flight.part_size)
         if upload.init is not None and upload.init.message.part_size == part_size:
             return upload.init
-        message = Init(
-            item=offer.item,
-            kind=offer.kind,
-            size=offer.size,
-            sha256=offer.sha256,
-            priority=offer.priority,
-            part_size=part_size,
-            manifest=offer.manifest,
-        )
-        upload.init = SendInit(message=message)
+        upload.init = SendInit(message=upload.offer.init(part_size))
         return upload.init
 
     def _on_sealed(self, sealed: Sealed) -> list[Outcome]:

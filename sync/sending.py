@@ -33,6 +33,18 @@ class Offer:
         """Whether its parts travel on the connection for bulk, where there is one: recordings, marked or not."""
         return self.priority > URGENT_PRIORITY
 
+    def init(self, part_size: int) -> Init:
+        """The question whether the centre takes it, in parts of at most `part_size` bytes."""
+        return Init(
+            item=self.item,
+            kind=self.kind,
+            size=self.size,
+            sha256=self.sha256,
+            priority=self.priority,
+            part_size=part_size,
+            manifest=self.manifest,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendInit:
