@@ -22,6 +22,9 @@ MAX_DETECTIONS = 32
 MIN_CONFIDENCE_PERMILLE = 300
 MAX_OVERLAP = 0.3
 PADDING_GREY = 114
+# Rows and columns of the inputs that a picture may get: the file's own, one for 16:9, which leaves a quarter of that to
+# grey rows, one for upright pictures, all of them as much work, and a small one for parts of pictures.
+SHAPES = ((384, 512), (320, 576), (512, 384), (192, 320))
 # Share of width and height that each of four overlapping quarters takes.
 QUARTER = 0.6
 
@@ -51,7 +54,11 @@ class Detector:
     """Finds plates in grey pictures of any size."""
 
     def __init__(self, model: Model) -> None:
-        """Takes the loaded detector model; raises ModelUnusable where its outputs are not a heat map and corners."""
+        """Takes the loaded detector model; raises ModelUnusable where its outputs are not a heat map and corners.
+
+        For pictures of another shape it is loaded once more, when the first such picture comes.
+        """
+        self._models = {(model.height_px, model.width_px): model}
         self._model = model
         shape = (1, model.height_px, model.width_px, 1)
         outputs = model.run(np.full(shape, PADDING_GREY, dtype=np.uint8))
@@ -62,11 +69,19 @@ class Detector:
 
     def detect(self, luma: NDArray[np.uint8]) -> list[Detection]:
         """The plates in a grey picture (height, width), the surest first, corners in its pixels."""
-        fitted, scale = fit(luma, width_px=self._model.width_px, height_px=self._model.height_px)
-        outputs = self._model.run_real(fitted[None, :, :, None])
+        height_px, width_px = shape_for(*luma.shape)
+        fitted, scale = fit(luma, width_px=width_px, height_px=height_px)
+        outputs = self._sized(height_px, width_px).run_real(fitted[None, :, :, None])
         found = decode(outputs[self._heat][0, :, :, 0], outputs[self._corners][0])
         inside = (luma.shape[1] * scale, luma.shape[0] * scale)
         return [_scaled(one, 1 / scale) for one in found if _centre_within(one, inside)]
+
+    def _sized(self, height_px: int, width_px: int) -> Model:
+        """The model for such an input."""
+        model = self._models.get((height_px, width_px))
+        if model is None:
+            model = self._models[height_px, width_px] = self._model.sized(height_px=height_px, width_px=width_px)
+        return model
 
     def detect_framed(self, luma: NDArray[np.uint8], share: float) -> list[Detection]:
         """As `detect`, with a dark frame of `share` of the width around: for plates that reach the picture's edges.
@@ -74,8 +89,9 @@ class Detector:
         The detector expects something around a plate.
         """
         height, width = luma.shape
-        room = 1 + 2 * share
-        scale = min(1.0, self._model.width_px / (room * width), self._model.height_px / (height + 2 * share * width))
+        wide, tall = (1 + 2 * share) * width, height + 2 * share * width
+        height_px, width_px = shape_for(tall, wide)
+        scale = min(1.0, width_px / wide, height_px / tall)
         small = luma
         if scale < 1.0:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -92,7 +108,8 @@ class Detector:
         Empty where the picture is not larger than the model's input, since nothing is gained there.
         """
         height, width = luma.shape
-        if width <= self._model.width_px and height <= self._model.height_px:
+        height_px, width_px = shape_for(height, width)
+        if width <= width_px and height <= height_px:
             return []
         wide, tall = max(1, int(width * QUARTER)), max(1, int(height * QUARTER))
         found: list[Detection] = []
@@ -111,10 +128,19 @@ def distinct(found: Sequence[Detection]) -> list[Detection]:
     return kept[:MAX_DETECTIONS]
 
 
+def shape_for(height: float, width: float) -> tuple[int, int]:
+    """Rows and columns of the input in which such a picture is largest, of several the one with the least work."""
+    return max(SHAPES, key=lambda shape: (_scale_in(shape, height, width), -shape[0] * shape[1]))
+
+
+def _scale_in(shape: tuple[int, int], height: float, width: float) -> float:
+    return min(shape[1] / width, shape[0] / height, MAX_ENLARGEMENT)
+
+
 def fit(luma: NDArray[np.uint8], *, width_px: int, height_px: int) -> tuple[NDArray[np.uint8], float]:
     """The picture scaled into the upper left of (height_px, width_px), the rest grey; and the scale."""
     height, width = luma.shape
-    scale = min(width_px / width, height_px / height, MAX_ENLARGEMENT)
+    scale = _scale_in((height_px, width_px), height, width)
     size = (min(width_px, max(1, round(width * scale))), min(height_px, max(1, round(height * scale))))
     fitted = np.full((height_px, width_px), PADDING_GREY, dtype=np.uint8)
     fitted[: size[1], : size[0]] = resized(luma, size)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.reader.tflite_file import MAX_FILE_BYTES
+from edge.reader.tflite_resize import resized
+from vedette import files
 from vedette.errors import Integrity, NotFound, Usage
 
 MAX_THREADS = 64
@@ -72,13 +75,22 @@ def _interpreter_class() -> Any:
     return Interpreter
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What a model is made from: its file's bytes and name, and how many threads it may use."""
+
+    content: bytes = field(repr=False)
+    name: str
+    threads: int
+
+
 class Model:
     """One loaded model.  Not safe to share between threads: each thread that reads loads its own."""
 
-    def __init__(self, interpreter: Any, path: Path) -> None:
-        """Takes an interpreter with its tensors allocated; `path` is for messages."""
+    def __init__(self, interpreter: Any, source: Source) -> None:
+        """Takes an interpreter with its tensors allocated, and what it was made from."""
         self._interpreter = interpreter
-        self._path = path
+        self._source = source
         (self._input,) = interpreter.get_input_details()
         self._outputs = interpreter.get_output_details()
         _, height, width, _ = (int(n) for n in self._input["shape"])
@@ -97,15 +109,25 @@ class Model:
             raise Usage(f"{threads} threads: give 1 to {MAX_THREADS}")
         if not path.is_file():
             raise NotFound(f"model {path}: no such file; install the package again")
+        return cls._made(Source(content=files.read(path, max_bytes=MAX_FILE_BYTES), name=path.name, threads=threads))
+
+    @classmethod
+    def _made(cls: type[M], source: Source) -> M:
         interpreter_class = _interpreter_class()
         try:
-            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+            interpreter = interpreter_class(model_content=source.content, num_threads=source.threads)
             interpreter.allocate_tensors()
-            model = cls(interpreter, path)
+            model = cls(interpreter, source)
             model._self_test()
         except (ValueError, RuntimeError, KeyError, SystemError, AttributeError) as error:
-            raise ModelUnusable(f"model {path.name} does not run here: {error}; install the package again") from error
+            text = f"model {source.name} does not run here: {error}; install the package again"
+            raise ModelUnusable(text) from error
         return model
+
+    def sized(self: M, *, height_px: int, width_px: int) -> M:
+        """The same network for pictures of another size, tried out once; Integrity where it cannot be made for that."""
+        content = resized(self._source.content, height_px=height_px, width_px=width_px)
+        return self._made(replace(self._source, content=content))
 
     def _self_test(self) -> None:
         details = [self._input, *self._outputs]

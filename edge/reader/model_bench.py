@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.reader.detect import Detector
 from edge.reader.drawn import DrawnPicture, draw
-from edge.reader.infer import Model, runtime_name
+from edge.reader.infer import Model, Source, runtime_name
 from edge.reader.look import Looker
 from edge.reader.ocr import PlateReader
 from edge.reader.registry import NAMES, open_registry
@@ -39,9 +39,15 @@ BOARD_MODEL = Path("/proc/device-tree/model")
 class TimedModel(Model):
     """A model that notes when each run began and ended, in seconds of the monotonic clock."""
 
-    def __init__(self, interpreter: Any, path: Path) -> None:
+    def __init__(self, interpreter: Any, source: Source) -> None:
         self.runs: list[tuple[float, float]] = []
-        super().__init__(interpreter, path)
+        super().__init__(interpreter, source)
+
+    def sized(self, *, height_px: int, width_px: int) -> TimedModel:
+        """As `Model.sized`; its runs are noted as this one's."""
+        model = super().sized(height_px=height_px, width_px=width_px)
+        model.runs = self.runs
+        return model
 
     def run(self, picture: Any) -> Any:
         """As `Model.run`."""

@@ -74,14 +74,28 @@ def read_network(path: Path) -> Network:
     if data[4:8] != IDENTIFIER:
         raise Integrity(f"model {path.name} is not a TFLite file")
     try:
-        return _network(_Table(data, _u32(data, 0)))
+        return _network(root_of(data))
     except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise Integrity(f"model {path.name} is damaged: {error}") from None
 
 
-def _network(model: _Table) -> Network:
-    codes = [_operator(code) for code in model.tables(1)]
-    filled = [buffer.length(0) > 0 or buffer.number("Q", 1) > 1 for buffer in model.tables(4)]
+def root_of(data: bytes) -> Table:
+    """The table `Model` of the schema; errors as `Table`."""
+    return Table(data, _u32(data, 0))
+
+
+def operators_of(model: Table) -> list[str]:
+    """The operations' names, as operations number them."""
+    return [_operator(code) for code in model.tables(1)]
+
+
+def filled_of(model: Table) -> list[bool]:
+    """For each buffer whether the file carries its bytes."""
+    return [buffer.length(0) > 0 or buffer.number("Q", 1) > 1 for buffer in model.tables(4)]
+
+
+def _network(model: Table) -> Network:
+    codes, filled = operators_of(model), filled_of(model)
     graph = model.tables(2)[0]
     tensors = [_tensor(one, filled) for one in graph.tables(0)]
 
@@ -98,13 +112,13 @@ def _network(model: _Table) -> Network:
     )
 
 
-def _operator(code: _Table) -> str:
+def _operator(code: Table) -> str:
     # Numbers above 127 do not fit into the older of the two fields.
     number = max(code.number("b", 0), code.number("i", 3))
     return OPERATORS.get(number, f"OPERATOR_{number}")
 
 
-def _tensor(one: _Table, filled: Sequence[bool]) -> Tensor:
+def _tensor(one: Table, filled: Sequence[bool]) -> Tensor:
     number = one.number("b", 1)
     shape = one.ints("i", 0)
     if any(side < 0 for side in shape):
@@ -112,10 +126,11 @@ def _tensor(one: _Table, filled: Sequence[bool]) -> Tensor:
     return Tensor(shape=shape, type=TYPES.get(number, f"type {number}"), constant=filled[one.number("I", 2)])
 
 
-class _Table:
+class Table:
     """One FlatBuffers table: a place in the bytes, its fields found through its vtable; an absent one is 0 or empty."""
 
     def __init__(self, data: bytes, at: int) -> None:
+        """The table at byte `at`; struct.error, ValueError or IndexError, here and later, where it is none."""
         self._data = data
         self._at = at
         self._vtable = at - _read(data, "i", at)
@@ -134,18 +149,19 @@ class _Table:
 
     def ints(self, form: str, index: int) -> tuple[int, ...]:
         """A field that is a vector of integers of the struct format `form`."""
+        return struct.unpack_from(f"<{self.length(index)}{form}", self._data, self.vector(index))
+
+    def vector(self, index: int) -> int:
+        """Where the first element of a field that is a vector lies; 0 where it is absent."""
         at = self._field(index)
-        if not at:
-            return ()
-        start = at + _u32(self._data, at)
-        return struct.unpack_from(f"<{_u32(self._data, start)}{form}", self._data, start + 4)
+        return at + _u32(self._data, at) + 4 if at else 0
 
     def length(self, index: int) -> int:
         """How many elements a field that is a vector has."""
         at = self._field(index)
         return _u32(self._data, at + _u32(self._data, at)) if at else 0
 
-    def tables(self, index: int) -> list[_Table]:
+    def tables(self, index: int) -> list[Table]:
         """A field that is a vector of tables."""
         at = self._field(index)
         if not at:
@@ -153,7 +169,7 @@ class _Table:
         start = at + _u32(self._data, at)
         count = _u32(self._data, start)
         places = struct.unpack_from(f"<{count}I", self._data, start + 4)
-        return [_Table(self._data, start + 4 + 4 * number + place) for number, place in enumerate(places)]
+        return [Table(self._data, start + 4 + 4 * number + place) for number, place in enumerate(places)]
 
 
 def _u32(data: bytes, at: int) -> int:

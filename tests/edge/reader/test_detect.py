@@ -78,6 +78,25 @@ def test_any_picture_fits_into_the_model(size: tuple[int, int]) -> None:
     assert 0 < scale <= detect.MAX_ENLARGEMENT
 
 
+@pytest.mark.parametrize(
+    ("picture", "shape"),
+    [
+        ((720, 1280), (320, 576)),
+        ((1080, 1920), (320, 576)),
+        ((480, 640), (384, 512)),
+        ((640, 640), (384, 512)),
+        ((4032, 3024), (512, 384)),
+        ((1920, 1080), (512, 384)),
+        ((90, 150), (192, 320)),
+        ((1, 1), (192, 320)),
+        ((1, 9000), (320, 576)),
+        ((9000, 1), (512, 384)),
+    ],
+)
+def test_a_picture_gets_the_input_in_which_it_is_largest(picture: tuple[int, int], shape: tuple[int, int]) -> None:
+    assert detect.shape_for(*picture) == shape
+
+
 def test_fit_keeps_the_shape_and_pads_with_grey() -> None:
     fitted, scale = fit(np.full((720, 1280), 200, dtype=np.uint8), width_px=512, height_px=384)
     assert scale == 0.4
