@@ -237,7 +237,7 @@ def test_quarantine_is_read_to_its_end_by_its_links(
     assert tab.errors == []
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, TABLET, {"width": 1180, "height": 820}, {"width": 414, "height": 896}])
+@pytest.mark.parametrize("viewport", [DESKTOP, TABLET, {"width": 1180, "height": 820}, {"width": 360, "height": 780}])
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_no_page_scrolls_sideways_when_the_window_is_narrow(
     chromium: Any, address: str, centre: Any, viewport: dict[str, int], language: str
