@@ -16,8 +16,11 @@ from pathlib import Path
 from simulator.reel import Vehicle, make_clip
 from vedette import bundle, cosignature, merkle, note, proof, sealed
 from vedette.bundle import BundleParts, Content
+from vedette.bundle_heads import HeldHeads
 from vedette.clock import FakeClock, uuid7
 from vedette.cosignature import WitnessKey
+from vedette.custody_entry import parse_line
+from vedette.custody_heads import Head, Heads
 from vedette.enrolment import Enrolment
 from vedette.identity import Identity
 from vedette.keys import SigningKey
@@ -141,11 +144,13 @@ def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> Bundl
     ciphertext, record = item.path.read_bytes(), item.manifest_path.read_bytes()
     receipt, inclusion = _logged(maker, item.manifest, _sha(record), seed)
     enrolment = Enrolment(device=maker.name, key=maker.device.public, certificate_serial="1f", enrolled_us=1)
+    journal = bundle.journal_of(lines, item.item_id)
     return BundleParts(
         manifest=record,
         receipt=receipt,
         proof=inclusion,
-        journal=bundle.journal_of(lines, item.item_id),
+        journal=journal,
+        heads=_heads(maker, item.item_id, Head.of(parse_line(journal[-1])), Head.of(parse_line(lines[-1]))),
         enrolment=enrolment.sign(maker.centre),
         log_origin=ORIGIN,
         signer=maker.centre,
@@ -154,6 +159,20 @@ def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> Bundl
         opened=sealed.open_sealed(ciphertext, [maker.opener]),
         companions=_redacted(maker, item.manifest, record, seed),
     )
+
+
+def _heads(maker: Maker, item: str, head: Head, held: Head) -> bytes:
+    """The device signed for line `head`, and the centre has the journal up to `held`."""
+    told = Heads(device=maker.name, told_us=maker.clock.utc_us(), time_source="ntp", time_error_us=9, heads=(head,))
+    word = HeldHeads(
+        item=item,
+        device=maker.name,
+        service=head.service,
+        held=(held.seq, held.head),
+        problem=None,
+        records=(told.sign(maker.device),),
+    )
+    return word.sign(maker.centre)
 
 
 def _redacted(maker: Maker, manifest: Manifest, record: bytes, seed: int) -> dict[str, Content]:

@@ -32,7 +32,7 @@ from vedette.records import KINDS, Manifest, peek_manifest, sign_record
 
 BUNDLE = "vedette/bundle/1"
 LISTING, KEYS, JOURNAL, README = "bundle.json", "keys.json", "journal.jsonl", "README.txt"
-MAX_FILES = 16
+MAX_FILES = 32
 MAX_FILE_BYTES = 1 << 40
 MAX_LISTING_BYTES = 64 * 1024
 MAX_KEYS_BYTES = 16 * 1024
@@ -52,8 +52,9 @@ class BundleParts:
     """What goes into a bundle: bytes, or for what is large a path or what gives the bytes in pieces.
 
     `manifest`, `receipt`, `enrolment` are signed records, `proof` a tlog-proof, `journal` lines (without newlines)
-    of the chain of the service that made the item, in order and without holes. `sealed` or `opened` (the MP4) or
-    both. `signer` is the centre's key. `companions` are the files for people by what they are (`COMPANIONS`;
+    of the chain of the service that made the item, in order and without holes. `heads` is the centre's word of how far
+    the device had signed for that chain (`vedette.bundle_heads`). `sealed` or `opened` (the MP4) or both. `signer` is
+    the centre's key. `companions` are the files for people by what they are (`COMPANIONS`;
     `vedette.bundle_companions` makes them).
     """
 
@@ -67,6 +68,7 @@ class BundleParts:
     made_us: int
     sealed: Content | None = None
     opened: Content | None = None
+    heads: bytes | None = None
     note: str = ""
     companions: Mapping[str, Content] = field(default_factory=dict)
 
@@ -207,6 +209,7 @@ def file_names(item: str, kind: str) -> dict[str, str]:
         "receipt": f"{item}.receipt",
         "proof": f"{item}.proof",
         "journal": JOURNAL,
+        "heads": f"{item}.heads",
         "keys": KEYS,
         "readme": README,
         "report_html": "report.html",
@@ -229,13 +232,17 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
             parts.note,
             sealed_name=names["sealed"] if parts.sealed is not None else None,
             opened_name=names["opened"] if parts.opened is not None else None,
-            companions={names[what]: what for what in COMPANIONS if what in parts.companions},
+            companions={
+                **({names["heads"]: "heads"} if parts.heads is not None else {}),
+                **{names[what]: what for what in COMPANIONS if what in parts.companions},
+            },
         ),
         "keys": keys.to_bytes(),
         "manifest": parts.manifest,
         "receipt": parts.receipt,
         "proof": parts.proof.encode(),
         "journal": b"".join(line + b"\n" for line in parts.journal),
+        "heads": parts.heads,
         "sealed": parts.sealed,
         "opened": parts.opened,
         **{what: parts.companions.get(what) for what in COMPANIONS},

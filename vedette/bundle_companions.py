@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 from vedette import onvif_boxes, proof, report, report_html, verifier
 from vedette.bundle import LISTING, REDACTED, BundleParts, Content, file_names
+from vedette.bundle_heads import last_line_here, open_held, shortfall, signed_heads
+from vedette.custody_entry import parse_line
 from vedette.enrolment import open_enrolment
 from vedette.errors import Integrity, Refused
 from vedette.onvif_boxes import Export
@@ -39,7 +41,7 @@ def with_companions(parts: BundleParts, *, exported_by: str) -> BundleParts:
     copied = _onvif(parts, exported_by)
     if copied is not None:
         companions["onvif"] = copied
-    in_it = [name for name in ("sealed", "opened") if getattr(parts, name) is not None]
+    in_it = [name for name in ("heads", "sealed", "opened") if getattr(parts, name) is not None]
     order = ("readme", "keys", "manifest", "receipt", "proof", "journal", *in_it, *companions, *_FOR_PEOPLE)
     said = report.reports(_facts(parts, exported_by, {"listing": LISTING, **{what: names[what] for what in order}}))
     companions["report_html"] = report_html.page(said)
@@ -64,11 +66,23 @@ def _facts(parts: BundleParts, exported_by: str, files: dict[str, str]) -> repor
         centre_key_id=parts.signer.public.key_id,
         log_origin=parts.log_origin,
         lines=parts.journal,
+        heads=_heads(parts),
         files=files,
         made_us=parts.made_us,
         exported_by=exported_by,
         reason=parts.note,
     )
+
+
+def _heads(parts: BundleParts) -> report.JournalHeads | None:
+    """What the centre says of the device's heads, held against the lines that leave."""
+    if parts.heads is None:
+        return None
+    manifest = peek_manifest(parts.manifest)
+    held = open_held(parts.heads, parts.signer.public)
+    signed = signed_heads(held, open_enrolment(parts.enrolment, keyring(parts.signer.public)).key)
+    here_to = last_line_here(manifest, [parse_line(line) for line in parts.journal[-1:]])
+    return report.JournalHeads(short=shortfall(held, signed, here_to), problem=held.problem)
 
 
 def _onvif(parts: BundleParts, exported_by: str) -> Callable[[], Iterator[bytes]] | None:

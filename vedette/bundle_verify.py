@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vedette import bundle, onvif_boxes
+from vedette import bundle, bundle_heads, onvif_boxes
 from vedette.bundle import BUNDLE, KEYS, LISTING, Keys, Listed, Listing
 from vedette.bundle_source import Source, open_source
 from vedette.clock import iso
@@ -115,9 +115,22 @@ class _Bundle:
         )
         read = check_evidence(evidence, self._checks)
         self._onvif()
-        if read is None or not set(self._redacted) & set(self._listed):
+        if read is None:
             return None
-        return check_redacted(self._copy(), read, hashlib.sha256(manifest).hexdigest(), self._checks)
+        device = evidence.device
+        self._heads(bundle_heads.Known(manifest=read.manifest, entries=read.entries, centre=centre, device=device))
+        if not set(self._redacted) & set(self._listed):
+            return None
+        return check_redacted(self._copy(), read.manifest, hashlib.sha256(manifest).hexdigest(), self._checks)
+
+    def _heads(self, known: bundle_heads.Known) -> None:
+        name = self._names["heads"]
+        if name not in self._listed:
+            self._checks.absent("signed heads", name, bundle_heads.NONE_HERE)
+            return
+        record = self._part("heads", MAX_RECORD_BYTES)
+        if record is not None:
+            bundle_heads.check_heads(name, record, known, self._checks)
 
     @property
     def _redacted(self) -> list[str]:

@@ -61,8 +61,16 @@ class Evidence:
     policy: Policy | None = None
 
 
-def check_evidence(evidence: Evidence, checks: Checks) -> Manifest | None:
-    """Make every check that the parts allow; findings go to `checks`. The manifest, where it could be read."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What could be read of an item: its manifest, and the lines of its custody chain where that holds."""
+
+    manifest: Manifest
+    entries: Sequence[Entry]
+
+
+def check_evidence(evidence: Evidence, checks: Checks) -> Read | None:
+    """Make every check that the parts allow; findings go to `checks`. None where no manifest could be read."""
     manifest = _manifest(evidence, checks)
     if manifest is None:
         return None
@@ -74,7 +82,7 @@ def check_evidence(evidence: Evidence, checks: Checks) -> Manifest | None:
     if manifest.kind == "segment" and entries is not None:
         _checkpoints(evidence, manifest, entries, checks)
     _opened(evidence, manifest, checks)
-    return manifest
+    return Read(manifest=manifest, entries=entries or ())
 
 
 def vouched_for(enrolment: Enrolment) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vedette import note, proof, records
+from vedette.bundle_heads import Shortfall
 from vedette.clock import iso
 from vedette.custody_entry import Entry, parse_line
 from vedette.enrolment import Enrolment
@@ -51,6 +52,14 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JournalHeads:
+    """How far the device had signed for its journal, and what the centre found wrong with it."""
+
+    short: Shortfall
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """What the report is made from: the item's signed parts as parsed, what is in the bundle, and who exported it."""
 
@@ -63,6 +72,7 @@ class Facts:
     centre_key_id: str
     log_origin: str
     lines: Sequence[bytes]
+    heads: JournalHeads | None
     files: Mapping[str, str]
     made_us: int
     exported_by: str
@@ -150,8 +160,9 @@ def _hashes(facts: Facts, said: Words) -> Section:
 
 
 def _custody(facts: Facts, entries: Sequence[Entry], said: Words) -> Section:
+    signed, signed_rows = _signed(facts.heads, said)
     if not entries:
-        return Section(title=said["custody_title"], sentences=(said["custody_none"],))
+        return Section(title=said["custody_title"], sentences=(said["custody_none"], *signed), rows=signed_rows)
     first, last = entries[0], entries[-1]
     rows = [
         Row(label=said["chain"], value=f"{first.device}/{first.service}, {first.seq} – {last.seq}", is_code=True),
@@ -161,8 +172,26 @@ def _custody(facts: Facts, entries: Sequence[Entry], said: Words) -> Section:
     counts = Counter(entry.event for entry in entries)
     rows += [Row(label=event, value=f"{count} ×", is_code=True) for event, count in sorted(counts.items())[:MAX_EVENTS]]
     gaps = [entry for entry in entries if entry.event == "gap"]
-    sentences = (said["custody_intro"], said["custody_gaps" if gaps else "custody_no_gaps"])
-    return Section(title=said["custody_title"], sentences=sentences, rows=tuple(rows))
+    sentences = (said["custody_intro"], said["custody_gaps" if gaps else "custody_no_gaps"], *signed)
+    return Section(title=said["custody_title"], sentences=sentences, rows=(*rows, *signed_rows))
+
+
+def _signed(heads: JournalHeads | None, said: Words) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+    """Up to which line the device had signed for its journal, and which of those lines are not here."""
+    if heads is None:
+        return (said["heads_none"],), ()
+    short = heads.short
+    kind = "heads_not_come" if short.not_come else "heads_more" if short.not_here else "heads_all_here"
+    rows = [Row(label=said["heads_signed"], value=f"{short.signed_to}, {iso(short.told_us)}", is_code=True)]
+    missing = (("heads_lines_not_here", short.not_here), ("heads_lines_not_come", short.not_come))
+    rows += [Row(label=said[name], value=_span(lines), is_code=True) for name, lines in missing if lines]
+    if heads.problem is not None:
+        rows.append(Row(label=said["heads_problem"], value=heads.problem, is_code=True))
+    return (said["heads_intro"], said[kind]), tuple(rows)
+
+
+def _span(lines: range) -> str:
+    return f"{lines.start} – {lines.stop - 1} ({len(lines)})"
 
 
 def _centre(facts: Facts, said: Words) -> Section:

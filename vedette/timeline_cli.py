@@ -27,6 +27,7 @@ from vedette.newfile import new_file
 from vedette.records import keyring
 from vedette.sealed import Identity, load_identities
 from vedette.timeline import Timeline
+from vedette.timeline_heads import Asked, read_heads, with_heads
 from vedette.timeline_layers import read_timeline
 from vedette.timeline_source import read_lines, verify_pieces
 from vedette.timeline_svg import draw_svg
@@ -49,6 +50,10 @@ def register(verbs: cli.Nouns) -> None:
     parser.add_argument("--keys", type=Path, metavar="KEYS.json", help="or the keys.json of a bundle, with --trust")
     parser.add_argument("--trust", type=Path, metavar="TRUST.json", help="the centre's public keys, from the force")
     parser.add_argument("--identity", type=Path, help="the key file that opens sealed copies")
+    parser.add_argument(
+        "--heads", type=Path, action="append", default=[], metavar="FILE",
+        help="how far the device had signed for its journal: the .heads of a bundle, or the device's own record",
+    )  # fmt: skip
     parser.add_argument("--service", default="recorder", help="whose journal (default: recorder)")
     parser.add_argument("--from", dest="begin", metavar="TIME", help="ISO 8601, in --zone where it names none")
     parser.add_argument("--to", dest="end", metavar="TIME", help="likewise; beyond the last line is unexplained")
@@ -65,7 +70,10 @@ def _timeline(args: argparse.Namespace) -> int:
     identities = load_identities(args.identity) if args.identity else []
     entries = verify_pieces(read_lines(args.paths, identities, service=args.service), key)
     beside, keeper = (_beside(args, key, identities, service) for service in ("position", "keeper"))
-    whole = read_timeline(entries, beside, keeper)
+    centre = load_trust(args.trust).centre if args.trust else None
+    asked = Asked(device=entries[0].device, service=args.service, device_key=key, centre=centre)
+    told = read_heads(args.paths, args.heads, asked)
+    whole = with_heads(read_timeline(entries, beside, keeper), entries, told)
     begin = _moment(args.begin, zone) if args.begin else whole.from_us
     end = _moment(args.end, zone) if args.end else whole.to_us
     if whole.from_us == whole.to_us and not (args.begin and args.end):

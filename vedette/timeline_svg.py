@@ -30,7 +30,7 @@ _LOOKS = {
 _HATCH = {State.UNKNOWN: "#c1121f", State.OFF: "#b4b9c1", State.STARTING: "#a08a4a", State.ASLEEP: "#7f93ad"}
 _OVERLAYS = {
     "muted": "#5b6470", "sound": "#a3475e", "stealth": "#20242b", "camera": "#7d5ba6", "clock": "#b5651d",
-    "place": "#4a6b8a", "heat": "#c8501e",
+    "place": "#4a6b8a", "heat": "#c8501e", "signed": "#2a6f77",
 }  # fmt: skip
 _STYLE = (
     "text{font:14px 'DejaVu Sans',Verdana,sans-serif;fill:#1d2127}.h{font-size:20px;font-weight:bold}.s{font-size:12px;"

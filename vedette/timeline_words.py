@@ -6,7 +6,7 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
-ROWS = ("muted", "sound", "stealth", "camera", "heat", "clock", "place")
+ROWS = ("muted", "sound", "stealth", "camera", "heat", "clock", "place", "signed")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
@@ -110,6 +110,27 @@ _WORDS: dict[str, tuple[str, str]] = {
     "proven_to": (
         "recording {} was cut: proven up to here, a second more may be in its file",
         "enregistrement {} coupé : prouvé jusqu’ici, une seconde de plus peut être dans son fichier",
+    ),
+    "signed_row": ("signed for", "signé"),
+    "signed_missing": (
+        "the device had signed for lines of this time that are not here",
+        "l’appareil avait signé pour ce temps des lignes qui ne sont pas là",
+    ),
+    "signed_to": (
+        "the device had signed for its journal up to line {}",
+        "l’appareil avait signé son journal jusqu’à la ligne {}",
+    ),
+    "signed_not_come": (
+        "LINES {} WERE SIGNED FOR by the device AND HAD NOT COME to the centre when the bundle was made",
+        "LES LIGNES {} ÉTAIENT SIGNÉES par l’appareil ET PAS ARRIVÉES au centre quand le dossier a été fait",
+    ),
+    "signed_not_here": (
+        "LINES {} WERE SIGNED FOR by the device AND ARE NOT HERE",
+        "LES LIGNES {} ÉTAIENT SIGNÉES par l’appareil ET NE SONT PAS LÀ",
+    ),
+    "signed_elsewhere": (
+        "the device had signed for lines {} too; the centre says that it has them",
+        "l’appareil avait signé aussi les lignes {} ; le centre dit les avoir",
     ),
     "lines_note": ("lines {} of the journal are missing", "les lignes {} du journal manquent"),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sync.central.held_heads import heads_of
 from sync.central.redacted import RedactedCopy, copies_of
 from sync.central.rows import ItemRow
 from sync.central.store import Store
@@ -81,6 +82,7 @@ def _items(store: Store, subject: str) -> list[ItemRow]:
 def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, copy: RedactedCopy | None, user: str) -> str:
     central = config.load_central(store.folder / "central.toml")
     journal = _journal(store, row)
+    signer = SigningKey.load(central.keys / "centre.pem")
     with _opened(store, row, wanted.identities) as opened, _sealed(store, row, wanted) as sealed:
         parts = bundle.BundleParts(
             manifest=store.manifest(row.item),
@@ -89,10 +91,11 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, copy: R
             journal=journal,
             enrolment=store.enrolment(row.device),
             log_origin=central.central.origin,
-            signer=SigningKey.load(central.keys / "centre.pem"),
+            signer=signer,
             made_us=store.clock.utc_us(),
             sealed=sealed,
             opened=opened,
+            heads=heads_of(store, row, signer),
             note=wanted.reason,
             companions=copy.companions if copy is not None else {},
         )

@@ -3,7 +3,7 @@
 Decided here: what is kept (the newest head of each start of a service, because within one start a journal only grows),
 and what a head shows: a line that came and is not the signed one, or a journal that ends earlier than it did, was cut
 on the device, or its disk lost what it had reported durable. Nobody can tell these two apart: both are a complaint, and
-the chain is marked. Implements CJ-29 to CJ-31 of docs/spec/custody-journal.md.
+the chain is marked. Implements CJ-29 to CJ-33 of docs/spec/custody-journal.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vedette.errors import VedetteError
 from vedette.wire import RefuseCode
 
 MAX_STARTS = 16
+MAX_SERVICES = 16
 MAX_WAITING = 5_000
 EVERY_US = 1_000_000
 LATE_US = 60_000_000  # no message is later than this: what is heard after it was said after it
@@ -32,6 +33,11 @@ _KEEP = (
     f"INSERT INTO journal_heads ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (device, service, boot) DO UPDATE SET seq = excluded.seq, head = excluded.head,"
     " told_us = excluded.told_us, heard_us = excluded.heard_us, record = excluded.record, problem = excluded.problem"
+)
+_NEWEST = (
+    "INSERT INTO told_heads (device, told_us, heard_us, record) VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
+    " told_us = excluded.told_us, heard_us = excluded.heard_us, record = excluded.record"
+    f" WHERE excluded.told_us >= told_heads.told_us OR excluded.heard_us > told_heads.heard_us + {LATE_US}"
 )
 _PLACE = "WHERE device = ? AND service = ?"
 
@@ -105,16 +111,23 @@ class JournalHeads:
         losses: list[_Loss] = []
         with self._store.adding() as db:
             for message in waiting:
+                db.execute(_NEWEST, [message.told.device, message.told.told_us, message.heard_us, message.record])
                 found = [_keep(db, message, head) for head in message.told.heads]
                 losses += [one for one in found if one is not None]
         for loss in losses:
             self._complain(loss)
 
     def _complain(self, loss: _Loss) -> None:
-        """Mark head and chain together, so that it is said once, and tell people."""
+        """Mark head and chain together, so that it is said once, and tell people; what was said meanwhile is not."""
         message, device, service = loss.message, loss.message.told.device, loss.head.service
         with self._store.writing() as db:
-            if loss.boot is None:
+            known = _known(db, device, service)
+            row = next((one for one in known if one.boot == (loss.boot or loss.head.boot)), None)
+            if row is not None and row.problem is not None:
+                return
+            if row is None and not _has_room(db, message, loss.head, known):
+                return
+            if loss.boot is None or row is None:
                 db.execute(_KEEP, message.row(loss.head, loss.problem))
             else:
                 _mark(db, device, service, loss.boot, loss.problem)
@@ -159,15 +172,14 @@ def _keep(db: Database, message: _Message, head: Head) -> _Loss | None:
             f"{device}: custody of {head.service}: line {head.seq}, which its device signed for at"
             f" {iso(message.told.told_us)}, is not the one that came from it before: lines were cut off or replaced"
         )
-        return _Loss(message, head, None, problem)
+        return _Loss(message, head, None, problem) if mine or _has_room(db, message, head, known) else None
     for one in known:
         if one.problem is None and _is_lost(one, head, message.heard_us):
             return _Loss(message, head, one.boot, _shortened(message, head, one))
     if is_here or (mine is not None and mine.seq >= head.seq):
         return None
-    if mine is None and len(known) >= MAX_STARTS and not _make_room(db, message, head, known):
-        return None
-    db.execute(_KEEP, message.row(head))
+    if mine or _has_room(db, message, head, known):
+        db.execute(_KEEP, message.row(head))
     return None
 
 
@@ -186,8 +198,13 @@ def _shortened(message: _Message, head: Head, known: _Known) -> str:
     )
 
 
-def _make_room(db: Database, message: _Message, head: Head, known: Sequence[_Known]) -> bool:
-    """Let go of the start before this one; a head that shows a loss stays."""
+def _has_room(db: Database, message: _Message, head: Head, known: Sequence[_Known]) -> bool:
+    """Whether one more start may be kept, if need be for the one before it; a head that shows a loss stays."""
+    if not known:
+        sql = "SELECT count(DISTINCT service) FROM journal_heads WHERE device = ?"
+        return int(db.execute(sql, [message.told.device]).fetchone()[0]) < MAX_SERVICES
+    if len(known) < MAX_STARTS:
+        return True
     sound = [one for one in known if one.problem is None]
     if not sound:
         return False

@@ -235,6 +235,15 @@ def journal_heads(db: Database) -> None:
     )
 
 
+@migrations()
+def told_heads(db: Database) -> None:
+    """The newest record of heads of each device, also once its lines are here: it leaves with bundles."""
+    db.execute(
+        "CREATE TABLE told_heads (device TEXT PRIMARY KEY REFERENCES devices(device), told_us INTEGER NOT NULL,"
+        " heard_us INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID"
+    )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

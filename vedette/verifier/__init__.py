@@ -10,7 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 SCRIPT, PAGE = "verify.py", "verify.html"
-_PARTS = ("records.py", "container.py", "chains.py", "witnesses.py", "redactions.py", "evidence.py", "command.py")
+_PARTS = (
+    "records.py",
+    "container.py",
+    "chains.py",
+    "witnesses.py",
+    "redactions.py",
+    "heads.py",
+    "evidence.py",
+    "command.py",
+)
 _FROM_HERE = "# ---- from here on in verify.py ----\n"
 _HEAD = '''\
 #!/usr/bin/env python3

@@ -19,6 +19,7 @@ from vedette.verifier.chains import (
     when,
 )
 from vedette.verifier.container import Folder, Zip
+from vedette.verifier.heads import check_heads
 from vedette.verifier.records import (
     DEVICE,
     EXTRA,
@@ -196,6 +197,7 @@ class Bundle:
         if self.policy is not None:
             self.run("witnesses", f"{self.item}.proof", lambda: witnessed(self.text_of_proof(), self.policy), str)
         entries = self.journal(device)
+        self.heads(f"{self.item}.heads", entries or [], (centre, device))
         if manifest["kind"] == "segment" and entries and sealed in self.listed:
             self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
         if opened in self.listed:
@@ -308,6 +310,25 @@ class Bundle:
         return self.run(
             "custody chain", "journal.jsonl", check, lambda found: f"{len(found)} lines, unbroken and signed"
         )
+
+    def heads(self, name: str, entries: list[Any], keys: tuple[Any, Any]) -> None:
+        if name not in self.listed:
+            said = "none here: how far the device had signed for its journal is not known from this bundle"
+            self.findings.append(("signed heads", name, None, said))
+            return
+        here = list(zip(entries, self.read("journal.jsonl", MAX_JOURNAL).split(b"\n"), strict=False)) if entries else []
+        found = self.run(
+            "signed heads",
+            name,
+            lambda: check_heads(self.read(name), self.manifest, here, keys),
+            lambda found: f"signed by {self.manifest['device']}: line {found[1]}",
+        )
+        if found:
+            (is_short, said), _line, problem = found
+            self.findings.append(("signed lines", name, None if is_short else 0, said))
+            if problem is not None:
+                said = f"the centre found this wrong with it: {problem}"
+                self.findings.append(("journal at the centre", name, None, said))
 
     def lines(self) -> list[bytes]:
         """The whole lines; that the last one is cut is a finding of its own and hides no other."""

@@ -17,7 +17,17 @@ from typing import Any
 KINDS = {"segment": "mp4", "hit": "hit", "custody": "custody.jsonl"}
 PARTS = ("README.txt", "keys.json", "{0}.manifest", "{0}.receipt", "{0}.proof", "journal.jsonl")
 REDACTED = ("{0}.redacted.mp4", "{0}.redaction", "{0}.plan.toml")
-EXTRA = ("{0}.{1}.age", "{0}.{2}", "{0}.onvif.mp4", *REDACTED, "report.html", "report.pdf", "verify.py", "verify.html")
+EXTRA = (
+    "{0}.heads",
+    "{0}.{1}.age",
+    "{0}.{2}",
+    "{0}.onvif.mp4",
+    *REDACTED,
+    "report.html",
+    "report.pdf",
+    "verify.py",
+    "verify.html",
+)
 SINCE_2 = ("hardware", "firmware", "policy_sha256")
 MAX_INTEGER, MAX_RECORD, MAX_LISTING, MAX_JOURNAL = (1 << 53) - 1, 256 << 10, 64 << 10, 64 << 20
 UUID7 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -257,6 +267,6 @@ def listing_of(content: bytes) -> Any:
         size, crc32 = number(0, 1 << 40), number(0, (1 << 32) - 1)
         shaped(one, "bundle.json: a file", name=like(NAME), size=size, sha256=like(HASH), crc32=crc32)
     names = [one["name"] for one in body["files"]]
-    if len(names) > 16 or len(set(names)) != len(names) or "bundle.json" in names:
-        raise Bad("bundle.json: it lists a file twice, or itself, or more than 16")
+    if len(names) > 32 or len(set(names)) != len(names) or "bundle.json" in names:
+        raise Bad("bundle.json: it lists a file twice, or itself, or more than 32")
     return body

@@ -7,72 +7,44 @@ false, and noise; the worker is killed in the middle, and leases run out. A boun
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_devices import PART, Said, items, said_bytes, saids
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.central import fleet, quarantine
+from sync.central.heads import MAX_SERVICES, MAX_STARTS
 from sync.central.incoming import MAX_AT_REST_PER_DEVICE
 from sync.central.ingest import Ingest
 from sync.link import Connected, Disconnected, Event, Message, Undelivered
 from sync.receiver import MAX_UPLOADS_PER_DEVICE
 from sync.sender import Done, Offer, Sender, SendPart
 from vedette import topics, wire
-from vedette.activation_messages import CommandAnswer, PeersWant
 from vedette.config import IngestSection
-from vedette.errors import Integrity
+from vedette.custody_entry import Entry, parse_line
+from vedette.custody_heads import open_heads
+from vedette.errors import Integrity, VedetteError
 from vedette.records import check_receipt, keyring, open_receipt
-from vedette.wire import Ack, Birth, Grant, Init, ListWant, Part, Refuse, RefuseCode, Sealed, Status
+from vedette.wire import Ack, Grant, Part, Refuse, RefuseCode, Sealed
 
 EXAMPLES = settings().max_examples if settings().max_examples > 100 else 60
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 FUZZ = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=QUIET)
 LIMITS = IngestSection(credit_mib=1, part_kib=16, max_item_mib=1)
-PART = 16 * 1024
-BOOT = "01890000-0000-7000-8000-000000000001"
 ROUNDS = 400
 MOST_GROWTH_KIB = 96 << 10
 LEASE_US = 70_000_000
 NONSENSE = (2, 3)  # of a world's items: they come through whole, and what is in them is no hit and no journal
 HARD = (RefuseCode.INVALID, RefuseCode.CONFLICT, RefuseCode.MISMATCH)
-PATHS = ("../../../etc/passwd", "/etc/passwd", f"{BOOT}/../{BOOT}", f"{BOOT}\0", "..", "")
-NASTY: tuple[Any, ...] = (
-    *PATHS, None, True, -1, 0, 1 << 53, 1.5, "é" * 70_000, [], [[0, 65_535]], {"v": 1}, "0" * 64, BOOT
-)  # fmt: skip
-NAMES = ("init", "part", "fin", "birth", "status", "list-want", "peers-want", "answer", "renew")
-TOPICS = (
-    "", "devices", "devices/../init", "$SYS/x", "devices/car-1/part/../x", "devices/car-1/x", "cmd/car-1/ack"
-)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Said:
-    """One thing that comes over the line, said of the `item`-th item; `change` is what was done to it, `at` where."""
-
-    speaker: str
-    name: str
-    item: int
-    part: int
-    change: str
-    at: int
-
-
-speakers = st.sampled_from(("car-1", "car-1", "car-1", "car-1.bulk", "car-3", "car-9"))
-items = st.sampled_from((0, 1, 1, 1, 1, 2, 3, 4, 5))
-changes = st.sampled_from(("", "", "", "", "false", "false", "flip", "cut", "more", "field", "topic", "other", "noise"))
-saids = st.builds(
-    Said, speakers, st.sampled_from((*NAMES, "init", "init", "part", "fin")), items, st.integers(0, 4),
-    changes, st.integers(0, 1 << 16),
-)  # fmt: skip
 flows = st.tuples(items, st.integers(0, 4))
 happenings = st.sampled_from(("killed", "lease", "second", "gone", "back", "undelivered"))
 batches = st.lists(st.one_of(saids, saids, saids, flows, flows, happenings), max_size=8)
@@ -138,11 +110,31 @@ class Honest:
 class World:
     """One centre's store, the worker of one example, and the account of what was said, refused and promised."""
 
-    def __init__(self, centre: Any, written: Any) -> None:
+    def __init__(self, centre: Any, written: Any, worker: Any) -> None:
         self.centre, self.clock, self.written = centre, centre.clock, written
         self.devices = {name: centre.device(name) for name in ("car-1", "car-2", "car-3")}
         self.devices["car-9"] = centre.stranger()
         self.examples = 0
+        self.lines, self.at_centre = self.journal(worker)
+
+    def journal(self, worker: Any) -> tuple[list[Entry], int]:
+        """The lines of car-1's recorder, and how many of them are at the centre before anything else is said."""
+        device = self.devices["car-1"]
+        journal = device.journal()
+        for _ in range(7):
+            journal.append("camera.fault")
+        worker.upload(device.custody(journal.roll()))
+        worker.step()
+        came = len(self.centre.store.custody_lines("car-1", "recorder"))
+        for _ in range(4):
+            journal.append("camera.fault")
+        files = sorted(journal.folder.glob("*.jsonl"))
+        return [parse_line(line) for path in files for line in path.read_bytes().splitlines()], came
+
+    def losses(self) -> int:
+        """How many heads show that lines of a journal were lost; each of them is one complaint."""
+        sql = "SELECT count(*) FROM journal_heads WHERE problem IS NOT NULL"
+        return int(self.centre.store.db.execute(sql).fetchone()[0])
 
     def begin(self) -> None:
         """A new worker, and new items: three that are what they say, a hit, a journal and an item of nobody's."""
@@ -155,7 +147,7 @@ class World:
         self.sealed: dict[str, bytes] = {}
         self.acknowledged: dict[tuple[str, str], set[int]] = {}
         self.expected = 0
-        self.before = self.complaints()
+        self.before, self.lost = self.complaints(), self.losses()
         self.start()
 
     def start(self) -> None:
@@ -185,6 +177,11 @@ class World:
             return
         if address.device == "car-9" or address.name == topics.RENEW:
             self.expected += 1
+        elif address.name == topics.HEADS:
+            try:
+                open_heads(bytes(message.payload), address.device, self.devices[address.device].key.public)
+            except VedetteError:
+                self.expected += 1
         else:
             try:
                 wire.decode(address.name, message.payload)
@@ -264,7 +261,7 @@ class World:
                 self.flow(number, 0)  # `promised` sees that the grant names what was acknowledged
         self.step()
         self.expected += sum(self.items[number].id in self.sealed for number in NONSENSE)
-        assert self.complaints() - self.before == self.expected
+        assert self.complaints() - self.before == self.expected + self.losses() - self.lost
         for item, receipt in self.sealed.items():
             self.stored(item, receipt)
 
@@ -280,80 +277,12 @@ class World:
             sql = "SELECT count(*) FROM transfers WHERE device = ?"
             at_rest = self.centre.store.db.execute(sql, [device]).fetchone()[0]
             assert at_rest <= MAX_AT_REST_PER_DEVICE
+            sql = "SELECT service, count(*) FROM journal_heads WHERE device = ? GROUP BY service"
+            heads = self.centre.store.db.execute(sql, [device]).fetchall()
+            assert len(heads) <= MAX_SERVICES
+            assert all(count <= MAX_STARTS for _service, count in heads)
         assert len(list((self.centre.folder / "incoming" / fleet.CENTRE_ID).iterdir())) <= MAX_AT_REST_PER_DEVICE * 3
         assert self.written.outside(self.centre.folder) == []
-
-
-def said_bytes(world: World, said: Said) -> tuple[str, bytes]:
-    """Topic and payload of one message."""
-    owner, name = said.speaker.removesuffix(".bulk"), said.name
-    payload = good(world, said, world.items[said.item])
-    worker = f"/{fleet.CENTRE_ID}" if name in ("part", "fin") else ""
-    topic = f"devices/{said.speaker}/{name}{worker}"
-    if said.change == "topic":
-        topic = TOPICS[said.at % len(TOPICS)]
-    elif said.change == "other":
-        topic = f"devices/{owner}/{NAMES[said.at % len(NAMES)]}"
-    elif said.change == "flip":
-        at = said.at % len(payload)
-        payload = payload[:at] + bytes([payload[at] ^ (1 << said.at % 8)]) + payload[at + 1 :]
-    elif said.change in ("cut", "more"):
-        payload = payload[: said.at % len(payload)] if said.change == "cut" else payload + os.urandom(said.at % 64 + 1)
-    elif said.change == "noise":
-        payload = os.urandom(said.at % 4000)
-    elif said.change == "field" and name not in ("part", "renew"):
-        payload = with_field(payload, said.at)
-    return topic, payload
-
-
-def with_field(payload: bytes, at: int) -> bytes:
-    """One field replaced, taken away or added, in the form that is signed."""
-    fields = json.loads(payload)
-    name = sorted(fields)[at % len(fields)]
-    if at % 11 == 0:
-        del fields[name]
-    else:
-        fields["more" if at % 13 == 0 else name] = NASTY[at % len(NASTY)]
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-
-
-def good(world: World, said: Said, item: Any) -> bytes:
-    """A good message, or one that is well formed and false."""
-    false = said.at if said.change == "false" else 0
-    if said.name == "init":
-        return false_init(world, item, false).encode()
-    if said.name == "part":
-        parts = item.parts()
-        part = parts[said.part % len(parts)]
-        if false:
-            index = (said.part, 65_535, part.index)[false % 3]
-            part = replace(part, index=index, payload=bytes((1, PART, len(part.payload))[false % 3]))
-        return bytes(part.encode())
-    if said.name == "fin":
-        return (replace(item.fin(), sha256="0" * 64) if false else item.fin()).encode()  # type: ignore[no-any-return]
-    if said.name == "renew":
-        return bytes(world.devices["car-1"].key.sign(b"x" * (said.at % 99)))
-    number = false or 1
-    others: dict[str, Any] = {
-        "birth": Birth(online=bool(number % 2), boot=BOOT, software="x", list_version=number, utc_us=number),
-        "status": Status(utc_us=number, counters={"\0a": number, "b": "\0"}),
-        "list-want": ListWant(version=1 + number % 2, offset=number),
-        "peers-want": PeersWant(version=number),
-        "answer": CommandAnswer(id=BOOT, outcome="taken", why="\0é" * (number % 100)),
-    }
-    return others[said.name].encode()  # type: ignore[no-any-return]
-
-
-def false_init(world: World, item: Any, false: int) -> Init:
-    other = world.items[(false + 1) % len(world.items)]
-    lies: tuple[dict[str, Any], ...] = (
-        {}, {"size": item.manifest.sealed_size + 1}, {"size": 1 << 36}, {"sha256": "0" * 64}, {"kind": "hit"},
-        {"priority": false % 5}, {"part_size": 4096}, {"part_size": 1 << 20}, {"manifest": other.manifest_bytes},
-        {"manifest": b"x"},
-    )  # fmt: skip
-    if false and false % 3 == 0 and item.manifest.device == "car-1":
-        return world.devices["car-1"].resign(item, software=f"{false}").init()  # type: ignore[no-any-return]
-    return item.init(**lies[false % len(lies)])  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -363,19 +292,19 @@ def tmp_path(folder_in_memory: Path) -> Path:
 
 
 @pytest.fixture
-def world(centre: Any, written: Any) -> World:
+def world(centre: Any, written: Any, worker: Any) -> World:
     """A centre with a list to hand out, and three devices."""
     sql = (
         "INSERT INTO lists (version, issued_us, entries, imported_by, sha256, sealed_sha256, published_us)"
         " VALUES (1, 1, 1, 'test', ?, ?, 1)"
     )
     centre.store.db.execute(sql, ["0" * 64, centre.store.blobs.put(bytes(3 * PART))])
-    return World(centre, written)
+    return World(centre, written, worker)
 
 
 def test_ingest_survives_hostile_devices_and_serves_an_honest_one(world: World) -> None:
-    """WI-3, WI-5, RC-1, RC-6, RC-7, RC-8, CS-18: nothing is raised, every refusal is a row or a count, nothing is
-    written elsewhere, what was acknowledged stays, and what was receipted is what was sent.
+    """WI-3, WI-5, CJ-30, CJ-33, RC-1, RC-6, RC-7, RC-8, CS-18: nothing is raised, every refusal is a row or a count,
+    nothing is written elsewhere, what was acknowledged stays, and what was receipted is what was sent.
     """
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -398,3 +327,26 @@ def test_ingest_survives_hostile_devices_and_serves_an_honest_one(world: World) 
     tell()
     world.check_bounds()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < MOST_GROWTH_KIB
+
+
+def test_every_kind_of_false_head_is_told_and_accounted_for(world: World) -> None:
+    """CJ-30, CJ-33: what the fuzz draws from is what it should be: foreign, other chains, shorter, too many."""
+    world.begin()
+    for said in (Said("car-1", "heads", 0, 4, "", 0), Said("car-1", "heads", 0, 1, "false", 0)):
+        world.hear(*said_bytes(world, said))
+        world.step()
+        world.happen("lease")
+        world.step()
+    for at in range(9 * 60):
+        world.hear(*said_bytes(world, Said("car-1", "heads", 0, at % 4, "false", at)))
+        if at % 50 == 0:
+            world.happen("lease")
+            world.step()
+    world.happen("second")
+    world.step()
+    assert world.losses() > MAX_STARTS // 2
+    world.finish()
+    world.check_bounds()
+    texts = "\n".join(row.text for row in world.centre.store.quarantine(200))
+    for words in ("is not the one that came", "it ends at line", "signed by key", "name 'car-2'", "by service"):
+        assert words in texts, words

@@ -9,7 +9,7 @@ import pytest
 
 from sync.central import fleet
 from sync.central.case_commands import HOUR_US
-from sync.central.heads import LATE_US, MAX_STARTS
+from sync.central.heads import LATE_US, MAX_SERVICES, MAX_STARTS
 from sync.central.missing import owed_lines
 from sync.link import Message
 from vedette import topics
@@ -275,3 +275,50 @@ def test_command_lists_owed_lines_and_ends_with_10_where_some_are_overdue(
     (value,) = json.loads(capsys.readouterr().out)
     assert (value["service"], value["first_seq"], value["last_seq"], value["overdue"]) == ("recorder", 1, 4, False)
     assert main([*command, "--device", "car-9"]) == 0
+
+
+def test_one_loss_is_one_complaint_when_several_messages_that_show_it_come_at_once(told: Told) -> None:
+    """CJ-30: once, though a batch of them is settled together."""
+    told.tell(told.lines[2])
+    lower = told.cut(2)
+    told.centre.clock.advance(LATE_US)
+    topic = topics.Address(device="car-1", name=topics.HEADS).topic
+    for _ in range(3):
+        told.centre.clock.advance(SECOND_US // 10)
+        told.at_us = told.centre.clock.utc_us()
+        told.worker.link.waiting.append(Message(topic=topic, payload=told.record(lower)))
+    told.centre.clock.advance(SECOND_US)
+    told.worker.step()
+    told.centre.clock.advance(SECOND_US)
+    told.worker.step()
+    assert len(told.complaints) == 1
+    rows = told.centre.store.db.execute("SELECT count(*) FROM journal_heads WHERE problem IS NOT NULL").fetchone()
+    assert rows[0] == 1
+
+
+def test_starts_that_were_never_made_do_not_fill_the_store(told: Told, other_boots: Any) -> None:
+    """CJ-29, CJ-33: a device that means harm has the key; a line that is here is signed for under ever new starts."""
+    told.upload()
+    for number in range(MAX_STARTS + 4):
+        told.tell(Head(service="recorder", boot=other_boots(), seq=2, head=f"{number:064x}"))
+    (count,) = told.centre.store.db.execute("SELECT count(*) FROM journal_heads").fetchone()
+    assert count == MAX_STARTS
+    assert told.problem is not None
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_journals_that_are_none_do_not_fill_the_store(told: Told, other_boots: Any, more: int) -> None:
+    """CJ-33: sixteen services of a device, and not one more."""
+    for number in range(MAX_SERVICES + more):
+        told.tell(Head(service=f"s{number:02}", boot=other_boots(), seq=2, head="ab" * 32))
+    (count,) = told.centre.store.db.execute("SELECT count(DISTINCT service) FROM journal_heads").fetchone()
+    assert count == MAX_SERVICES
+    assert told.complaints == []
+    told.tell(Head(service="s00", boot=other_boots(), seq=3, head="ab" * 32))
+    (count,) = told.centre.store.db.execute("SELECT count(*) FROM journal_heads").fetchone()
+    assert count == MAX_SERVICES + 1
+
+
+@pytest.fixture
+def other_boots(centre: Any) -> Any:
+    return lambda: uuid7(centre.clock)
