@@ -44,8 +44,8 @@ class Film:
 
 
 def play(content: bytes) -> Film:
-    """All that a player has of `content`; `fault` says where it is no film at all, or where one of its pictures does
-    not decode. That it ends early is no fault, and nothing at all is a film without a picture.
+    """All that a player has of `content`; `fault` says where it is no film at all, or where one of its pictures or a
+    piece of its sound does not decode. That it ends early is no fault, and nothing at all is a film without a picture.
     """
     if not content:
         return Film()
@@ -59,6 +59,8 @@ def play(content: bytes) -> Film:
                 if packet.size and not packet.is_corrupt:
                     pieces[packet.stream.type].append(_piece(packet))
                     decoded += _whole(video.decode(packet)) if packet.stream.type == "video" else 0
+                    if packet.stream.type == "audio":
+                        packet.decode()
             decoded += _whole(video.decode(None))
     except (av.FFmpegError, IndexError) as error:
         fault = str(error)

@@ -9,24 +9,29 @@ process wrote; what a power cut takes on top is `tests/edge/recorder/test_crash_
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.recorder.framebus import FrameBusReader
 from edge.recorder.service import FRAME_BUS
 from simulator.film import Film, play
+from simulator.killed_cameras import CopiedClip, DrawnBall, KilledCamera, is_heard
 from simulator.processes import Process
-from simulator.reel import PICTURE_US, make_clip
+from simulator.reel import PICTURE_US
 from simulator.specimen import Maker, new_maker
 from simulator.stage import MEMORY, vedette
 from vedette import config, spool
 from vedette.clock import SystemClock
 from vedette.config import DeviceConfig
+from vedette.custody_entry import parse_line
+from vedette.custody_tail import journal_files
+from vedette.custody_verify import split_lines
 from vedette.errors import Refused, VedetteError
 from vedette.evidence_item import Vouched, verify_item
 from vedette.keys import SigningKey
@@ -35,11 +40,10 @@ from vedette.sealed import header_length, recover, whole_prefix
 MOST_LOST_US = 1_000_000
 SEGMENT_S = 2
 EARLY = 0.2
-LONGEST_S = 2.5
 READY_WITHIN_S = 300.0
-_WIDTH, _HEIGHT, _SECONDS, _BITRATE = 640, 360, 4, 3_000_000
-SLICES = range(1, 6)
-KEY_US = 1_000_000
+# Pictures without any sound for so long, and no word of it in custody, are a fault (SG-15).
+UNHEARD_US = 2_000_000
+CAMERAS = ("clip", "gst")
 Said = Callable[[str], None]
 
 
@@ -47,7 +51,8 @@ Said = Callable[[str], None]
 class Trial:
     """One kill: when, the first key picture and the last picture that the recorder had given to the frame bus (UTC in
     microseconds; equal where it had given none), and the open file's bytes at that moment. A recording begins with a
-    key picture; what a camera shows before its first one cannot be recorded, and custody names it as a gap.
+    key picture; what a camera shows before its first one cannot be recorded, and custody names it as a gap. Of sound
+    nothing is known to be lost (None) where none had come into an item yet; `holes_us` is missing before.
     """
 
     number: int
@@ -58,6 +63,8 @@ class Trial:
     left: dict[str, bytes] = field(default_factory=dict, repr=False)
     lost_us: int = 0
     unproven_us: int = 0
+    sound_lost_us: int | None = None
+    holes_us: int = 0
     items: int = 0
 
 
@@ -78,16 +85,24 @@ class Tally:
         """The most that a trial lost."""
         return max((one.lost_us for one in self.trials), default=0)
 
+    @property
+    def sound_lost_us(self) -> list[int]:
+        """How much sound each trial lost that had any, the least first."""
+        return sorted(one.sound_lost_us for one in self.trials if one.sound_lost_us is not None)
 
-def run(folder: Path, *, kills: int, seed: int, progress: Said = lambda _text: None) -> Tally:
-    """Kill a recorder `kills` times in `folder`, which must be empty or new, and account for everything after it."""
+
+def run(folder: Path, *, kills: int, seed: int, camera: str = CAMERAS[0], progress: Said = lambda _text: None) -> Tally:
+    """Kill a recorder `kills` times in `folder`, which must be empty or new, and account for everything after it.
+
+    `camera` is one of `CAMERAS`.
+    """
     started = time.monotonic()
     if folder.exists() and any(folder.iterdir()):
         raise Refused(f"{folder} is not empty; name another folder with --folder")
     memory = Path(tempfile.mkdtemp(prefix="vedette-kills-", dir=MEMORY))
     tally, chance = Tally(), random.Random(seed)
     try:
-        bench = _Bench.make(folder, memory)
+        bench = _Bench.make(folder, memory, camera)
         _kill(bench, kills, tally, chance, progress)
         bench.run_once_more()
         tally.faults += bench.check_left(tally.trials)
@@ -108,6 +123,24 @@ def _kill(bench: _Bench, kills: int, tally: Tally, chance: random.Random, progre
         bench.process.kill_if_running()
 
 
+@dataclass(kw_only=True, slots=True)
+class _Found:
+    """What a player has of an item, which begins with the camera's picture `number` at `from_us` (UTC), and until when
+    custody vouches for it.
+    """
+
+    item: str
+    from_us: int
+    proven_us: int
+    number: int = 0
+    film: Film = field(default_factory=Film, repr=False)
+
+    @property
+    def to_us(self) -> int:
+        """When its last picture ends."""
+        return self.from_us + self.film.end_us
+
+
 class _Recorder(Process):
     """The recorder's process."""
 
@@ -125,28 +158,26 @@ class _Bench:
     maker: Maker
     process: _Recorder
     bus: Path
-    begins_us: int = 0
-    clip: tuple[tuple[bytes, ...], ...] = ()
+    camera: KilledCamera
+    losses_us: tuple[int, ...] = ()
 
     @classmethod
-    def make(cls, folder: Path, memory: Path) -> _Bench:
+    def make(cls, folder: Path, memory: Path, camera: str) -> _Bench:
         device, maker = folder / "vehicle", new_maker()
         folder.mkdir(parents=True, exist_ok=True)
         vedette("device", "init", device, "--id", "car-1")
-        make_clip(folder / "street.mp4", width=_WIDTH, height=_HEIGHT, seconds=_SECONDS, bitrate=_BITRATE)
-        path, begins_us = device / "device.toml", SystemClock().utc_us()
+        filmed: KilledCamera = DrawnBall()
+        if camera == CAMERAS[0]:
+            filmed = CopiedClip.make(folder / "street.mp4", SystemClock().utc_us())
+        path = device / "device.toml"
         path.write_text(
-            f'[device]\nid = "car-1"\ndata = "."\nrun = "{memory}"\n'
-            f'[camera]\nadapter = "clip"\nsource = "{folder / "street.mp4"}"\nloop = true\n'
-            f'options = {{start_utc_us = "{begins_us}"}}\n'
+            f'[device]\nid = "car-1"\ndata = "."\nrun = "{memory}"\n{filmed.toml}'
             f"[recorder]\nmin_free_mib = 0\nsegment_s = {SEGMENT_S}\n"
         )
         loaded = config.load_device(path)
         loaded.trust.write_bytes(maker.trust.to_bytes())
         process = _Recorder("recorder", ["device", "run", "recorder", "--config", str(path)], folder / "recorder.log")
-        clip = tuple(slices(one.data) for one in play((folder / "street.mp4").read_bytes()).pictures)
-        bus = memory / FRAME_BUS
-        return cls(config=loaded, maker=maker, process=process, bus=bus, begins_us=begins_us, clip=clip)
+        return cls(config=loaded, maker=maker, process=process, bus=memory / FRAME_BUS, camera=filmed)
 
     def trial(self, number: int, chance: random.Random) -> Trial:
         """Start, wait until the drawn moment, kill; one in five at any moment from the start of the process on."""
@@ -155,7 +186,7 @@ class _Bench:
         self.process.start()
         if chance.random() >= EARLY:
             self._wait_for_pictures()
-        time.sleep(chance.uniform(0, LONGEST_S))
+        time.sleep(chance.uniform(0, self.camera.longest_s))
         self.process.kill()
         killed_us = SystemClock().utc_us()
         first_us, taken_us = self._taken(started_us)
@@ -188,9 +219,8 @@ class _Bench:
         frame = FrameBusReader(self.bus).latest(-1)
         if frame is None:
             return started_us, started_us
-        opened_us, taken_us = frame.utc_us - frame.media_us, frame.utc_us + PICTURE_US
-        key_us = opened_us + -(opened_us - self.begins_us) % KEY_US
-        return min(key_us, taken_us), taken_us
+        taken_us = frame.utc_us + PICTURE_US
+        return min(self.camera.first_us(frame), taken_us), taken_us
 
     def check_left(self, trials: list[Trial]) -> list[str]:
         """No whole chunk that lay in the spool at an earlier kill may be missing from what recovery filed."""
@@ -222,54 +252,86 @@ class _Bench:
             journal=self.config.journals / "recorder",
             identities=[self.maker.opener],
         )
-        ends: list[tuple[int, int, int]] = []
+        self.losses_us = self._sound_losses()
+        found: list[_Found] = []
         for item in (one for one in items if one.kind == "segment"):
             report = verify_item(item.path, vouched)
             tally.faults += [f"{item.item_id}: {one.message}" for one in report.findings if not one.ok]
-            found, faults = self._played(item)
+            one, faults = self._played(item)
             tally.faults += [f"{item.item_id}: {fault}" for fault in faults]
-            ends.append((item.manifest.started_us, item.manifest.started_us + found.end_us, item.manifest.ended_us))
-            tally.items, tally.pictures = tally.items + 1, tally.pictures + found.decoded
+            found.append(one)
+            tally.items, tally.pictures = tally.items + 1, tally.pictures + one.film.decoded
             tally.cut_items += not item.manifest.complete
             tally.sealed_bytes += item.manifest.sealed_size
         for trial in tally.trials:
-            mine = [one for one in ends if trial.first_us - 100_000 <= one[0] <= trial.taken_us]
-            trial.items = len(mine)
-            trial.lost_us = max(0, trial.taken_us - max((one[1] for one in mine), default=trial.first_us))
-            trial.unproven_us = max(0, trial.taken_us - max((one[2] for one in mine), default=trial.first_us))
-            if trial.lost_us > MOST_LOST_US:
-                tally.faults.append(f"kill {trial.number}: {trial.lost_us / 1e6:.3f} s of pictures are missing")
+            mine = [one for one in found if trial.first_us - 100_000 <= one.from_us <= trial.taken_us]
+            tally.faults += [f"kill {trial.number}: {fault}" for fault in self._weigh(trial, mine)]
 
-    def _played(self, item: spool.Item) -> tuple[Film, list[str]]:
-        """What a player has of an item, and what is wrong with it: each picture must be the clip's at its moment."""
-        promised = item.manifest.media.frames if item.manifest.media else 0
+    def _sound_losses(self) -> tuple[int, ...]:
+        """When custody says that sound was lost (UTC)."""
+        lines = [
+            line for path in journal_files(self.config.journals / "recorder") for line in split_lines(path.read_bytes())
+        ]
+        entries = [parse_line(line) for line in lines]
+        return tuple(one.utc_us for one in entries if one.event == "sound.lost")
+
+    def _weigh(self, trial: Trial, mine: Sequence[_Found]) -> list[str]:
+        """Say how much of what was taken is missing at the end of a trial, and what is in between."""
+        mine = sorted(mine, key=lambda one: one.from_us)
+        trial.items = len(mine)
+        trial.lost_us = max(0, trial.taken_us - max((one.to_us for one in mine), default=trial.first_us))
+        trial.unproven_us = max(0, trial.taken_us - max((one.proven_us for one in mine), default=trial.first_us))
+        faults = []
+        if trial.lost_us > MOST_LOST_US:
+            faults.append(f"{trial.lost_us / 1e6:.3f} s of pictures are missing")
+        for before, after in itertools.pairwise(mine):
+            if after.number != before.number + len(before.film.pictures):
+                faults.append(f"pictures are missing between {before.item} and {after.item}")
+        return faults + (self._weigh_sound(trial, mine) if self.camera.hears else [])
+
+    def _weigh_sound(self, trial: Trial, mine: Sequence[_Found]) -> list[str]:
+        """The same for sound, from the first piece of it on: it may begin later than the pictures, and custody says
+        so where that is much later.
+        """
+        pieces = [(one.from_us + piece.end_us, piece) for one in mine for piece in one.film.sound]
+        heard = [place for place, (_, piece) in enumerate(pieces) if is_heard(piece)]
+        if not heard:
+            unheard_us = trial.taken_us - trial.lost_us - trial.first_us
+            is_said = any(trial.first_us <= at_us <= trial.killed_us for at_us in self.losses_us)
+            if unheard_us <= UNHEARD_US or is_said:
+                return []
+            return [f"no sound beside {unheard_us / 1e6:.3f} s of pictures, and custody says nothing of it"]
+        # Sound that a busy machine brings too late for its segment is silence there (SG-12); no kill took it.
+        silent = [piece for _, piece in pieces[heard[0] : heard[-1]] if not is_heard(piece)]
+        trial.holes_us = sum(one.end_us - one.at_us for one in silent)
+        trial.sound_lost_us = max(0, trial.taken_us - pieces[heard[-1]][0])
+        faults = []
+        if trial.sound_lost_us > MOST_LOST_US:
+            faults.append(f"{trial.sound_lost_us / 1e6:.3f} s of sound are missing")
+        if trial.holes_us > MOST_LOST_US:
+            faults.append(f"{trial.holes_us / 1e6:.3f} s of sound are missing in between")
+        return faults
+
+    def _played(self, item: spool.Item) -> tuple[_Found, list[str]]:
+        """What a player has of an item, and what is wrong with it: each picture must be the camera's at its moment."""
+        manifest = item.manifest
+        found = _Found(item=item.item_id, from_us=manifest.started_us, proven_us=manifest.ended_us)
+        promised = manifest.media.frames if manifest.media else 0
         try:
             with item.path.open("rb") as file:
                 recovery = recover(file, [self.maker.opener])
-                found = play(b"".join(recovery))
+                content = b"".join(recovery)
+            film = found.film = play(content)
+            found.number = self.camera.number(manifest.started_us, content) if film.pictures else 0
         except VedetteError as error:
-            return Film(), [str(error)]
-        faults = [found.fault] if found.fault else []
-        if recovery.complete != item.manifest.complete:
+            return found, [str(error)]
+        faults = [film.fault] if film.fault else []
+        if recovery.complete != manifest.complete:
             faults.append("it is whole and its manifest says that it is cut, or the other way round")
-        if not promised <= found.decoded == len(found.pictures) or (recovery.complete and found.decoded != promised):
-            faults.append(f"{found.decoded} of {len(found.pictures)} pictures decode, {promised} are promised")
-        first = (item.manifest.started_us - self.begins_us) // PICTURE_US
-        for number, one in enumerate(found.pictures):
-            if one.at_us != number * PICTURE_US or slices(one.data) != self.clip[(first + number) % len(self.clip)]:
-                faults.append(f"picture {number} is not the one that the camera gave at {one.at_us / 1e6:.3f} s")
-                break
-        return found, faults
-
-
-def slices(sample: bytes) -> tuple[bytes, ...]:
-    """The NAL units of a sample that hold the picture itself; parameter sets and remarks may stand elsewhere."""
-    found, place = [], 0
-    while place < len(sample):
-        size = int.from_bytes(sample[place : place + 4], "big")
-        nal, place = sample[place + 4 : place + 4 + size], place + 4 + size
-        found += [nal] if nal[:1] and nal[0] & 0x1F in SLICES else []
-    return tuple(found)
+        if not promised <= film.decoded == len(film.pictures) or (recovery.complete and film.decoded != promised):
+            faults.append(f"{film.decoded} of {len(film.pictures)} pictures decode, {promised} are promised")
+        other = self.camera.fault(found.number, film, content)
+        return found, [*faults, other] if other else faults
 
 
 def _header_bytes(content: bytes) -> int:

@@ -20,6 +20,12 @@ def register(nouns: Nouns) -> None:
     parser = verbs.add_parser("kills", help="kill the recorder at random moments and measure what is missing")
     parser.add_argument("--seed", type=int, default=1, help="which moments (1)")
     parser.add_argument("--count", type=int, default=200, help="how many kill -9 (200)")
+    parser.add_argument(
+        "--camera",
+        choices=("clip", "gst"),
+        default="clip",
+        help="a copied clip (without it), or GStreamer's pictures coded by x264, with sound",
+    )
     trial_command.add_folder(parser)
     cli.add_json(parser)
     parser.set_defaults(run=_kills)
@@ -31,7 +37,9 @@ def _kills(args: argparse.Namespace) -> int:
     if args.count < 1:
         raise Usage(f"--count is {args.count}; it must be at least 1")
     with trial_command.place(args, "kills") as folder:
-        tally = recorder_kills.run(folder, kills=args.count, seed=args.seed, progress=trial_command.progress())
+        tally = recorder_kills.run(
+            folder, kills=args.count, seed=args.seed, camera=args.camera, progress=trial_command.progress()
+        )
     cli.show(args, _value(tally), _text(tally))
     return Integrity.exit_code if tally.faults else 0
 
@@ -41,6 +49,8 @@ def _value(tally: Tally) -> dict[str, object]:
         "kills": len(tally.trials),
         "lost_us": sorted(one.lost_us for one in tally.trials),
         "unproven_us": sorted(one.unproven_us for one in tally.trials),
+        "sound_lost_us": tally.sound_lost_us,
+        "sound_holes_us": sum(one.holes_us for one in tally.trials),
         "before_the_first_item": sum(not one.items for one in tally.trials),
         "items": tally.items,
         "cut_items": tally.cut_items,
@@ -54,9 +64,16 @@ def _value(tally: Tally) -> dict[str, object]:
 def _text(tally: Tally) -> str:
     lost = sorted(one.lost_us for one in tally.trials)
     unproven = sorted(one.unproven_us for one in tally.trials)
+    measured = (
+        ("pictures missing", lost),
+        ("pictures without a checkpoint", unproven),
+        ("sound missing", tally.sound_lost_us),
+        ("sound missing before that", sorted(one.holes_us for one in tally.trials if one.sound_lost_us is not None)),
+    )
     rows = [
         (what, *(f"{one / 1e6:.3f} s" for one in (values[len(values) // 2], values[-1])))
-        for what, values in (("pictures missing", lost), ("pictures without a checkpoint", unproven))
+        for what, values in measured
+        if values
     ]
     lines = [cli.table(rows, heads=("after a kill", "median", "most")), ""]
     lines.append(

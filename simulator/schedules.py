@@ -3,12 +3,13 @@
 Decided here: what a schedule may do (lose, double, delay, reorder, forge, cut a connection, restart either side, let a
 lease lapse, turn the network metered) and what must hold whatever it does. Safety: an item is done only when the centre
 has stored exactly its bytes, once; only what is on a worker's disk is acknowledged by it; what may be on its way stays
-within the budget; no honest device is accused of more. Liveness: every schedule ends. Of a hundred worlds some thirty
-have two workers, a disk each: an init goes to either, or by a broker that doubles to both, one dies in the middle and
-what it granted is begun anew by the other, and may come back. A few have parts of a byte, so that an ack can
-name only the first. Messages are the real ones, passed as values: their bytes are `tests/vedette/test_wire.py`'s
-business. The sender is looked at again only when something came to it: it is pure, and says the same until then. Proves
-WI-20 to WI-27 and WI-73 of docs/spec/wire.md, WI-9's rule for the gaps that are left out, and CS-14 of case-store.md.
+within the budget; no honest device is accused of more, or asks a hundredth of what puts one off. Liveness: every
+schedule ends. Of a hundred worlds some thirty have two workers, a disk each: an init goes to either, or by a broker
+that doubles to both, one dies in the middle and what it granted is begun anew by the other, and may come back. A few
+have parts of a byte, so that an ack can name only the first. Messages are the real ones, passed as values: their bytes
+are `tests/vedette/test_wire.py`'s business. The sender is looked at again only when something came to it: it is pure,
+and says the same until then. Proves WI-20 to WI-27, WI-73 and WI-74 of docs/spec/wire.md, WI-9's rule for the gaps left
+out, and CS-14 of case-store.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from random import Random
 
 from simulator.schedule_worlds import TINY, USUAL, Worker, offer_of, pick
 from sync import receiver as centre_side
+from sync.patience import AHEAD_US
 from sync.receiver import Receiver
 from sync.sender import Done, Outcome, Sender, SendFin, SendPart, Stopped
 from vedette.errors import NotTrusted
@@ -33,6 +35,7 @@ ITEMS = tuple(f"0192a000-0000-7000-8000-{number:012x}" for number in range(3))
 AT_ONCE = 0.5
 DELAYS_US = (500, 20_000, 20_000, 300_000, 7_000_000)
 LEASE_US = 20_000_000
+NEAR_US = AHEAD_US // 100
 MAX_EVENTS = 4_000
 MAX_RESTARTS = 4
 CODES = tuple(RefuseCode)
@@ -182,6 +185,8 @@ class Schedule:
         for worker in hearing:
             self._work(worker, worker.receiver.receive(DEVICE, message, self._now_us))
             self._flush_soon(worker)
+            if not isinstance(message, Part) and worker.receiver.patience.ahead_us(DEVICE, self._now_us) > NEAR_US:
+                raise self._broken("an honest device asks so much that it is near to be put off")
         if not hearing and self._tells:
             self._sender.undelivered(to)
             self._stirred = True

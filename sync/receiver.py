@@ -22,7 +22,22 @@ from sync.budget import Flow
 from sync.credit import URGENT_PRIORITY, Credit
 from sync.overdraft import Overdraft
 from sync.parts import NO_PARTS, PartSet
-from sync.receiving import Action, Complain, Forget, Open, Seal, Send, Sync, Write
+from sync.patience import HEARD, LAST, NONSENSE, STORED, Patience
+from sync.receiving import (
+    BEYOND,
+    NO_MORE,
+    TOO_MUCH,
+    Action,
+    Complain,
+    Forget,
+    Open,
+    Seal,
+    Send,
+    Sync,
+    Write,
+    conflict,
+    put_off,
+)
 from vedette.wire import (
     DEFAULT_PART_BYTES,
     MAX_CREDIT,
@@ -45,7 +60,6 @@ MAX_UPLOADS = 4096
 MAX_UPLOADS_PER_DEVICE = 32
 MAX_URGENT_UPLOADS = 2 * MAX_UPLOADS
 LEAST_GRANTED_PART_BYTES = 16 * 1024
-BEYOND = "more parts than were granted; try later"
 _SAME = {"sha256": "hash", "size": "size", "manifest": "manifest"}  # what every init of an item must repeat
 
 
@@ -105,13 +119,13 @@ class Receiver:
         self._lease_us = lease_us
         self._uploads: dict[tuple[str, str], _Upload] = {}
         self._counts: Counter[str] = Counter()
-        self._overdraft = Overdraft(budget_bytes)
+        self._overdraft, self.patience = Overdraft(budget_bytes), Patience()
         self._stray_bytes, self._taken_bytes = [0] * brokers, [0] * brokers
 
     @property
     def beyond(self) -> int:
-        """How many parts were refused unseen, of devices that went on beyond what they were granted."""
-        return self._overdraft.beyond
+        """How many messages were refused unseen, of devices that go on beyond what they were granted, or on and on."""
+        return self._overdraft.beyond + self.patience.beyond
 
     @property
     def under_way(self) -> int:
@@ -141,8 +155,10 @@ class Receiver:
         """What to do about a message from `device`, whose identity the broker has proved by its topic."""
         upload = self._uploads.get((device, message.item))
         if isinstance(message, Init):
+            if (instead := self.charge(device, message, now_us)) is not None:
+                return instead or [put_off(device, message.item, TOO_MUCH)]
             if self._overdraft.is_held(device, now_us):
-                return [_put_off(device, message.item)]
+                return [put_off(device, message.item)]
             return self._on_init(device, message, upload, now_us)
         if isinstance(message, Part):
             size = len(message.payload)
@@ -150,7 +166,12 @@ class Receiver:
             if self._overdraft.is_stray(left):
                 self._stray_bytes[self._broker_of(device)] += size
             if left < 0:
-                return self._beyond(device, message, left, now_us)
+                is_new = self._overdraft.went_beyond(device, left, now_us)
+                return self._put_off_all(device, message.item, BEYOND, message.encode()) if is_new else []
+            if self.patience.is_out(device, now_us):
+                return []
+        elif (instead := self.charge(device, message, now_us)) is not None:
+            return instead
         if upload is None:
             return self.refuse(device, message.item, RefuseCode.UNKNOWN_ITEM, "not granted here; send init")
         upload.heard_us = now_us
@@ -191,11 +212,16 @@ class Receiver:
 
     def stored(self, device: str, item: str, receipt: bytes) -> list[Action]:
         """The answer to `Open` or `Seal`: the item is stored and this is its signed receipt."""
+        upload = self._uploads.get((device, item))
+        if upload is not None and upload.state is SEALING:
+            self.patience.pay(device, STORED)
         self._drop(device, item)
         return [Send(device=device, message=Sealed(item=item, receipt=receipt))]
 
     def refuse(self, device: str, item: str, code: RefuseCode, text: str) -> list[Action]:
         """The answer to `Open` or `Seal`, or at any time: the item is not taken; its upload is forgotten."""
+        if code is RefuseCode.BUSY:
+            self.patience.pay(device, 1)
         self._drop(device, item)
         return [Send(device=device, message=Refuse(item=item, code=code, text=text))]
 
@@ -214,8 +240,8 @@ class Receiver:
         return flow
 
     def take_far(self) -> Mapping[str, int]:
-        """Parts by device that it went on with though it was put off, since this was last asked."""
-        return self._overdraft.take_far()
+        """Messages by device that it went on with though it was put off, since this was last asked."""
+        return self._overdraft.take_far() + self.patience.take_far()
 
     def flush_urgent(self) -> list[Action]:
         """As `flush`, for what is urgent alone: it waits for nobody else's bytes to become durable."""
@@ -281,7 +307,7 @@ class Receiver:
         upload.heard_us = now_us
         other = [name for name in _SAME if getattr(init, name) != getattr(upload.init, name)]
         if other:
-            return _conflict(device, init, f"this item is under way with another {_SAME[other[0]]}")
+            return conflict(device, init, f"this item is under way with another {_SAME[other[0]]}")
         # A grant before the sync would leave out the parts just written, and the device would send them again.
         upload.grant_due = upload.volatile > 0
         if upload.state is not RECEIVING or upload.grant_due:
@@ -290,9 +316,10 @@ class Receiver:
         return [self._grant(device, upload)]
 
     def _begin(self, device: str, init: Init, now_us: int) -> list[Action]:
-        crowded = len(self._uploads) >= (MAX_UPLOADS if init.priority > URGENT_PRIORITY else MAX_URGENT_UPLOADS)
-        if crowded or self._counts[device] >= MAX_UPLOADS_PER_DEVICE:
-            return self.refuse(device, init.item, RefuseCode.BUSY, "the centre takes no more uploads now; try later")
+        if self._counts[device] >= MAX_UPLOADS_PER_DEVICE:
+            return [put_off(device, init.item, NO_MORE)]
+        if len(self._uploads) >= (MAX_UPLOADS if init.priority > URGENT_PRIORITY else MAX_URGENT_UPLOADS):
+            return self.refuse(device, init.item, RefuseCode.BUSY, NO_MORE)
         part_size = min(self._part_size, init.part_size)
         while part_size > max(self._credit.fair_part, LEAST_GRANTED_PART_BYTES):
             part_size //= 2
@@ -302,14 +329,19 @@ class Receiver:
         self._counts[device] += 1
         return [Open(device=device, init=init, part_size=part_size)]
 
-    def _beyond(self, device: str, part: Part, left: int, now_us: int) -> list[Action]:
-        """Look at nothing more of `device` for a while: it goes on sending what it was never granted."""
-        if not self._overdraft.went_beyond(device, left, now_us):
-            return []
+    def charge(self, device: str, said: Init | Fin | bytes, now_us: int) -> list[Action] | None:
+        """None where `device` is heeded, which has said this (bytes: no message); else what to do instead: little."""
+        heed = self.patience.charge(device, NONSENSE if isinstance(said, bytes) else 1, now_us)
+        if heed is not LAST:
+            return None if heed is HEARD else []
+        item, evidence = (None, said) if isinstance(said, bytes) else (said.item, said.encode())
+        return self._put_off_all(device, item, TOO_MUCH, evidence)
+
+    def _put_off_all(self, device: str, item: str | None, text: str, evidence: bytes) -> list[Action]:
+        """Look at nothing more of `device` for a while."""
         mine = [key for key, upload in self._uploads.items() if key[0] == device and upload.state is RECEIVING]
-        told = [action for key in mine for action in (self._forget(*key), _put_off(*key))]
-        code = RefuseCode.BUSY
-        return [*told, Complain(device=device, item=part.item, code=code, text=BEYOND, evidence=part.encode())]
+        told = [action for key in mine for action in (self._forget(*key), put_off(*key, text))]
+        return [*told, Complain(device=device, item=item, code=RefuseCode.BUSY, text=text, evidence=evidence)]
 
     def _on_part(self, device: str, part: Part, upload: _Upload) -> list[Action]:
         if part.index >= upload.durable.total or len(part.payload) != upload.size_of(part.index):
@@ -329,7 +361,7 @@ class Receiver:
 
     def _on_fin(self, device: str, fin: Fin, upload: _Upload) -> list[Action]:
         if fin.sha256 != upload.init.sha256:
-            return _conflict(device, fin, "this item is under way with another hash than its fin names")
+            return conflict(device, fin, "this item is under way with another hash than its fin names")
         # It may come before the last parts: they travel on another connection, or were lost and come again.
         upload.fin_heard = True
         if upload.volatile:
@@ -362,15 +394,3 @@ class Receiver:
         if credit > before:
             self._overdraft.granted(device, (credit - before) * upload.part_size)
         return credit
-
-
-def _put_off(device: str, item: str) -> Send:
-    return Send(device=device, message=Refuse(item=item, code=RefuseCode.BUSY, text=BEYOND))
-
-
-def _conflict(device: str, said: Init | Fin, text: str) -> list[Action]:
-    code = RefuseCode.CONFLICT
-    return [
-        Complain(device=device, item=said.item, code=code, text=text, evidence=said.encode()),
-        Send(device=device, message=Refuse(item=said.item, code=code, text=text)),
-    ]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vedette.wire import FromCentre, Init, Ranges, RefuseCode
+from vedette.wire import Fin, FromCentre, Init, Ranges, Refuse, RefuseCode
+
+BEYOND = "more parts than were granted; try later"
+NO_MORE = "the centre takes no more uploads now; try later"
+TOO_MUCH = "more was said than came of it; try later"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,13 +76,30 @@ class Send:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Complain:
-    """Put down, for a person to see, that `device` said what cannot be and was refused for it; nothing to answer."""
+    """Put down, for a person to see, that `device` said what cannot be and was refused for it; nothing to answer.
+
+    `item` is None where nobody can tell what it was about.
+    """
 
     device: str
-    item: str
+    item: str | None
     code: RefuseCode
     text: str
     evidence: bytes
 
 
 Action = Open | Write | Sync | Seal | Forget | Send | Complain
+
+
+def put_off(device: str, item: str, text: str = BEYOND) -> Send:
+    """Have `device` try this item later."""
+    return Send(device=device, message=Refuse(item=item, code=RefuseCode.BUSY, text=text))
+
+
+def conflict(device: str, said: Init | Fin, text: str) -> list[Action]:
+    """Refuse what says something else of an item than was said before, and put it down."""
+    code = RefuseCode.CONFLICT
+    return [
+        Complain(device=device, item=said.item, code=code, text=text, evidence=said.encode()),
+        Send(device=device, message=Refuse(item=said.item, code=code, text=text)),
+    ]

@@ -1,7 +1,7 @@
 """GStreamer Data Protocol 1.0, reading side: what `gdppay` puts around each buffer that leaves a pipeline by a pipe.
 
-Decided here: only buffers matter; caps and events are passed over. Format: gst-plugins-bad, gst/gdp/dataprotocol.c
-(header of 62 bytes, big-endian).
+Decided here: buffers matter, and caps where they are asked for; events are passed over. Format: gst-plugins-bad,
+gst/gdp/dataprotocol.c (header of 62 bytes, big-endian).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEADER_BYTES = 62
 MAX_PAYLOAD_BYTES = 64 << 20
 
 _VERSION = b"\x01\x00"
-_BUFFER = 1
+_BUFFER, _CAPS = 1, 2
 _DELTA_UNIT = 1 << 13
 _NONE = (1 << 64) - 1
 
@@ -30,10 +30,11 @@ class GdpBuffer:
 
 
 class GdpReader:
-    """Cuts a byte stream into buffers."""
+    """Cuts a byte stream into buffers; `caps` is what it said last of their form, as GStreamer writes it."""
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self.caps = ""
 
     def feed(self, data: bytes) -> list[GdpBuffer]:
         """The buffers that `data` completes; Integrity when the stream is not GDP 1.0."""
@@ -47,6 +48,10 @@ class GdpReader:
                 break
             if kind == _BUFFER:
                 found.append(self._buffer(size))
+            elif kind == _CAPS:
+                self.caps = (
+                    bytes(self._held[HEADER_BYTES : HEADER_BYTES + size]).rstrip(b"\0").decode("utf-8", "replace")
+                )
             del self._held[: HEADER_BYTES + size]
         return found
 

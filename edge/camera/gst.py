@@ -1,8 +1,9 @@
 """Cameras behind GStreamer: Jetson sensors, USB and network cameras, and a test picture.
 
 Decided here: one child (`pipeline_child`) with one pipeline (`pipelines`) and two ends, each a pipe in GDP: H.264
-access units, which may queue for five seconds while the disk is slow, and I420 pictures: only the newest waits. A
-microphone is no part of it: an error of one element ends them all. Who records begins the child and looks at it again
+access units, which may queue for five seconds while the disk is slow, and I420 pictures: only the newest waits. From a
+network camera that has sound a third brings its packets as they came (`rtpsound`). A microphone is no part of it: an
+error of one element ends them all. Who records begins the child and looks at it again
 and again (`begin`, `opened`); nobody waits for it. When the recorder dies the pipes break and the child ends by itself.
 `[camera] source` is `BOARD` or `BOARD:DEVICE`. Elements: gstreamer1.0-plugins-{base,good,bad,ugly}; on Jetson those of
 L4T.
@@ -31,13 +32,17 @@ from edge.camera.port import (
     EncodedUnit,
     Given,
     SmallFrame,
+    SoundUnit,
     StreamInfo,
 )
+from edge.camera.rtpsound import RtpSound
 from vedette.clock import Clock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused
 
 START_S, STOP_S, LOOK_S = 7.0, 2.0, 0.1
+# For the first packet of sound beside a key picture; what comes meanwhile waits here and is not lost.
+SOUND_US = 500_000
 
 
 def open_gst(config: CameraSection, clock: Clock) -> GstCamera:
@@ -56,11 +61,19 @@ class GstCamera:
         self._stamp, self._facts = stamp_text(config.options), b""
         self._ends: dict[int, GdpReader] = {}
         self._until_us = 0
-        self._units = self._pictures = -1
+        self._units = self._pictures = self._sounds = -1
+        self._wanted: SoundSection | None = None
+        self._sound: RtpSound | None = None
+        self._key_us: int | None = None
         self._sets = ParameterSets()
         self._first: list[Given] = []
         self._base_us = 0
         self._index = 0
+
+    def hear(self, sound: SoundSection) -> None:
+        """Bring a network camera's own sound; other cameras of this kind have none."""
+        if sound.adapter == "camera" and is_coded(self._config):
+            self._wanted, self._pipeline = sound, pipeline(self._config, hears=True)
 
     def open(self) -> StreamInfo:
         """Start the pipeline and wait for its first picture.
@@ -96,7 +109,10 @@ class GstCamera:
             self.close()
             raise Refused(f"the camera {without_password(self._config.source)} does not start: {error}") from None
         width, height = self._size()
-        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1)
+        sound = self._sound.info if self._sound else None
+        if sound is None:
+            self._sound = None  # What comes later has no track to go to.
+        return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=sound)
 
     def _has_key(self, timeout_s: float) -> bool:
         """Start the child where none runs, and take what it gives; whether a key picture is there."""
@@ -106,7 +122,9 @@ class GstCamera:
             self._until_us = self._clock.mono_us() + int(START_S * 1e6)
         self._first += self._take(timeout_s)
         if any(isinstance(one, EncodedUnit) and one.is_key for one in self._first):
-            return True
+            now_us = self._clock.mono_us()
+            self._key_us = now_us if self._key_us is None else self._key_us
+            return self._sound is None or self._sound.info is not None or now_us - self._key_us >= SOUND_US
         if self._clock.mono_us() > self._until_us:
             raise CameraFault(f"no picture in {START_S:g} s")
         return False
@@ -149,15 +167,18 @@ class GstCamera:
         zero_us = self._clock.mono_us()
 
         def run(pipes: Sequence[int]) -> list[str]:
-            units, pictures = pipes
-            return command(zero_us, self._pipeline.format(units=units, pictures=pictures).split())
+            ends = dict(zip(("units", "pictures", "sounds"), pipes, strict=False))
+            return command(zero_us, self._pipeline.format(**ends).split())
 
         stamp = {"text": self._stamp, "columns": stamp_columns(self._config)}
         told = None if self._stamp is None else json.dumps(stamp).encode() + b"\n" + self._facts
-        if not self._child.start(2, run, told):
+        if not self._child.start(3 if self._wanted else 2, run, told):
             return False
         self._base_us, self._first, self._sets = zero_us, [], ParameterSets()
-        self._units, self._pictures = self._child.ends
+        self._units, self._pictures, *more = self._child.ends
+        self._sounds, self._sound, self._key_us = -1, None, None
+        if self._wanted is not None:
+            (self._sounds,), self._sound = more, RtpSound(self._wanted)
         self._ends = {end: GdpReader() for end in self._child.ends}
         return True
 
@@ -166,9 +187,20 @@ class GstCamera:
             raise CameraFault("the camera is not open")
         found: list[Given] = []
         for end in self._child.wait(timeout_s):
+            if end == self._sounds:
+                found += self._heard(end)
+                continue
             for buffer in self._buffers(end):
                 found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
         return found
+
+    def _heard(self, end: int) -> list[SoundUnit]:
+        """The sound of the packets one pipe has now; what is wrong with it costs no picture."""
+        packets, utc_us = self._buffers(end), self._clock.utc_us() - self._clock.mono_us()
+        if self._sound is None:
+            return []
+        self._sound.caps(self._ends[end].caps)
+        return self._sound.take(packets, base_us=self._base_us, utc_us=utc_us)
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
         """The buffers one pipe has now."""

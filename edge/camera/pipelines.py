@@ -26,8 +26,10 @@ _MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
 MICROPHONES = {
     "alsa": "alsasrc provide-clock=false device={device}",
     "pipewire": "pipewiresrc do-timestamp=true target-object={device}",
-    "test": "audiotestsrc is-live=true wave=ticks",
+    "test": "audiotestsrc is-live=true wave={device}",
 }
+# What one hears that is left unnamed; for the others the system has a default of its own.
+_UNNAMED = {"test": "ticks"}
 # These stamp a buffer as it comes, when its last sample has been heard; others with the time of its first.
 STAMPED_AT_END = frozenset({"pipewire"})
 # The element that draws the stamp; a letter of its font is so wide, in hundredths of its size.
@@ -35,6 +37,7 @@ STAMP = "stamp"
 _ADVANCE_PERCENT, _LEAST_STAMP_PX, _STAMP_PAD_PX = 61, 14, 4
 # x264enc counts from 1000 hours at its first picture, and says only in its segment when that was: back to our time.
 _RUNNING = "identity single-segment=true"
+_FIVE_SECONDS = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
 _PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
 
 
@@ -64,15 +67,20 @@ _ARGUS = (
 )
 _NV_I420 = "nvvidconv ! video/x-raw,format=I420,width={small_width},height={small_height}"
 
-# Sound is not asked for; a camera behind a network that is cut must not hold the pipeline up when it is stopped.
+# A camera behind a network that is cut must not hold the pipeline up when it is stopped.
 _RTSP = (
-    "rtspsrc location={device} protocols=tcp latency=200 tcp-timeout=3000000 teardown-timeout=200000000"
+    "rtspsrc name=net location={device} protocols=tcp latency=200 tcp-timeout=3000000 teardown-timeout=200000000"
     " ! rtph264depay ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
 )
+# Its sound leaves as it came: nothing that is wrong with it may end the pictures. Where there is none, nobody waits for
+# it (async=false): else no picture would ever come.
+_RTSP_SOUND = f" net. ! application/x-rtp,media=audio ! {_FIVE_SECONDS} ! {_PAY} async=false fd={{sounds}}"
 _DECODE = "decodebin ! videoconvert ! videoscale ! video/x-raw,format=I420,width={small_width},height={small_height}"
 
 BOARDS = {
-    "test": Board(source="videotestsrc is-live=true pattern=smpte ! " + _RAW, encode=_X264, picture=_SCALE),
+    "test": Board(
+        source="videotestsrc is-live=true pattern={device} ! " + _RAW, encode=_X264, picture=_SCALE, device="smpte"
+    ),
     "v4l2": Board(
         source="v4l2src device={device} ! videoconvert ! videoscale ! videorate ! " + _RAW,
         encode=_X264,
@@ -104,8 +112,11 @@ BOARDS = {
 }
 
 
-def pipeline(config: CameraSection) -> str:
-    """The pipeline for `config`, with `{units}` and `{pictures}` where the two pipes' numbers go."""
+def pipeline(config: CameraSection, *, hears: bool = False) -> str:
+    """The pipeline for `config`, with `{units}` and `{pictures}` where the two pipes' numbers go.
+
+    With `hears` a camera that codes its pictures gives its sound too, `{sounds}` where that pipe's number goes.
+    """
     name, _, device = config.source.partition(":")
     board = BOARDS.get(name)
     if board is None:
@@ -127,9 +138,10 @@ def pipeline(config: CameraSection) -> str:
     source, encode, picture = (text.format(**values) for text in (board.source, board.encode, board.picture))
     return (
         f"{source} ! tee name=both"
-        f" both. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000 ! {overlay}{encode}"
+        f" both. ! {_FIVE_SECONDS} ! {overlay}{encode}"
         f" ! video/x-h264,stream-format=byte-stream,alignment=au ! {_RUNNING} ! {_PAY} fd={{units}}"
         f" both. ! {_to_pictures(board, picture)} ! {_PAY} fd={{pictures}}"
+        + (_RTSP_SOUND if hears and board.is_coded else "")
     )
 
 
@@ -162,12 +174,12 @@ def microphone(sound: SoundSection) -> str:
     """The pipeline of a microphone, `{sounds}` where the pipe's number goes; Usage for a strange device."""
     if not _MICROPHONE.match(sound.source):
         raise Usage(f"[sound] source: {sound.source!r} is not the name of a device")
-    words = MICROPHONES[sound.adapter].format(device=sound.source).split()
+    device = sound.source or _UNNAMED.get(sound.adapter, "")
+    words = MICROPHONES[sound.adapter].format(device=device).split()
     # An element whose device is left open takes the system's default one.
     source = " ".join(word for word in words if not word.endswith("="))
     raw = f"audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels={sound.channels}"
-    queue = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
-    return f"{source} ! {queue} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
+    return f"{source} ! {_FIVE_SECONDS} ! audioconvert ! audioresample ! {raw} ! {_PAY} fd={{sounds}}"
 
 
 def stamp_columns(config: CameraSection) -> int:

@@ -39,6 +39,11 @@ STATES: dict[str, Words] = {
     ),
     "starting": ("Démarrage de la caméra", "The camera starts", "الكاميرا قيد التشغيل"),
     "ended": ("La caméra s’est arrêtée", "The camera has ended", "توقّفت الكاميرا"),
+    "disk_fault": (
+        "Pas d’enregistrement : panne du stockage. Prévenir le responsable et prendre une autre caméra",
+        "Not recording: the storage is failing. Tell your supervisor and use another camera",
+        "لا تسجيل: عطل في وحدة التخزين. أبلغ المسؤول واستخدم كاميرا أخرى",
+    ),
     "silent": SILENT,
 }
 MUTED: Words = ("Son coupé", "Sound muted", "الصوت مكتوم")

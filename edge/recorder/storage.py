@@ -2,21 +2,30 @@
 
 Decided here: the warning, which is early and goes by the time left; and the two rungs of the ladder (`edge.room`) that
 stop something, which go by the free space and by what is to be recorded now. What the disk refuses though it seems to
-have room is full. What gives way first, files with a receipt and what nobody activated, counts as room. Implements ST-4
-to ST-6 of docs/spec/storage.md.
+have room is full. What gives way first, files with a receipt and what nobody activated, counts as room. Since when a
+step stands is kept beside the recorder's journal, one small file that is written when the step changes, as the status
+is in memory and goes with the machine. Implements ST-4 to ST-6 of docs/spec/storage.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.recorder.keeping import DISK_FULL, Keeping
 from edge.recorder.terms import Terms
 from edge.room import LONGEST_FORECAST_S, Forecast, Ladder, Rung
-from vedette import daemon
+from vedette import canonical, files
 from vedette.config import DeviceConfig
+from vedette.errors import VedetteError
 from vedette.storage import Storage, parse_storage
+
+NAME, MAX_BYTES = "storage.json", 256
+# After a start the pace and what gives way become known by and by: a step may be found anew so many looks later.
+FOUND_AGAIN_LOOKS = 90
+Since = tuple[Storage, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +60,50 @@ def disk_of(keeping: Keeping, kept: Mapping[str, int], *, is_continuous: bool, y
     )
 
 
+class StorageMark:
+    """The step that stands and since when, on the disk; one that does not take it is asked again at the next look."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the recorder's own."""
+        self._path = folder / NAME
+        self._kept = self._read()
+
+    @property
+    def kept(self) -> Since | None:
+        """What was kept last: none at `ENOUGH`, and where it makes no sense."""
+        return self._kept
+
+    def keep(self, step: Storage, since_us: int) -> None:
+        """Keep it where the step is another one than the kept one."""
+        if step is (self._kept[0] if self._kept else Storage.ENOUGH):
+            return
+        with suppress(OSError, VedetteError):
+            if step is Storage.ENOUGH:
+                files.remove(self._path)
+                self._kept = None
+            else:
+                files.replace(self._path, canonical.dumps({"step": step.value, "since_us": since_us}))
+                self._kept = step, since_us
+
+    def _read(self) -> Since | None:
+        try:
+            found = canonical.loads(files.read(self._path, max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
+        except (OSError, VedetteError):
+            return None
+        step, since_us = (found.get("step"), found.get("since_us")) if isinstance(found, dict) else (None, None)
+        if not isinstance(since_us, int) or isinstance(since_us, bool) or since_us < 0:
+            return None
+        return (parse_storage(step), since_us) if parse_storage(step) else None
+
+
 class StorageWatch:
     """The present step, since when (UTC microseconds; None at `ENOUGH`), and the seconds of recording left."""
 
-    def __init__(self, ladder: Ladder, *, warn_s: int, bytes_per_s: int, since: tuple[Storage, int] | None = None):
-        """`bytes_per_s` counts until the pace is known; `since` is what a run before this one said."""
+    def __init__(self, ladder: Ladder, *, warn_s: int, bytes_per_s: int, mark: StorageMark | None = None):
+        """`bytes_per_s` counts until the pace is known; `mark` has what a run before this one said."""
         self._ladder, self._warn_s, self._bytes_per_s = ladder, warn_s, max(1, bytes_per_s)
-        self._forecast, self._rung, self._before = Forecast(), Rung.PLENTY, since
+        self._forecast, self._rung = Forecast(), Rung.PLENTY
+        self._mark, self._before, self._looks = mark, mark.kept if mark else None, 0
         self.step, self.since_us = Storage.ENOUGH, 0
         self.left_s = LONGEST_FORECAST_S
 
@@ -70,8 +116,12 @@ class StorageWatch:
         if step is not self.step:
             self.step, self.since_us = step, utc_us
             if self._before is not None and self._before[0] is step:
-                self.since_us = min(utc_us, self._before[1])
-        self._before = None
+                self.since_us, self._before = min(utc_us, self._before[1]), None
+        self._looks += 1
+        if self._looks >= FOUND_AGAIN_LOOKS:
+            self._before = None
+        if self._mark is not None and self._before is None:
+            self._mark.keep(self.step, self.since_us)
 
     def told(self) -> dict[str, int | None]:
         """What the status says of it."""
@@ -98,17 +148,12 @@ class StorageWatch:
 
 
 def storage_watch_of(config: DeviceConfig, terms: Terms) -> StorageWatch:
-    """The watch that the configuration asks for; where the recorder was started again it goes on from its last status.
-
-    A step that stands since before the machine was started counts from then: the status lies in memory.
-    """
+    """The watch that the configuration asks for; a step that stood when recorder or machine ended goes on from then."""
     least = terms.min_free_bytes
     marked = least if terms.marked_min_free_bytes is None else min(least, terms.marked_min_free_bytes)
-    told = daemon.read_status(config.run, "recorder")
-    since_us = told.get("storage_since_us")
     return StorageWatch(
         Ladder(low_bytes=0, unmarked_bytes=least, marked_bytes=marked),
         warn_s=config.recorder.room_warning_s,
         bytes_per_s=config.camera.bitrate_kbps * 125,
-        since=(parse_storage(told.get("storage")), since_us) if isinstance(since_us, int) else None,
+        mark=StorageMark(config.journals / "recorder"),
     )

@@ -4,8 +4,8 @@ A broker that reads a new revocation list refuses the next connection and leaves
 here: the centre takes that session over: it connects once as the revoked device, with a certificate of ten minutes
 whose key never leaves memory, for of two sessions with one client id every MQTT broker ends the older; then it leaves.
 The canary's certificate tells whether the broker reads the list yet: until it does, a cut is made again. See ADR 23.
-Who is put off for a while (WI-73) is on the list for that while, and is cut in the same way once the broker has had a
-look's time to read it.
+Who is put off for a while (WI-73, WI-74) is on the list for that while, and is cut in the same way once the broker has
+had a look's time to read it.
 """
 
 from __future__ import annotations

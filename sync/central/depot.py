@@ -1,8 +1,8 @@
 """Serves the depot's HTTPS door: `python -m sync.central.depot --config CENTRAL/central.toml`.
 
 Decided here: TLS 1.3 with a client certificate of the centre's authority only; the certificate's common name is the
-device, put beside each request where no header can reach it. A process of its own, so that bulk video never holds up
-the ingest of hits. SIGTERM ends it with code 0.
+device, put beside each request, with its serial number, where no header can reach them. A process of its own, so that
+bulk video never holds up the ingest of hits. SIGTERM ends it with code 0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sync.central import serving, succession
+from sync.central.certificates import REVOCATIONS
 from sync.central.depot_app import DEVICE, make_app
 from sync.central.depot_desk import Desk
+from sync.central.depot_refusals import SERIAL
 from sync.central.receipts import Signer
+from sync.central.revoked import Revoked
 from sync.central.store import Store
 from vedette import files
 from vedette.clock import SystemClock
@@ -32,7 +35,7 @@ MAX_HEAD_BYTES = 256 << 10  # an init with its manifest travels in a header, in 
 
 
 class DeviceProtocol(H11Protocol):
-    """uvicorn's HTTP with the client certificate's common name in each request's scope."""
+    """uvicorn's HTTP with the client certificate's common name and serial number in each request's scope."""
 
     device: str | None = None
     _said = b""
@@ -40,11 +43,12 @@ class DeviceProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Ask the finished handshake whom this connection belongs to."""
         super().connection_made(transport)
-        self.device = device = common_name(transport.get_extra_info("peercert"))
-        inner = self.app
+        certificate = transport.get_extra_info("peercert") or {}
+        self.device = device = common_name(certificate)
+        serial, inner = int(certificate.get("serialNumber", "0"), 16), self.app
 
         async def as_device(scope: Any, receive: Any, send: Any) -> None:
-            await inner({**scope, DEVICE: device}, receive, send)
+            await inner({**scope, DEVICE: device, SERIAL: serial}, receive, send)
 
         self.app = as_device
 
@@ -81,7 +85,8 @@ def serve(config: CentralConfig) -> int:
     """Serve the centre of `config`; `Refused` when the port is taken, `NotFound` without store or certificate."""
     store = Store(config.data)
     signer = Signer(origin=config.central.origin, key=SigningKey.load(config.keys / "centre.pem"))
-    desk = Desk(store, signer, config.ingest, SystemClock())
+    revoked = Revoked(config.keys / REVOCATIONS)
+    desk = Desk(store, signer, config.ingest, SystemClock(), is_revoked=revoked.names)
 
     def receipt_of(device: str, item: str) -> bytes | None:
         try:

@@ -31,6 +31,7 @@ from sync.central.depot_refusals import (
     TUS,
     Failed,
     Malformed,
+    check_certificate,
     complain,
     guarded,
     no_request,
@@ -141,7 +142,7 @@ class _Door:
     """The requests. All of them run in one event loop; the uploads known are forgotten with the process."""
 
     def __init__(self, desk: Desk, receipt_of: Callable[[str, str], bytes | None], max_item_bytes: int) -> None:
-        self._desk = desk
+        self.desk = desk
         self._receipt_of = receipt_of
         self._max_item_bytes = max_item_bytes
         self._uploads = _Known()
@@ -159,7 +160,7 @@ class _Door:
     async def create(self, request: Request) -> Response:
         """POST: init. The answer's offset is what of the item is durable here already."""
         device, init = _device(request), _init(request)
-        async with self._desk.talk(device, init.item) as talk:
+        async with self.desk.talk(device, init.item) as talk:
             answer = await talk.ask(init)
             self._note(device, init, answer)
             upload = self._uploads.get(device, init.item)
@@ -186,11 +187,11 @@ class _Door:
         kind, offset = request.headers.get("Content-Type"), request.headers.get("Upload-Offset", "")
         if kind != OCTETS:
             raise Malformed(request, 415, f"the content type must be {OCTETS}")
-        async with self._desk.talk(device, upload.init.item) as talk:
+        async with self.desk.talk(device, upload.init.item) as talk:
             if offset != str(upload.offset):
                 text = f"Upload-Offset must be {upload.offset}"
                 if not re.fullmatch(r"\d{1,20}", offset, re.ASCII):
-                    await complain(self._desk, request, "Upload-Offset must be a number")
+                    await complain(self.desk, request, "Upload-Offset must be a number")
                 raise Failed(BAD_OFFSET, refuse(request, RefuseCode.UNKNOWN_ITEM, text), upload.offset)
             await _Pump(self, device, upload, talk, request).run()
             await self._until_room(device, upload, talk)
@@ -211,7 +212,7 @@ class _Door:
                 raise Failed(404, refuse(request, RefuseCode.UNKNOWN_ITEM, "the item is not here and not under way"))
             answer: FromCentre = Sealed(item=item, receipt=receipt)
         else:
-            async with self._desk.talk(device, item) as talk:
+            async with self.desk.talk(device, item) as talk:
                 answer = await talk.ask(Fin(item=item, sha256=upload.init.sha256))
                 self._note(device, upload.init, answer)
                 while isinstance(answer, Ack) and upload.durable.complete:  # it was on its way when fin was said
@@ -301,6 +302,7 @@ class _Pump:
             await self._hear()
 
     async def _send(self, index: int, buffer: bytearray) -> None:
+        await check_certificate(self._door.desk, self._request)
         size = self._upload.size_of(index)
         while len(self._waiting) >= min(MOST_IN_FLIGHT, self._upload.credit):
             await self._hear()

@@ -2,8 +2,9 @@
 
 Decided here: one thread owns the uploads; requests hand it messages of the wire and wait for its answers, so that what
 many cars send at once is made durable by few fsyncs. Whom to believe is told by the caller, who has the certificate;
-that the device is enrolled and not revoked is checked here again. What the door cannot read is put into quarantine by
-this thread too, which owns the store. Implements DE-6 to DE-9 and DE-17 of docs/spec/depot.md.
+that the device is enrolled and not revoked is checked here again. What the door cannot read, and who comes with a
+certificate that is on the revocation list, is put into quarantine by this thread too, which owns the store. Implements
+DE-6 to DE-9, DE-17 and DE-18 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from sync.central.admission import Admission
+from sync.central.fleet import device_key
 from sync.central.quarantine import drop, quarantine, settle, write_counts
 from sync.central.receipts import Signer
 from sync.central.store import Store
@@ -27,11 +30,14 @@ from vedette.config import IngestSection
 from vedette.errors import Refused
 from vedette.wire import Fin, FromCentre, Init, Part, Refuse, RefuseCode
 
+T = TypeVar("T")
+
 WORKER = "depot"
 ANSWER_S = 60.0
 BATCH = 256
 MAX_HEARD = 64
 MAX_COMPLAINTS = 64
+LISTED = "this certificate is on the revocation list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +50,14 @@ class _Complaint:
     taken: asyncio.Future[None]
 
 
-_Work = Init | Part | Fin | _Complaint
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    """A request by a certificate that is on the revocation list; `taken` is how it is refused."""
+
+    taken: asyncio.Future[RefuseCode]
+
+
+_Work = Init | Part | Fin | _Complaint | _Listed
 
 
 class Late(Refused):
@@ -80,7 +93,17 @@ class Talk:
 class Desk:
     """Takes messages from any thread, works them off in its own; `start` and `stop` frame its life."""
 
-    def __init__(self, store: Store, signer: Signer, limits: IngestSection, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        limits: IngestSection,
+        clock: Clock,
+        *,
+        is_revoked: Callable[[int], bool] = lambda _serial: False,
+    ) -> None:
+        """`is_revoked` says whether a certificate's serial number is on the revocation list now."""
+        self.is_revoked = is_revoked
         self._clock = clock
         self._work: queue.Queue[tuple[str, _Work]] = queue.Queue()
         self._complaints = 0
@@ -130,6 +153,20 @@ class Desk:
         self._work.put((device, _Complaint(item=item, text=text, evidence=evidence, taken=taken)))
         await asyncio.wait({taken}, timeout=ANSWER_S)
 
+    async def turn_away(self, device: str) -> RefuseCode:
+        """Put down that `device` came with a certificate that is on the revocation list; how it is refused.
+
+        `busy` where it is enrolled: it is on the list for a while (WI-73), and may come again. Bounded as `complain`.
+        """
+        if self._complaints >= MAX_COMPLAINTS:
+            drop(self._store, device, RefuseCode.REVOKED)
+            return RefuseCode.BUSY
+        taken: asyncio.Future[RefuseCode] = asyncio.get_running_loop().create_future()
+        self._complaints += 1
+        self._work.put((device, _Listed(taken=taken)))
+        await asyncio.wait({taken}, timeout=ANSWER_S)
+        return taken.result() if taken.done() else RefuseCode.BUSY
+
     def _run(self) -> None:
         uploads = self._make_uploads()
         while not self._over.is_set():
@@ -157,7 +194,10 @@ class Desk:
 
     def _take(self, uploads: Uploads, device: str, message: _Work, now_us: int) -> None:
         if isinstance(message, _Complaint):
-            self._put_down(device, message)
+            self._put_down(uploads, device, message, now_us)
+            return
+        if isinstance(message, _Listed):
+            self._put_down_listed(device, message)
             return
         if self._admission.admits(device):
             uploads.receive(device, message, now_us)
@@ -165,21 +205,31 @@ class Desk:
         text = self._admission.turn_away(device)
         self._answer(device, Refuse(item=message.item, code=RefuseCode.REVOKED, text=text))
 
-    def _put_down(self, device: str, complaint: _Complaint) -> None:
+    def _put_down(self, uploads: Uploads, device: str, complaint: _Complaint, now_us: int) -> None:
+        text, evidence = complaint.text, complaint.evidence
         try:
-            if self._admission.admits(device):
-                text, evidence = complaint.text, complaint.evidence
-                quarantine(self._store, device, complaint.item, RefuseCode.INVALID, text, evidence)
-            else:
+            if not self._admission.admits(device):
                 self._admission.turn_away(device)
+            elif uploads.heeds(device, evidence, now_us):
+                quarantine(self._store, device, complaint.item, RefuseCode.INVALID, text, evidence)
         finally:
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._was_put_down, complaint.taken)
+            self._loop.call_soon_threadsafe(self._was_put_down, complaint.taken, None)
 
-    def _was_put_down(self, taken: asyncio.Future[None]) -> None:
+    def _put_down_listed(self, device: str, listed: _Listed) -> None:
+        code = RefuseCode.BUSY
+        try:
+            if device_key(self._store, device) is None:  # asked anew: who is admitted was looked up a while ago
+                code = RefuseCode.REVOKED
+            quarantine(self._store, device, None, RefuseCode.REVOKED, LISTED)
+        finally:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._was_put_down, listed.taken, code)
+
+    def _was_put_down(self, taken: asyncio.Future[T], answer: T) -> None:
         self._complaints -= 1
         if not taken.done():
-            taken.set_result(None)
+            taken.set_result(answer)
 
     def _answer(self, device: str, message: FromCentre) -> None:
         """Hand an answer to the request that talks about the item; nobody may be there any more."""

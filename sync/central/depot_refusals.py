@@ -1,8 +1,9 @@
 """What the depot's door says when it takes nothing, and what it keeps of a request that no honest client makes.
 
-Decided here: which refusal is put into quarantine. The engine puts down what does not verify; what never comes to it,
-because it is no message of the wire and no request of tus, is put down here with its head. That an upload is not there,
-stands elsewhere, or must wait is no complaint. Implements DE-17 of docs/spec/depot.md.
+Decided here: which refusal is put into quarantine. Whether a certificate still holds is asked before anything else. The
+engine puts down what does not verify; what never comes to it, because it is no message of the wire and no request of
+tus, is put down here with its head. That an upload is not there, stands elsewhere, or must wait is no complaint.
+Implements DE-17 and DE-18 of docs/spec/depot.md.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sync.central.depot_desk import Desk
+from sync.central.depot_desk import LISTED, Desk
 from vedette import wire
 from vedette.clock import check_uuid7
 from vedette.errors import Integrity, Refused, VedetteError
 from vedette.wire import Refuse, RefuseCode
 
 TUS = "1.0.0"
-DEVICE = "vedette.device"
+DEVICE, SERIAL = "vedette.device", "vedette.certificate"
 ANSWER_HEADER = "Vedette-Answer"
 STATUS = {
     RefuseCode.UNKNOWN_ITEM: 404,
@@ -57,6 +58,7 @@ def guarded(desk: Desk, work: Answer) -> Callable[[Request], Coroutine[Any, Any,
 
     async def handle(request: Request) -> Response:
         try:
+            await check_certificate(desk, request)
             told = request.headers.get("Tus-Resumable", TUS)
             if told != TUS:
                 raise Malformed(request, 412, f"tus {told[:20]} is not spoken here, {TUS} is")
@@ -76,6 +78,14 @@ def guarded(desk: Desk, work: Answer) -> Callable[[Request], Coroutine[Any, Any,
         return response
 
     return handle
+
+
+async def check_certificate(desk: Desk, request: Request) -> None:
+    """Raises Failed where the certificate of the request's connection is on the revocation list now."""
+    device, serial = request.scope.get(DEVICE), request.scope.get(SERIAL)
+    if isinstance(device, str) and isinstance(serial, int) and desk.is_revoked(serial):
+        code = await desk.turn_away(device)
+        raise Failed(STATUS[code], refuse(request, code, LISTED))
 
 
 def no_request(desk: Desk) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:

@@ -146,16 +146,19 @@ class Ingest:
         if not self._admission.admits(address.device):
             self._turn_away(address.device, address.name, bytes(event.payload))
             return
-        if address.name == topics.RENEW:
-            self._renew(address.device, bytes(event.payload))
-            return
-        if address.name == topics.HEADS:
-            self._heads.take(address.device, bytes(event.payload))
+        if address.name in (topics.RENEW, topics.HEADS):
+            record = bytes(event.payload)
+            if self._uploads.heeds(
+                address.device, record, now_us
+            ):  # both are said rarely, and cost as much as nonsense
+                (self._renew if address.name == topics.RENEW else self._heads.take)(address.device, record)
             return
         try:
             message = wire.decode(address.name, event.payload)
         except Integrity as error:
-            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), bytes(event.payload))
+            said = bytes(event.payload)
+            if self._uploads.heeds(address.device, said, now_us):
+                quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), said)
             return
         self._take(address.device, message, now_us)
 

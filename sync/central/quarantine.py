@@ -81,9 +81,9 @@ def count_again(store: Store, device: str, code: RefuseCode, times: int) -> None
 
 
 def put_off(store: Store) -> dict[str, int]:
-    """Who went on sending beyond what it was granted after it was refused for that, and when last; for five minutes.
+    """Who went on beyond what it was granted, or on and on, after it was refused for that, and when last; five minutes.
 
-    Nothing else is complained of as "busy" (WI-73).
+    Nothing else is complained of as "busy" (WI-73, WI-74).
     """
     sql = "SELECT device, max(last_us) FROM quarantine_counts WHERE code = ? AND last_us > ? GROUP BY device"
     since_us = store.clock.utc_us() - PUT_OFF_US

@@ -126,6 +126,12 @@ class Uploads:
         """Take one message of an enrolled device."""
         self._do(self._receiver.receive(device, message, now_us))
 
+    def heeds(self, device: str, said: bytes, now_us: int) -> bool:
+        """Whether what `device` said, and nobody understood, is put into quarantine as another's would be."""
+        instead = self._receiver.charge(device, said, now_us)
+        self._do(instead or [])
+        return instead is None
+
     def settle(self, now_us: int) -> None:
         """Make durable and acknowledge what was received, store what is whole, let go of uploads that fell silent; and
         of the rests of those that came by another worker, twice a minute.

@@ -101,7 +101,9 @@ class Worker:
         try:
             message = wire.decode(address.name, event.payload)
         except Integrity as error:
-            quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), bytes(event.payload))
+            said = bytes(event.payload)
+            if self._uploads.heeds(address.device, said, now_us):
+                quarantine(self._store, address.device, None, RefuseCode.INVALID, str(error), said)
             return
         if not isinstance(message, (Init, Part, Fin)):
             return

@@ -25,11 +25,12 @@ class NetworkCamera:
 
     address: str = ""
     coder: str = "x264"
+    sound: str = ""
     process: subprocess.Popen[str] | None = None
 
     def switch_on(self) -> None:
         port = self.address.rpartition(":")[2].partition("/")[0] or "0"
-        command = [PYTHON, str(SERVER), port, self.coder]
+        command = [PYTHON, str(SERVER), port, self.coder, *([self.sound] if self.sound else [])]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()

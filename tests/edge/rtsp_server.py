@@ -1,14 +1,21 @@
 """A network camera, run by the system's Python: GStreamer's own RTSP server with a picture of bars and snow.
 
-rtsp_server.py PORT [CODER]     (0 takes a free port; the first line of its output is the address)
+rtsp_server.py PORT [CODER [SOUND]]     (0 takes a free port; the first line of its output is the address)
+
+With SOUND it shows darkness with a flash once a second and is heard too: a clap that begins with the flash. Both are
+made here and carry the times of one clock, so that they leave the camera together however busy the machine is.
 
 Words on its standard input, one a line: `freeze` (what is coded is the same picture again and again) and `thaw`,
 `smpte`, `black` or `white` (what is seen), `mute` (nothing is sent, from the first answer on) and `speak`. Like network
 cameras, and unlike libx264 when it is left alone, its coders do not code better than a least quantiser.
 """
 
+import array
+import itertools
+import math
 import os
 import sys
+from collections.abc import Callable
 
 import gi
 
@@ -26,6 +33,15 @@ WORDS = {
     "mute": ("line", "drop", True), "speak": ("line", "drop", False),
     "smpte": ("scene", "pattern", 0), "black": ("scene", "pattern", 2), "white": ("scene", "pattern", 3),
 }  # fmt: skip
+SOUNDS = {
+    "mulaw": "audioresample ! mulawenc ! rtppcmupay name=pay1 pt=97",
+    "alaw": "audioresample ! alawenc ! rtppcmapay name=pay1 pt=97",
+    "opus": "opusenc ! rtpopuspay name=pay1 pt=97",
+    "aac": "voaacenc ! rtpmp4gpay name=pay1 pt=97",
+}
+WIDTH, HEIGHT, RATE = 352, 288, 48_000
+PICTURE_NS, BLOCK_NS = 40_000_000, 10_000_000
+FLASH, CLAP = range(13, 16), range(52, 57)
 told: dict[tuple[str, str], object] = {}
 running: list[Gst.Bin] = []
 
@@ -46,16 +62,52 @@ def configure(_factory: GstRtspServer.RTSPMediaFactory, media: GstRtspServer.RTS
         running[-1].get_by_name_recurse_up(name).set_property(key, value)
 
 
+def pictures(number: int) -> bytes:
+    luma = 235 if number % 25 in FLASH else 20
+    return bytes([luma]) * (WIDTH * HEIGHT) + bytes([128]) * (WIDTH * HEIGHT // 2)
+
+
+def sounds(number: int) -> bytes:
+    if number % 100 not in CLAP:
+        return bytes(RATE // 50)
+    return array.array("h", (int(20_000 * math.sin(n * 0.13)) for n in range(RATE // 100))).tobytes()
+
+
+def feed(source: Gst.Element, make: Callable[[int], bytes], lasts_ns: int) -> None:
+    numbers = itertools.count()
+
+    def push(_source: Gst.Element, _size: int) -> None:
+        number = next(numbers)
+        buffer = Gst.Buffer.new_wrapped(make(number))
+        buffer.pts, buffer.duration = number * lasts_ns, lasts_ns
+        source.emit("push-buffer", buffer)
+
+    source.connect("need-data", push)
+
+
+def flash_and_clap(_factory: GstRtspServer.RTSPMediaFactory, media: GstRtspServer.RTSPMedia) -> None:
+    feed(media.get_element().get_by_name_recurse_up("eye"), pictures, PICTURE_NS)
+    feed(media.get_element().get_by_name_recurse_up("ear"), sounds, BLOCK_NS)
+
+
 Gst.init(None)
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_shared(True)
-factory.set_launch(
+coder, *sound = sys.argv[2:] or ["x264"]
+street = (
     "( videotestsrc name=scene is-live=true pattern=smpte ! video/x-raw,format=I420,width=352,height=288,framerate=25/1"
     " ! valve name=tap ! imagefreeze is-live=true allow-replace=true ! video/x-raw,framerate=25/1"
-    f" ! {CODERS[sys.argv[2] if len(sys.argv) > 2 else 'x264']} ! valve name=line ! h264parse"
+    f" ! {CODERS[coder]} ! valve name=line ! h264parse"
     " ! rtph264pay name=pay0 pt=96 )"
 )
-factory.connect("media-configure", configure)
+claps = (
+    "( appsrc name=eye is-live=true format=time"
+    f" caps=video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate=25/1 ! {CODERS[coder]} ! h264parse"
+    " ! rtph264pay name=pay0 pt=96 appsrc name=ear is-live=true format=time"
+    f" caps=audio/x-raw,format=S16LE,layout=interleaved,rate={RATE},channels=1 ! audioconvert ! {{}} )"
+)
+factory.set_launch(claps.format(SOUNDS[sound[0]]) if sound else street)
+factory.connect("media-configure", flash_and_clap if sound else configure)
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(sys.argv[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator import recorder_kills
-from simulator.film import play
+from simulator.killed_cameras import CopiedClip
 from simulator.recorder_kills import MOST_LOST_US, Tally, Trial
 from simulator.reel import Vehicle, make_clip
 from vedette import spool
@@ -40,7 +40,8 @@ def bench_of(folder: Path) -> recorder_kills._Bench:
     loaded = recorder_kills.config.load_device(folder / "stage" / "vehicle" / "device.toml")
     process = recorder_kills._Recorder("recorder", [], folder / "log")
     maker = recorder_kills.new_maker()
-    return recorder_kills._Bench(config=loaded, maker=maker, process=process, bus=folder / "bus")
+    camera = CopiedClip.of(folder / "stage" / "street.mp4", begins_us=0)
+    return recorder_kills._Bench(config=loaded, maker=maker, process=process, bus=folder / "bus", camera=camera)
 
 
 def trial(**values: int) -> Trial:
@@ -102,8 +103,7 @@ def filmed(tmp_path: Path) -> tuple[recorder_kills._Bench, spool.Item]:
         maker=maker,
         process=recorder_kills._Recorder("recorder", [], tmp_path / "log"),
         bus=tmp_path / "bus",
-        begins_us=item.manifest.started_us,
-        clip=tuple(recorder_kills.slices(one.data) for one in play(clip.read_bytes()).pictures),
+        camera=CopiedClip.of(clip, begins_us=item.manifest.started_us),
     )
     return bench, item
 
@@ -114,8 +114,8 @@ def test_account_holds_each_picture_against_what_the_camera_gave(
     """SG-2: another picture, or one picture left out, is a fault though all decode."""
     bench, item = filmed
     found, faults = bench._played(item)
-    assert (found.decoded, faults) == (50, [])
-    bench.clip = (*bench.clip[:7], *bench.clip[8:], bench.clip[7])
+    assert (found.film.decoded, faults) == (50, [])
+    bench.camera.pictures = (*bench.camera.pictures[:7], *bench.camera.pictures[8:], bench.camera.pictures[7])
     assert bench._played(item)[1] == ["picture 7 is not the one that the camera gave at 0.280 s"]
 
 

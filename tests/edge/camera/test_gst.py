@@ -223,6 +223,19 @@ def test_pipeline_of_every_board_has_both_ends_and_no_open_place(source: str):
     assert "1920" in text
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_sound_of_its_own_is_asked_for_of_a_camera_that_codes_and_waited_for_by_nobody(source: str):
+    """SG-32: without async=false a camera that has no sound would give no picture either."""
+    text = pipeline(section(source), hears=True)
+    is_network = source.startswith("rtsp")
+    assert (text.count("fdsink"), "async=false fd={sounds}" in text) == ((3, True) if is_network else (2, False))
+
+
+def test_test_picture_is_of_the_pattern_that_is_named():
+    assert "pattern=smpte" in pipeline(section("test"))
+    assert "pattern=ball" in pipeline(section("test:ball"))
+
+
 @pytest.mark.parametrize(
     ("source", "more"),
     [
@@ -256,6 +269,7 @@ def test_buffers_are_found_when_they_come_in_any_pieces():
     stream = header(2, 3) + b"cap" + header(1, 4, 40_000_000) + b"unit" + header(1, 0, 80_000_000, 1 << 13)
     reader = GdpReader()
     found = [buffer for n in range(len(stream)) for buffer in reader.feed(stream[n : n + 1])]
+    assert reader.caps == "cap"
     assert [(one.payload, one.pts_us, one.is_delta) for one in found] == [(b"unit", 40_000, False), (b"", 80_000, True)]
 
 

@@ -152,6 +152,18 @@ def test_page_says_the_bound_that_policy_sets(make_desk: Callable[..., Any], war
     assert [words.format(minutes) in said for words in page.LITTLE_LEFT] == [True] * 3
 
 
+def test_disk_that_fails_is_no_camera_to_be_looked_at_and_is_to_be_reported(desk: Any) -> None:
+    """ST-7."""
+    said = html.unescape(desk.runs(3, "disk_fault", storage=0))
+    assert [words in said for words in page.OTHER] == [False] * 3
+    french, english, arabic = page.STATES["disk_fault"]
+    assert [words in said for words in (french, english, arabic)] == [True] * 3
+    assert "Prévenir le responsable" in french
+    assert "Tell your supervisor and use another camera" in english
+    assert "أبلغ المسؤول" in arabic
+    assert html.unescape(desk.runs(3, "stream_fault", storage=0)).count(page.OTHER[1]) == 1
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_page_is_seen_whole_whatever_the_step(chromium: Any, tmp_path: Path, size: tuple[int, int]) -> None:
     """ST-7, RI-22: without scrolling, beside everything else that may be wrong, Arabic from right to left."""
@@ -163,6 +175,7 @@ def test_page_is_seen_whole_whatever_the_step(chromium: Any, tmp_path: Path, siz
         (Shown(state="recording", storage=Storage.CONTINUOUS_STOPPED, **wrong), page.MARKED_GOES_ON[1]),
         (Shown(state="disk_full", storage=Storage.CONTINUOUS_STOPPED, **wrong), page.MARKED_CAN[1]),
         (Shown(state="disk_full", storage=Storage.FULL, **wrong), page.NOTHING_CAN[1]),
+        (Shown(state="disk_fault", storage=Storage.LOW, **wrong), page.STATES["disk_fault"][1]),
     ):
         page.write(tmp_path, shown, written_ms=written_ms)
         tab.goto((tmp_path / FOLDER / NAME).as_uri())

@@ -9,7 +9,7 @@ import pytest
 
 from edge.camera import open_camera
 from vedette.clock import SystemClock
-from vedette.config import CameraSection
+from vedette.config import CameraSection, SoundSection
 
 needs_gstreamer = pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="GStreamer is not installed")
 
@@ -24,7 +24,8 @@ def clock() -> SystemClock:
 def test_no_segment_is_lost_and_the_gap_is_named_when_a_network_camera_is_switched_off(device, bench, network_camera):
     """CF-3."""
     source = CameraSection(adapter="gst", source=f"rtsp:{network_camera.address}", width=320, height=240, rate=25)
-    one = bench(camera=open_camera(source, SystemClock()), segment_s=600)
+    # As configured from the start: its own sound is asked for, and it has none.
+    one = bench(camera=open_camera(source, SystemClock(), SoundSection()), segment_s=600)
     one.service._read_timeout_s = 0.05
 
     def step_until(happened: Callable[[], bool]) -> None:

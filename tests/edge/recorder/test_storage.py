@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.recorder.segments import PartFile
-from edge.recorder.storage import Disk, StorageWatch
+from edge.recorder.storage import FOUND_AGAIN_LOOKS, NAME, Disk, StorageMark, StorageWatch
 from edge.room import LONGEST_FORECAST_S, Ladder
 from vedette.daemon import write_status
 from vedette.storage import Storage, parse_storage
@@ -23,8 +23,8 @@ PLENTY = Disk(
 STEPS = (Storage.ENOUGH, Storage.LOW, Storage.CONTINUOUS_STOPPED, Storage.FULL)
 
 
-def watch(warn_s: int = 3600, since: tuple[Storage, int] | None = None) -> StorageWatch:
-    return StorageWatch(LADDER, warn_s=warn_s, bytes_per_s=RATE, since=since)
+def watch(warn_s: int = 3600, mark: StorageMark | None = None) -> StorageWatch:
+    return StorageWatch(LADDER, warn_s=warn_s, bytes_per_s=RATE, mark=mark)
 
 
 def disk(free_mib: int, **more: int | bool) -> Disk:
@@ -120,16 +120,79 @@ def test_step_says_what_can_still_be_recorded(seen: Disk, step: Storage) -> None
     [((Storage.LOW, 5), 5), ((Storage.FULL, 5), SECOND), ((Storage.LOW, 9 * SECOND), SECOND), (None, SECOND)],
 )
 def test_step_counts_from_its_first_moment_also_when_the_recorder_was_started_again(
-    before: tuple[Storage, int] | None, since_us: int
+    tmp_path: Path, before: tuple[Storage, int] | None, since_us: int
 ) -> None:
     """ST-5."""
-    one = watch(since=before)
+    if before is not None:
+        StorageMark(tmp_path).keep(*before)
+    one = watch(mark=StorageMark(tmp_path))
     one.look(disk(4000), utc_us=SECOND)
     one.look(disk(3000), utc_us=2 * SECOND)
     assert one.told() == {"room_left_s": 2488, "storage": 1, "storage_since_us": since_us}
     one.look(disk(100_000), utc_us=3 * SECOND)
     one.look(disk(4000), utc_us=4 * SECOND)
     assert one.since_us == 4 * SECOND
+
+
+def test_step_is_found_again_though_the_pace_was_not_known_at_once(tmp_path: Path) -> None:
+    """ST-5: after a start what gives way, and how much is written, is known only by and by; then it is another step."""
+    for looks, since_us in ((FOUND_AGAIN_LOOKS - 1, 5), (FOUND_AGAIN_LOOKS, (FOUND_AGAIN_LOOKS + 1) * SECOND)):
+        StorageMark(tmp_path).keep(Storage.ENOUGH, 0)
+        StorageMark(tmp_path).keep(Storage.LOW, 5)
+        one = watch(mark=StorageMark(tmp_path))
+        steps(one, *[disk(100_000)] * looks)
+        one.look(disk(4000), utc_us=(looks + 1) * SECOND)
+        assert one.told()["storage_since_us"] == since_us
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"step":9,"since_us":5}', b'{"since_us":-5,"step":1}', b'{"step":1}', b"9" * 300]
+)
+def test_mark_that_makes_no_sense_is_none(tmp_path: Path, content: bytes) -> None:
+    """ST-5."""
+    (tmp_path / NAME).write_bytes(content)
+    assert StorageMark(tmp_path).kept is None
+    one = watch(mark=StorageMark(tmp_path))
+    one.look(disk(4000), utc_us=7 * SECOND)
+    assert StorageMark(tmp_path).kept == (Storage.LOW, 7 * SECOND)
+
+
+def test_mark_is_written_only_when_the_step_becomes_another_one(tmp_path: Path) -> None:
+    """ST-5, SG-20."""
+    one, written = watch(mark=StorageMark(tmp_path)), []
+    for second, mib in enumerate((100_000, 4000, 3900, 3800, 511, 510, 100_000, 100_000)):
+        one.look(disk(mib), utc_us=second * SECOND)
+        file = tmp_path / NAME
+        written.append(file.stat().st_ino if file.exists() else None)
+    changes = [number for number, (a, b) in enumerate(itertools.pairwise([None, *written])) if a != b]
+    assert changes == [1, 4, 6]
+    assert sorted(tmp_path.iterdir()) == []
+
+
+def test_mark_waits_for_a_disk_that_does_not_take_it(tmp_path: Path) -> None:
+    """ST-5."""
+    folder = tmp_path / "away"
+    one = watch(mark=StorageMark(folder))
+    one.look(disk(4000), utc_us=SECOND)
+    folder.mkdir()
+    one.look(disk(4000), utc_us=2 * SECOND)
+    assert StorageMark(folder).kept == (Storage.LOW, SECOND)
+
+
+def test_step_goes_on_from_its_first_moment_when_the_machine_was_started_again(device, bench, clock) -> None:
+    """ST-5: the run folder is memory and goes with the machine."""
+    room = Room()
+    room.free = 1000 * MIB
+    one = bench(min_free_mib=512, terms=room.terms())
+    one.steps(20)
+    before = [one.status()[name] for name in ("storage", "storage_since_us")]
+    one.close()
+    (device.run / "status" / "recorder.json").unlink()
+    clock.advance(3600 * SECOND)
+    two = bench(min_free_mib=512, terms=room.terms())
+    two.steps(20)
+    assert [two.status()[name] for name in ("storage", "storage_since_us")] == before
+    assert before[0] == 1
 
 
 def test_a_status_that_says_no_known_step_is_enough() -> None:

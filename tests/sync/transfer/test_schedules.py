@@ -14,6 +14,7 @@ from simulator.schedules import Broken, Schedule, broken_of
 from sync import overdraft
 from sync import receiver as centre_side
 from sync.credit import Credit
+from sync.patience import UNIT_US
 from sync.receiver import Receiver
 from sync.sender import Sender
 from vedette.cli import main
@@ -33,7 +34,7 @@ COUNT = int(os.environ.get("VEDETTE_SCHEDULES", "12000"))
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_schedule_is_safe_and_ends(block: int) -> None:
-    """WI-20 to WI-27. WI-20. WI-21. WI-22. WI-23. WI-24. WI-25. WI-26. WI-27. WI-73: more with VEDETTE_SCHEDULES."""
+    """WI-20. WI-21. WI-22. WI-23. WI-24. WI-25. WI-26. WI-27. WI-73. WI-74: more with VEDETTE_SCHEDULES."""
     each = COUNT // BLOCKS
     assert broken_of(range(block * each, (block + 1) * each)) == []
 
@@ -132,6 +133,14 @@ def test_schedules_find_a_fault_when_the_engine_has_one(
     fault(monkeypatch)
     monkeypatch.setattr(schedules, "MAX_EVENTS", 1_500)
     with pytest.raises((Broken, KeyError)):
+        for seed in range(300):
+            Schedule(seed).run()
+
+
+def test_schedules_find_a_device_that_asks_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WI-74: with a bound that is nearer; the true one is a hundred times what some device comes to here."""
+    monkeypatch.setattr(schedules, "NEAR_US", 2 * UNIT_US)
+    with pytest.raises(Broken, match="asks so much"):
         for seed in range(300):
             Schedule(seed).run()
 
