@@ -51,8 +51,17 @@ def windows(plain: bytes) -> set[bytes]:
 
 
 def holding(payloads: Iterable[tuple[str, bytes]], wanted: set[bytes]) -> set[tuple[str, bytes]]:
-    """Which of these named payloads say which of the `wanted`, wrapped or not."""
-    return {(name, mark) for name, payload in payloads for layer in layers(payload) for mark in wanted if mark in layer}
+    """Which of these named payloads say which of the `wanted`, wrapped or not.
+
+    A number is said where it stands as a whole: eight digits of a longer one, of a time in microseconds, are chance.
+    """
+    return {
+        (name, mark)
+        for name, payload in payloads
+        for layer in layers(payload)
+        for mark in wanted
+        if mark in layer and (not mark.isdigit() or re.search(rb"(?<!\d)%b(?!\d)" % mark, layer))
+    }
 
 
 def shown(plain: bytes, wanted: set[bytes]) -> set[bytes]:

@@ -94,6 +94,12 @@ def test_search_finds_a_place_when_it_is_spelled_in_another_way(text: bytes) -> 
     assert shown(base64.b64encode(b"the car is at " + text), placed(340021605, -68478509))
 
 
+def test_search_takes_no_time_for_the_place_whose_digits_it_has() -> None:
+    place, time = b"68477260", b'"sent_us":1795806847726056'
+    assert place in time and shown(time, {place}) == set()
+    assert shown(b'"lon_e7":-68477260', {place}) == {place}
+
+
 @pytest.mark.parametrize("text", ["73041|\u0628|48", "73041\u062848", "3163tlh", "3163-TLH", "73041%7C%D8%A8%7C48"])
 def test_search_finds_a_plate_when_it_is_spelled_in_another_way(text: str) -> None:
     wanted = spelled("73041|\u0628|48") | spelled("3163TLH") | spelled("3163-TLH")
