@@ -152,8 +152,7 @@ class Scene:
     def last_words(self, name: str) -> str:
         """The last lines of the log of a process, of the trial's own or of the centre's."""
         if name in self.own:
-            process = self.own[name]
-            return process.last_words() if isinstance(process, Process) else ""
+            return self.own[name].last_words()
         try:
             text = (self.central / "run" / f"{name}.log").read_text(errors="replace")
         except OSError:

@@ -27,6 +27,7 @@ NAME = "centre"
 MADE_WITHIN_S = 900.0
 STARTS_WITHIN_S = 600.0
 STOPS_WITHIN_S = 20.0
+LAST_LINES = 12
 _LOOK_S = 0.05
 _PR_SET_PDEATHSIG = 1
 
@@ -41,6 +42,7 @@ class Database:
         self._binaries = found[-1].parent
         self._folder = Path(tempfile.mkdtemp(prefix="vedette-database-"))
         self._child: subprocess.Popen[bytes] | None = None
+        self._said_before = 0
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self._port = int(probe.getsockname()[1])
 
@@ -71,6 +73,7 @@ class Database:
     def start(self) -> None:
         """Start it; it takes connections a moment later."""
         with (self._folder / "log").open("ab") as log:
+            self._said_before = log.tell()
             self._child = subprocess.Popen(
                 [str(self._binaries / "postgres"), "-D", str(self._folder / "data")],
                 cwd="/",
@@ -87,6 +90,9 @@ class Database:
             return
         with suppress(ProcessLookupError):
             os.kill(self._child.pid, signal.SIGSTOP)  # so that it starts no other while they are counted
+        end = time.monotonic() + STOPS_WITHIN_S
+        while self.running and _state(self._child.pid) not in "TZ" and time.monotonic() < end:
+            time.sleep(_LOOK_S)
         family = [self._child.pid, *_children(self._child.pid)]
         for pid in family:
             with suppress(ProcessLookupError):
@@ -105,6 +111,11 @@ class Database:
             self._child.wait(STOPS_WITHIN_S)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def last_words(self) -> str:
+        """The end of what it said since it was last started."""
+        said = (self._folder / "log").read_bytes()[self._said_before :].decode(errors="replace")
+        return "\n".join(said.splitlines()[-LAST_LINES:])
 
     def faults(self) -> list[str]:
         """What PostgreSQL's own check finds wrong in tables and indexes, a line each."""
@@ -127,16 +138,13 @@ class Database:
         end = time.monotonic() + STARTS_WITHIN_S
         while not self._answers():
             if not self.running or time.monotonic() > end:
-                raise Refused(f"PostgreSQL does not start: {self._said()}")
+                raise Refused(f"PostgreSQL does not start: {self.last_words()}")
             time.sleep(_LOOK_S)
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "vedette", NAME)
 
     def _answers(self) -> bool:
         ready = [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         return subprocess.run(ready, check=False).returncode == 0
-
-    def _said(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")[-500:]
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
@@ -155,6 +163,14 @@ class Database:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _state(pid: int) -> str:
+    """T: it is stopped, Z: it is dead and was not waited for; proc(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "Z"
 
 
 def _children(parent: int) -> list[int]:
