@@ -104,7 +104,7 @@ def _try_file(subjects: Subjects, form: str, rng: random.Random) -> tuple[str, s
         names = [name for name in names if name not in (LISTING, README)]
     name = rng.choice([*names, subjects.good.sealed_name])
     mutant = mutate(subjects.files[name], subjects.others(name), rng, is_lines=role(name) == "jsonl")
-    while form == "relisted" and subjects.is_longer_stretch(name, mutant.data):
+    while form in ("item", "relisted") and subjects.is_longer_stretch(name, mutant.data):
         mutant = mutate(subjects.files[name], subjects.others(name), rng, is_lines=True)
     with subjects.changed(form, {name: mutant.data}):
         reports = _reports(subjects, form, rng)

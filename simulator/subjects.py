@@ -79,7 +79,8 @@ class Subjects:
     def is_longer_stretch(self, name: str, data: bytes) -> bool:
         """Whether `data` is the item's journal with genuine lines of the same chain before or behind it.
 
-        That is more of the truth and no damage, where the centre has signed for it (BU-12).
+        That is more of the truth and no damage: in a bundle where the centre has signed for it (BU-12), and in a spool,
+        whose journal goes on.
         """
         if name != bundle.JOURNAL:
             return False
