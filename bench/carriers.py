@@ -105,7 +105,7 @@ def shelf(host: str, keys: str, folder: str) -> Callable[..., object]:
                     left -= len(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(path.with_suffix(".part"), path.with_name(digest.hexdigest()))
+            os.replace(path.with_suffix(".part"), path.with_name(f"{digest.hexdigest()}-{path.name}"))
             descriptor = os.open(folder, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)

@@ -5,12 +5,15 @@ The machine's speed drifts; a pair measured within the same second does not care
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 ROUNDS = 7
+GIVEN_BACK_S = 2.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,3 +86,19 @@ def _timed(run: Callable[[], object]) -> float:
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
+
+
+def warm_pages(folder: Path, size: int) -> None:
+    """Write so many bytes in `folder` and delete them, untimed, so that the memory which is taken next was used before.
+
+    A virtual machine's first use of a page is its host's work, ten times as long as the copy into it; which of several
+    runs in turn would meet such pages is chance. Linux gives free pages back to the host two seconds after some were
+    freed, which is waited for before the file is deleted, so that the next two seconds know nothing of it.
+    """
+    piece, path = os.urandom(1 << 20), folder / "warm"
+    with path.open("wb", buffering=0) as file:
+        for _ in range(size >> 20):
+            file.write(piece)
+        os.fsync(file.fileno())
+    time.sleep(GIVEN_BACK_S)
+    path.unlink()

@@ -265,7 +265,7 @@ class Schedule:
         for item in items:
             action, parts = worker.syncing.pop(item)
             worker.disk.setdefault(item, {}).update(parts)
-            self._work(worker, worker.receiver.synced(action.device, item))
+            self._work(worker, worker.receiver.synced((action.device, item)))
             self._flush_soon(worker)
 
     def _say(self, worker: Worker, device: str, message: FromCentre) -> None:

@@ -121,6 +121,7 @@ class Receiver:
         self._counts: Counter[str] = Counter()
         self._overdraft, self.patience = Overdraft(budget_bytes), Patience()
         self._stray_bytes, self._taken_bytes = [0] * brokers, [0] * brokers
+        self._lent = [budget_bytes] * brokers
 
     @property
     def beyond(self) -> int:
@@ -138,13 +139,8 @@ class Receiver:
         return self._credit.exposed_bytes
 
     @property
-    def here_bytes(self) -> int:
-        """Bytes that have come and are not known to be durable."""
-        return sum(self.here_by_broker)
-
-    @property
     def here_by_broker(self) -> list[int]:
-        """As `here_bytes`, by each broker."""
+        """Bytes that have come and are not known to be durable, by each broker."""
         found = [0] * len(self._stray_bytes)
         for one in self._uploads.values():
             if one.volatile:
@@ -195,20 +191,25 @@ class Receiver:
         upload.state = RECEIVING
         return [self._grant(device, upload)]
 
-    def synced(self, device: str, item: str) -> list[Action]:
-        """The answer to `Sync`: what had been written then is durable."""
-        upload = self._uploads.get((device, item))
-        if upload is None or not upload.syncing.count:
-            return []
-        upload.durable.update(upload.syncing)
-        self._credit.taken(device, item, upload.syncing.count)
-        upload.syncing = NO_PARTS
+    def synced(self, *uploads: tuple[str, str]) -> list[Action]:
+        """The answer to `Sync` of these items by device: what had been written then is durable. All of it is counted
+        before any is answered: what waited here made room for as much more, and does so no longer.
+        """
+        done = [(key, one) for key in uploads if (one := self._uploads.get(key)) is not None and one.syncing.count]
+        for (device, item), upload in done:
+            upload.durable.update(upload.syncing)
+            self._credit.taken(device, item, upload.syncing.count)
+            upload.syncing = NO_PARTS
+        self._lend()
+        return [self._after_sync(device, upload) for (device, _), upload in done]
+
+    def _after_sync(self, device: str, upload: _Upload) -> Action:
         upload.ack_due = False
         if upload.fin_heard and upload.durable.complete:
             upload.state = SEALING
-            return [Seal(device=device, init=upload.init)]
+            return Seal(device=device, init=upload.init)
         is_granted = upload.grant_due and not upload.written.count
-        return [self._grant(device, upload) if is_granted else self._ack(device, upload)]
+        return self._grant(device, upload) if is_granted else self._ack(device, upload)
 
     def stored(self, device: str, item: str, receipt: bytes) -> list[Action]:
         """The answer to `Open` or `Seal`: the item is stored and this is its signed receipt."""
@@ -230,8 +231,13 @@ class Receiver:
         return self._credit.exposed_at(broker)
 
     def lend(self, budget_bytes: int, broker: int = 0) -> None:
-        """Grant within this budget by that broker from now on, which is not more than the one it was made with."""
-        self._credit.lend(budget_bytes, broker)
+        """Let so much be on its way by that broker from now on; what waits for the disk here makes nobody wait."""
+        self._lent[broker] = budget_bytes
+        self._lend()
+
+    def _lend(self) -> None:
+        for broker, here in enumerate(self.here_by_broker):
+            self._credit.lend(self._lent[broker] + here, broker)
 
     def take_flow(self, broker: int = 0) -> Flow:
         """What came of parts by that broker since this was last asked."""
@@ -266,12 +272,8 @@ class Receiver:
 
     def expire(self, now_us: int) -> list[Action]:
         """Let go of receiving uploads that were silent for a lease; their bytes stay and are granted again."""
-        silent = [
-            key
-            for key, upload in self._uploads.items()
-            if upload.state is RECEIVING and now_us - upload.heard_us > self._lease_us
-        ]
-        return [self._forget(*key) for key in silent]
+        receiving = [(key, upload) for key, upload in self._uploads.items() if upload.state is RECEIVING]
+        return [self._forget(*key) for key, one in receiving if now_us - one.heard_us > self._lease_us]
 
     def drop_device(self, device: str) -> list[Action]:
         """Let go of everything of a revoked device, and tell it: somebody may wait for the answer to a part."""

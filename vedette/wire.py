@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import struct
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any, ClassVar
+
+from zlib_ng import zlib_ng
 
 from vedette import canonical
 from vedette.activation_messages import CommandAnswer, PeersWant
@@ -285,7 +286,7 @@ class Part:
 
     def pieces(self) -> tuple[bytes, bytes | memoryview]:
         """The message in two, of which the second is the payload itself."""
-        check = zlib.crc32(self.payload)
+        check = zlib_ng.crc32(self.payload)
         return self.FORM.pack(self.MAGIC, bytes.fromhex(self.item.replace("-", "")), self.index, check), self.payload
 
     def encode(self) -> bytes:
@@ -301,7 +302,7 @@ class Part:
         payload = memoryview(data)[Part.FORM.size :]
         if index >= MAX_PARTS:
             raise Integrity(f"part message: index {index} is above {MAX_PARTS - 1}")
-        if zlib.crc32(payload) != check:
+        if zlib_ng.crc32(payload) != check:
             raise Integrity(f"part message: part {index} of item {item} was changed on the way")
         return Part(item=item, index=index, payload=payload)
 

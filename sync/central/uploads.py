@@ -163,8 +163,7 @@ class Uploads:
 
     def looked(self, now_us: int, looks: Sequence[Look]) -> None:
         """Take note what the last look at each broker's line told: whether it has read all there was, and how long that
-        had waited; less is granted there while no look does, or while it waits long. What has come and waits for the
-        disk makes nobody wait.
+        had waited; less is granted there while no look does, or while it waits long.
         """
         here = self._receiver.here_by_broker
         for broker, (budget, look) in enumerate(zip(self._budgets, looks, strict=True)):
@@ -175,7 +174,7 @@ class Uploads:
                 used_bytes=self._receiver.exposed_at(broker) - here[broker],
                 flow=self._receiver.take_flow(broker),
             )
-            self._receiver.lend(lent + here[broker], broker)
+            self._receiver.lend(lent, broker)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:
@@ -329,7 +328,7 @@ class Uploads:
         try:
             if now:
                 self._incoming.sync([(one.item, one.parts) for one in now])
-            answers += [action for one in now for action in self._receiver.synced(one.device, one.item)]
+            answers += self._receiver.synced(*((one.device, one.item) for one in now))
         except DISK_TROUBLE as error:
             answers += self._all_busy(now, error)
         try:
@@ -353,7 +352,7 @@ class Uploads:
             self._incoming.end_sync(flush)
         except DISK_TROUBLE as error:
             return self._all_busy(waiting, error)
-        return [action for one in waiting for action in self._receiver.synced(one.device, one.item)]
+        return self._receiver.synced(*((one.device, one.item) for one in waiting))
 
     def _all_busy(self, syncs: Sequence[Sync], error: Exception) -> list[Action]:
         return [action for one in syncs for action in self._busy(one.device, one.item, error)]

@@ -135,7 +135,7 @@ class Centre:
                     self.cache.setdefault(action.item, {})[action.index] = action.payload
                 case centre_side.Sync():
                     self.disk.setdefault(action.item, {}).update(self.cache.pop(action.item))
-                    queue += self.receiver.synced(action.device, action.item)
+                    queue += self.receiver.synced((action.device, action.item))
                 case centre_side.Seal():
                     queue += self.seal(action)
                 case centre_side.Forget():

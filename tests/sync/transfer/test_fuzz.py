@@ -196,7 +196,7 @@ class Shell:
                 assert action.parts == self.written[key].ranges
                 self.durable[key].update(self.written[key])
                 self.written[key] = PartSet(self.written[key].total)
-                queue += self.receiver.synced(action.device, action.item)
+                queue += self.receiver.synced((action.device, action.item))
             elif isinstance(action, centre_side.Seal):
                 assert self.durable[action.device, action.init.item].complete
                 answer = self.receiver.stored if fate % 2 else self.refuse

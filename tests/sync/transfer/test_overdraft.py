@@ -44,7 +44,7 @@ class Centre:
         """Make durable what came."""
         actions = self.receiver.flush()
         syncs = [one for one in actions if isinstance(one, Sync)]
-        return [action for one in syncs for action in self.receiver.synced(one.device, one.item)]
+        return [action for one in syncs for action in self.receiver.synced((one.device, one.item))]
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class Centre:
         actions = [*self.begin(device, init), *self.say(device, init)]
         actions += self.say(device, *[Part(item=init.item, index=0, payload=bytes(PART))] * 2)
         for one in self.receiver.flush():
-            actions += self.receiver.synced(device, init.item) if not isinstance(one, Send) else []
+            actions += self.receiver.synced((device, init.item)) if not isinstance(one, Send) else []
         actions += self.say(device, fin)
         assert [one for one in actions if isinstance(one, Seal)]
         actions += self.receiver.stored(device, init.item, b"receipt")

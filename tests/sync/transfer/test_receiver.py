@@ -104,16 +104,16 @@ def test_receiver_takes_parts_while_others_become_durable_and_acknowledges_each_
     fin = Fin(item=init.item, sha256=init.sha256)
     assert receiver.receive("car-1", fin, 1) == []
 
-    (ack,) = receiver.synced("car-1", first.item)
+    (ack,) = receiver.synced(("car-1", first.item))
     assert isinstance(ack.message, Ack) and ack.message.ranges == ((0, 0),)
-    assert receiver.synced("car-1", first.item) == []
+    assert receiver.synced(("car-1", first.item)) == []
     (second,) = receiver.flush()
     assert second.parts == ((1, 1),)
-    (grant,) = receiver.synced("car-1", second.item)
+    (grant,) = receiver.synced(("car-1", second.item))
     assert isinstance(grant.message, Grant) and grant.message.have == ((0, 1),)
     receiver.receive("car-1", parts[2], 1)
     (third,) = receiver.flush()
-    (seal,) = receiver.synced("car-1", third.item)
+    (seal,) = receiver.synced(("car-1", third.item))
     assert isinstance(seal, centre_side.Seal)
 
 
@@ -126,15 +126,15 @@ def test_receiver_tells_what_is_here_until_it_is_durable_or_forgotten(one_item: 
         receiver.opened("car-1", init.item, part_size=PART, have=())
         for index in range(3):
             receiver.receive("car-1", Part(item=init.item, index=index, payload=bytes(PART)), 1)
-    assert receiver.here_bytes == 6 * PART
+    assert sum(receiver.here_by_broker) == 6 * PART
     receiver.flush()
     receiver.receive("car-1", Part(item=inits[0].item, index=3, payload=bytes(PART)), 1)
-    assert receiver.here_bytes == 7 * PART
+    assert sum(receiver.here_by_broker) == 7 * PART
 
-    receiver.synced("car-1", inits[0].item)
-    assert receiver.here_bytes == 4 * PART
+    receiver.synced(("car-1", inits[0].item))
+    assert sum(receiver.here_by_broker) == 4 * PART
     receiver.refuse("car-1", inits[1].item, RefuseCode.BUSY, "the disk is full")
-    assert receiver.here_bytes == PART
+    assert sum(receiver.here_by_broker) == PART
 
 
 def test_receiver_takes_no_more_than_it_granted_while_the_disk_is_slow(one_item: Factory, init_of: Factory) -> None:
@@ -148,6 +148,26 @@ def test_receiver_takes_no_more_than_it_granted_while_the_disk_is_slow(one_item:
     receiver.flush()
     taken = [receiver.receive("car-1", Part(item=init.item, index=n, payload=bytes(PART)), 1) for n in range(4, 12)]
     assert [len(actions) for actions in taken] == [1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_receiver_does_not_grant_again_at_once_what_a_slow_flush_held(init_of: Factory) -> None:
+    """WI-68: what waits for the disk lets more come meanwhile, and no more once it is durable."""
+    receiver = Receiver(worker="w1", budget_bytes=64 * PART, part_size=PART)
+    syncs: list[Any] = []
+    for device in (f"car-{number}" for number in range(6)):
+        init = init_of(bytes(60 * PART))
+        receiver.lend(8 * PART)
+        receiver.receive(device, init, 1)
+        (grant,) = receiver.opened(device, init.item, part_size=PART, have=())
+        for index in range(grant.message.credit):
+            receiver.receive(device, Part(item=init.item, index=index, payload=bytes(PART)), 1)
+        syncs += [one for one in receiver.flush() if isinstance(one, centre_side.Sync)]
+    held = sum(receiver.here_by_broker) // PART
+    assert held > 16 and len(syncs) == 6, held
+
+    acks = receiver.synced(*((one.device, one.item) for one in syncs))
+    assert len(acks) == 6
+    assert 1 <= receiver.exposed_bytes // PART <= 8
 
 
 def test_receiver_grants_only_what_is_durable_when_it_is_asked_between_write_and_sync(
@@ -192,7 +212,7 @@ def test_receiver_lowers_the_credit_of_the_first_when_others_come(init_of: Facto
     for index in range(7):
         receiver.receive("car-0", Part(item=inits[0].item, index=index, payload=bytes(PART)), 2)
     (sync,) = receiver.flush()
-    (ack,) = receiver.synced("car-0", sync.item)
+    (ack,) = receiver.synced(("car-0", sync.item))
     assert ack.message.credit == 1
     told = {action.device: action.message.credit for action in receiver.flush()}
     assert told == {"car-1": 1, "car-2": 1, "car-3": 1}
@@ -317,7 +337,7 @@ def test_receiver_takes_no_more_from_a_device_that_floods_it_than_from_the_other
                 case centre_side.Write():
                     taken[action.device] += 1
                 case centre_side.Sync():
-                    work(receiver.synced(action.device, action.item))
+                    work(receiver.synced((action.device, action.item)))
                 case centre_side.Send():
                     credit[action.device, action.message.item] = getattr(action.message, "credit", 0)
 
@@ -357,6 +377,6 @@ def test_receiver_flushes_what_is_urgent_without_the_rest(init_of: Factory) -> N
         hit = init.item if priority == 0 else hit
     (first,) = receiver.flush_urgent()
     assert isinstance(first, centre_side.Sync) and first.item == hit
-    receiver.synced("car-1", hit)
+    receiver.synced(("car-1", hit))
     (second,) = [action for action in receiver.flush() if isinstance(action, centre_side.Sync)]
     assert second.item != hit

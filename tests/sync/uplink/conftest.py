@@ -115,7 +115,7 @@ class Centre:
                     self.cache.setdefault(action.item, {})[action.index] = action.payload
                 case engine.Sync():
                     self.disk.setdefault(action.item, {}).update(self.cache.pop(action.item))
-                    self.work(self.receiver.synced(action.device, action.item))
+                    self.work(self.receiver.synced((action.device, action.item)))
                 case engine.Seal():
                     self.work(self.seal(action))
 
