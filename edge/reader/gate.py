@@ -19,6 +19,8 @@ from edge.reader.look import Look
 HEIGHT_PX = 9.0
 WIDTH_PX = 36.0
 DETECTOR_PERMILLE = 300
+# Signs say words; a plate without any digit is rare, and has to be read this surely.
+WORD_PERMILLE = 900
 NARROWEST_ASPECT = 1.0
 WIDEST_ASPECT = 9.0
 STEEPEST = 1.6
@@ -38,8 +40,8 @@ class Verdict(Enum):
 
 
 class Reason(Enum):
-    """Which gate kept a look back: `COVERED` that a character cannot be seen, `TEXT` that no text fits, `UNREAD` that
-    the plate was found and not read yet.
+    """Which gate kept a look back: `COVERED` that a character cannot be seen, `WORD` that it has no digit and may be a
+    sign's word, `TEXT` that no text fits, `UNREAD` that the plate was found and not read yet.
     """
 
     HEIGHT = "height"
@@ -49,6 +51,7 @@ class Reason(Enum):
     EDGE = "edge"
     CONFIDENCE = "confidence"
     COVERED = "covered"
+    WORD = "word"
     TEXT = "text"
     UNREAD = "unread"
 
@@ -97,6 +100,8 @@ def judge(look: Look, gates: Gates) -> Judged:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.CONFIDENCE)
     if HIDDEN in look.plate.text:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.COVERED)
+    if look.plate.confidence_permille < WORD_PERMILLE and not any(one.isdigit() for one in look.plate.text):
+        return Judged(verdict=Verdict.UNSURE, reason=Reason.WORD)
     return COUNTS
 
 

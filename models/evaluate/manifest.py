@@ -5,10 +5,15 @@
 
 Decides which pictures were held out from training (as `models.train.data` splits them), and where a box is loose: a
 picture whose `note` says it was rotated has boxes wider than its plates.  The set of a picture is its folder.
+
+Where pictures show plates that nobody labelled, those that a person has seen since stand in `FURTHER`, one JSON object
+for each: {"file": "set/name.jpg", "box": [x0, y0, x1, y1]}.  They tell a stray on such a plate from one on no plate.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +21,7 @@ from models.evaluate.jsonlines import BadLine, Line, lines_of
 from models.train import data
 
 MANIFEST = "manifest.jsonl"
+FURTHER = Path(__file__).with_name("further.jsonl")
 KINDS = ("scene", "crop")
 
 Box = tuple[float, float, float, float]
@@ -42,7 +48,9 @@ class Plate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """One picture and its labels; `name` is its path inside the folder of the manifest."""
+    """One picture and its labels; `name` is its path inside the folder of the manifest, `further` the boxes of plates
+    without a label.
+    """
 
     path: Path
     name: str
@@ -50,6 +58,7 @@ class Picture:
     country: str
     kind: str
     plates: tuple[Plate, ...]
+    further: tuple[Box, ...] = ()
 
     @property
     def held_out(self) -> bool:
@@ -60,10 +69,10 @@ class Picture:
 
 def pictures_of(folder: Path) -> list[Picture]:
     """Every picture of the folder's manifest in its order; raises `BadLine` naming the file, line and field."""
-    path = folder / MANIFEST
+    path, further = folder / MANIFEST, _further(FURTHER)
     found: dict[str, Picture] = {}
     for line in lines_of(path):
-        picture = _picture(line, folder)
+        picture = _picture(line, folder, further)
         if picture.name in found:
             raise line.wrong("file", f"{picture.name} stands in an earlier line already")
         found[picture.name] = picture
@@ -72,7 +81,14 @@ def pictures_of(folder: Path) -> list[Picture]:
     return list(found.values())
 
 
-def _picture(line: Line, folder: Path) -> Picture:
+def _further(path: Path) -> dict[str, list[Box]]:
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    for line in lines_of(path):
+        boxes[line.text("file")].append(line.box("box"))
+    return boxes
+
+
+def _picture(line: Line, folder: Path, further: Mapping[str, Sequence[Box]]) -> Picture:
     name, kind = line.text("file"), line.text("kind")
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or not inside.parts:
@@ -90,6 +106,7 @@ def _picture(line: Line, folder: Path) -> Picture:
         country=line.text("country"),
         kind=kind,
         plates=tuple(plates),
+        further=tuple(further.get(str(inside), ())),
     )
 
 

@@ -4,7 +4,8 @@ Found: a box that overlaps the labelled one with IoU of MIN_IOU or more; judged 
 Read: of the reads that lie on a plate (IoU of NEAR_IOU or more, or no box on either side; in a crop every read) the one
 that counts is the surest, shown ones first.  Stood by: what a device as it is shipped would count as a look, which asks
 for more confidence than showing.  Exact: its text is the known one (`texts.same`).  Stray: a shown read away
-from every labelled plate of a scene; pictures may show plates that nobody labelled, so a stray can be right.
+from every labelled plate of a scene; pictures may show plates that nobody labelled, so a stray can be right. Those that a
+person has seen are known (`manifest.FURTHER`), and what lies on none of them either is on no plate.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from edge.reader.commands import CONSENSUS
 from edge.reader.detect import overlap
 from models.evaluate.manifest import Picture, Plate
-from models.evaluate.seen import Read, Seen
+from models.evaluate.seen import Box, Read, Seen
 from models.evaluate.texts import MASK, fields_of, same, same_length
 
 MIN_IOU = 0.5
@@ -62,6 +63,14 @@ class Verdict:
     plates: tuple[PlateVerdict, ...]
     strays: tuple[Read, ...] | None
 
+    @property
+    def on_no_plate(self) -> tuple[Read, ...] | None:
+        """The strays but those on a plate that a person saw and nobody labelled."""
+        if self.strays is None:
+            return None
+        boxes = self.picture.further
+        return tuple(one for one in self.strays if not any(_iou(one.box_px, box) >= NEAR_IOU for box in boxes))
+
 
 def judge(picture: Picture, seen: Seen) -> Verdict:
     """Compares what was seen in one picture with its labels."""
@@ -93,7 +102,11 @@ def _plate(picture: Picture, seen: Seen, index: int) -> PlateVerdict:
 
 def iou(read: Read, plate: Plate) -> float:
     """Intersection over union of the two boxes, 0 where one is not known."""
-    return overlap(read.box_px, plate.box) if read.box_px is not None and plate.box is not None else 0.0
+    return _iou(read.box_px, plate.box)
+
+
+def _iou(one: Box | None, other: Box | None) -> float:
+    return overlap(one, other) if one is not None and other is not None else 0.0
 
 
 def lies_on(read: Read, plate: Plate) -> bool:
@@ -140,6 +153,7 @@ class Tally:
     stood_by_right: list[bool] = field(default_factory=list)
     judged_for_strays: int = 0
     strays: int = 0
+    on_no_plate: int = 0
     ms: list[float] = field(default_factory=list)
     memory_mb: float | None = None
 
@@ -152,6 +166,7 @@ def tally(name: str, program: str, verdicts: Iterable[Verdict]) -> Tally:
         if verdict.strays is not None:
             counts.judged_for_strays += 1
             counts.strays += len(verdict.strays)
+            counts.on_no_plate += len(verdict.on_no_plate or ())
         if verdict.seen.ms is not None:
             counts.ms.append(verdict.seen.ms)
         if verdict.seen.memory_mb is not None:

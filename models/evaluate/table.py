@@ -18,8 +18,8 @@ LEGEND = (
     "Shares in per cent, of how many, Wilson 95 % interval. Found: IoU of 0.5 or more, where the label is tight. "
     "Exact: every character; a `?` of the label matches one character or none, or exactly one in the column that says "
     "so. Shown: plates whose read passes the gates of `vedette read`, right or wrong. Stood by: those that "
-    "also reach the confidence that a device asks for by default. Strays: shown reads away from labelled plates, "
-    "perhaps of plates that nobody labelled."
+    "also reach the confidence that a device asks for by default. Strays: shown reads away from labelled plates; on no "
+    "plate: of these, what does not lie on a plate that nobody labelled and that was looked at since."
 )
 
 
@@ -59,6 +59,12 @@ def _strays(one: Tally) -> str:
     return f"{100 * one.strays / one.judged_for_strays:.1f} ({one.strays} in {one.judged_for_strays})"
 
 
+def _on_no_plate(one: Tally) -> str:
+    if one.judged_for_strays == 0:
+        return NOTHING
+    return f"{100 * one.on_no_plate / one.judged_for_strays:.1f} ({one.on_no_plate})"
+
+
 def _ms(one: Tally) -> str:
     if not one.ms:
         return NOTHING
@@ -79,6 +85,7 @@ COLUMNS = (
     Column(head="stood by", cell=lambda one: share(one.stood_by)),
     Column(head="right of those stood by", cell=lambda one: share(one.stood_by_right)),
     Column(head="strays per 100", cell=_strays),
+    Column(head="on no plate", cell=_on_no_plate),
     Column(head="ms, median / p95", cell=_ms),
     Column(head="MB", cell=lambda one: NOTHING if one.memory_mb is None else f"{one.memory_mb:.0f}"),
 )

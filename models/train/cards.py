@@ -24,7 +24,7 @@ NAMES: tuple[ModelName, ...] = ("detector", "reader")
 REPORTS = ("table", "calibration", "drawn")
 # Which columns of the table each card shows, by the first words of their heads.
 COLUMNS = {
-    "detector": ("set", "pictures", "found", "strays", "ms", "MB"),
+    "detector": ("set", "pictures", "found", "strays", "on no plate", "ms", "MB"),
     "reader": ("set", "exact", "serial", "letter", "prefecture", "shown", "stood", "right"),
 }
 # Which tables of the report on drawn plates a card shows, by the first words of their heads.

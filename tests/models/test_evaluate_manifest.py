@@ -10,6 +10,7 @@ import pytest
 
 from models.evaluate import jsonlines
 from models.evaluate.jsonlines import BadLine
+from models.evaluate import manifest
 from models.evaluate.manifest import pictures_of, set_names
 from vedette.errors import NotFound
 
@@ -52,6 +53,16 @@ def test_a_rotated_picture_has_loose_boxes_unless_its_corners_are_known(tmp_path
 def test_a_scene_may_show_no_plate_or_several(tmp_path: Path) -> None:
     none, two = LINE | {"plates": []}, LINE | {"file": "us/b.jpg", "plates": LINE["plates"] * 2}
     assert [len(one.plates) for one in pictures_of(folder(tmp_path, none, "", two))] == [0, 2]
+
+
+def test_plates_that_a_person_saw_since_stand_beside_the_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = tmp_path / "further.jsonl"
+    more.write_text('{"file": "us/a.jpg", "box": [50, 2, 80, 12]}\n')
+    monkeypatch.setattr(manifest, "FURTHER", more)
+    first, second = pictures_of(folder(tmp_path, LINE, LINE | {"file": "us/b.jpg"}))
+    assert (first.further, second.further) == (((50.0, 2.0, 80.0, 12.0),), ())
 
 
 def test_a_set_is_the_folder_of_a_picture_or_that_of_the_manifest(tmp_path: Path) -> None:
@@ -129,6 +140,9 @@ def test_a_line_may_be_as_long_as_the_limit_and_no_longer(tmp_path: Path, monkey
 
 def test_there_may_be_as_many_lines_as_the_limit_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path, LINE, LINE | {"file": "us/b.jpg"})
+    nothing = tmp_path / "further.jsonl"
+    nothing.touch()
+    monkeypatch.setattr(manifest, "FURTHER", nothing)
     monkeypatch.setattr(jsonlines, "MAX_LINES", 2)
     assert len(pictures_of(tmp_path)) == 2
     monkeypatch.setattr(jsonlines, "MAX_LINES", 1)

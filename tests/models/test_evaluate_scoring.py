@@ -99,6 +99,16 @@ def test_a_stray_is_a_shown_read_away_from_every_plate() -> None:
     assert judged(picture(plate()), *reads).strays == (reads[0],)
 
 
+def test_a_stray_on_a_plate_that_was_seen_since_is_not_on_no_plate() -> None:
+    sign: Box = (500.0, 200.0, 600.0, 230.0)
+    known = dataclasses.replace(picture(plate()), further=(FAR,))
+    verdict = judged(known, read(), read("ZZ9", FAR), read("EXIT9", sign))
+    assert (len(verdict.strays or ()), verdict.on_no_plate) == (2, (read("EXIT9", sign),))
+    counts = tally("a", "ours", [verdict])
+    assert (counts.strays, counts.on_no_plate) == (2, 1)
+    assert "100.0 (1)" in table([counts])
+
+
 def test_strays_are_counted_where_no_plate_is_labelled_and_not_where_a_box_is_missing() -> None:
     assert judged(picture(), read(box=FAR)).strays == (read(box=FAR),)
     assert judged(picture(plate(box=None)), read(box=FAR)).strays is None

@@ -122,6 +122,16 @@ def test_text_with_a_covered_character_is_unsure_however_clear_the_others_are() 
     assert (judged.verdict, judged.reason) == (Verdict.UNSURE, Reason.COVERED)
 
 
+@pytest.mark.parametrize(
+    ("text", "confidence", "reason"),
+    [("EXIT", 899, Reason.WORD), ("EXIT", 900, None), ("EX1T", 899, None), ("EXIT", 599, Reason.CONFIDENCE)],
+)
+def test_text_without_a_digit_has_to_be_read_more_surely(text: str, confidence: int, reason: Reason | None) -> None:
+    """HT-36: signs say words."""
+    word = PlateText(text=text, text_ascii=text, region="", confidence_permille=confidence, alternatives=())
+    assert judge(Look(detection=plate(100, 20), plate=word), GATES).reason is reason
+
+
 def test_plate_is_worth_reading_when_its_detection_passes() -> None:
     """HT-36."""
     assert judge_detection(plate(100, 20), GATES) is None
