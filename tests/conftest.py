@@ -1,5 +1,5 @@
 """What all tests share: hypothesis without a deadline, photographs, a manifest, a key for models, another age tool,
-what a process writes.
+a browser, what a process writes.
 """
 
 import dataclasses
@@ -116,6 +116,28 @@ def manifest_of() -> Callable[..., Manifest]:
         return dataclasses.replace(made, **changes)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def chromium_flags() -> list[str]:
+    """What Chromium is started with; a module that needs more says so in a fixture of this name."""
+    return [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_flags: list[str]) -> Iterator[Any]:
+    """A Chromium without a window, one for all tests of a module."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is not installed (apt install chromium)")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=chromium_flags)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from sync.central.receipts import Signer, accept
 from sync.central.store import Store
 from sync.central.triage import Triage
 from sync.central.web.app import create_app
-from vedette import files, hitfile, sealed, spool
+from vedette import files, hitfile, sealed, spool, verifier
 from vedette.clock import FakeClock, uuid7
 from vedette.config import WebSection
 from vedette.custody import Journal
@@ -228,6 +228,14 @@ def film(first: int) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return sink.getvalue()
+
+
+@pytest.fixture(scope="session")
+def verify_html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as it lies in a bundle."""
+    path = tmp_path_factory.mktemp("page") / verifier.PAGE
+    path.write_bytes(verifier.page())
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,25 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_tab import Tab
 
 from sync.central.presence import Presence
 from sync.central.quarantine import MAX_EVIDENCE_BYTES, quarantine, write_counts
 from vedette.clock import uuid7
 from vedette.wire import RefuseCode, Status
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 DESKTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 820, "height": 1180}
 PASSWORD = "correct horse battery"
 START_S = 20
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
 
 
 @pytest.fixture
@@ -48,25 +39,11 @@ def address(centre: Any) -> Iterator[str]:
     assert process.wait(15) == 0
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A browser tab that notes console errors and every address asked for."""
+class Watched(Tab):
+    """A tab of somebody at the server's pages."""
 
     def __init__(self, browser: Any, viewport: dict[str, int], scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        super().__init__(browser, viewport=viewport, color_scheme=scheme)
 
     def sign_in(self, address: str, name: str = "amina") -> None:
         self.page.goto(address)

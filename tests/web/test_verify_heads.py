@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_tab import Tab
 
-from vedette import bundle_verify, verifier
+from vedette import bundle_verify
 from vedette.trust import load_trust
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle" / "heads"
 CASES = json.loads((VECTORS / "cases.json").read_text())
 TRUST = load_trust(VECTORS / "trust.json")
 HEADS = ("signed heads", "signed lines", "journal at the centre")
 WORDS = {"fr": "lignes signées", "ar": "الأسطر الموقّعة", "en": "signed lines"}
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
-
 
 @pytest.fixture(scope="module", params=["", "#plain"])
-def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, chromium: Any, verify_html: Path) -> Iterator[Any]:
     """The page in a tab that trusts the vectors' centre; at the end it must have met no error."""
-    path = tmp_path_factory.mktemp("page") / verifier.PAGE
-    path.write_bytes(verifier.page())
-    errors: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        tab = browser.new_context(locale="en-GB", offline=True).new_page()
-        tab.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(path.as_uri() + request.param)
-        tab.set_input_files("#trustfile", str(VECTORS / "trust.json"))
-        tab.wait_for_selector("#trusted:not([hidden])")
-        yield tab
-        browser.close()
-    assert errors == []
+    tab = Tab(chromium, locale="en-GB", offline=True)
+    tab.page.goto(verify_html.as_uri() + request.param)
+    tab.page.set_input_files("#trustfile", str(VECTORS / "trust.json"))
+    tab.page.wait_for_selector("#trusted:not([hidden])")
+    yield tab.page
+    tab.context.close()
+    assert tab.errors == []
 
 
 def check(page: Any, name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +10,10 @@ from typing import Any
 
 import good_bundle
 import pytest
+from browser_tab import Tab
 
-from vedette import bundle, verifier
+from vedette import bundle
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
 CASES = json.loads((VECTORS / "cases.json").read_text())
 WHOLE = VECTORS / "zip" / "whole.zip"
@@ -29,22 +22,14 @@ NO_ED25519 = """\
 SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("no", "NotSupportedError"));
 """
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
 
-
-class Checker:
-    """A tab with the page; notes console errors and every address asked for."""
+class Checker(Tab):
+    """A tab with the page."""
 
     def __init__(self, browser: Any, page: Path, mode: str = "") -> None:
-        self.context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900}, offline=True)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.asked: list[str] = []
+        super().__init__(browser, locale="en-GB", viewport={"width": 1280, "height": 900}, offline=True)
         if mode == "no-ed25519":
             self.page.add_init_script(NO_ED25519)
-        self.page.on("console", lambda one: self.errors.append(one.text) if one.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(page.as_uri() + ("#plain" if mode == "plain" else ""))
 
     def trust(self) -> None:
@@ -67,26 +52,10 @@ def failed(found: dict[str, Any]) -> str:
     return "\n".join(f"{one['what']} | {one['where']} | {one['said']}" for one in found["findings"] if one["code"])
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as it lies in a bundle."""
-    path = tmp_path_factory.mktemp("page") / verifier.PAGE
-    path.write_bytes(verifier.page())
-    return path
-
-
 @pytest.fixture
-def checker(chromium: Any, file: Path) -> Iterator[Checker]:
+def checker(chromium: Any, verify_html: Path) -> Iterator[Checker]:
     """A tab; at the end it must have met no error and asked for nothing but itself and what it was given."""
-    made = Checker(chromium, file)
+    made = Checker(chromium, verify_html)
     yield made
     assert made.errors == []
     assert {one.partition(":")[0] for one in made.asked} <= {"file", "blob"}
@@ -94,9 +63,9 @@ def checker(chromium: Any, file: Path) -> Iterator[Checker]:
 
 
 @pytest.mark.parametrize("mode", ["browser", "plain", "no-ed25519"])
-def test_page_judges_every_bundle_as_its_vector_says(chromium: Any, file: Path, mode: str) -> None:
+def test_page_judges_every_bundle_as_its_vector_says(chromium: Any, verify_html: Path, mode: str) -> None:
     """BU-24, BU-25: with the browser's SHA-256 and Ed25519, with its own, and where the browser has only one."""
-    tab = Checker(chromium, file, mode)
+    tab = Checker(chromium, verify_html, mode)
     tab.trust()
     wrong = []
     for case in CASES:
@@ -109,9 +78,9 @@ def test_page_judges_every_bundle_as_its_vector_says(chromium: Any, file: Path, 
 
 
 @pytest.mark.parametrize("mode", ["browser", "plain"])
-def test_page_asks_for_the_witnesses_of_a_policy(chromium: Any, file: Path, mode: str) -> None:
+def test_page_asks_for_the_witnesses_of_a_policy(chromium: Any, verify_html: Path, mode: str) -> None:
     """BU-25, BU-30, TL-23, TL-25: a finding of its own; without the policy nobody's cosignature is asked for."""
-    tab = Checker(chromium, file, mode)
+    tab = Checker(chromium, verify_html, mode)
     tab.trust()
     tab.page.set_input_files("#policyfile", str(VECTORS / "policy.txt"))
     tab.page.wait_for_selector("#witnessed:not([hidden])")
@@ -222,9 +191,9 @@ def test_page_plays_the_recording_that_holds(checker: Checker, films: list[bytes
 
 
 @pytest.mark.parametrize("mode", ["browser", "plain"])
-def test_page_hashes_a_large_file_in_pieces(chromium: Any, file: Path, tmp_path: Path, mode: str) -> None:
+def test_page_hashes_a_large_file_in_pieces(chromium: Any, verify_html: Path, tmp_path: Path, mode: str) -> None:
     """BU-17, BU-24: more pieces than one; the file's bytes and its marks are checked."""
-    checker = Checker(chromium, file, mode)
+    checker = Checker(chromium, verify_html, mode)
     bundle.make(tmp_path / "large.zip", good_bundle.parts(plain=bytes(range(256)) * (9 << 12)))
     found = checker.check(tmp_path / "large.zip")
     assert found["exit_code"] == 0, failed(found)

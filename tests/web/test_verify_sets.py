@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,36 +9,19 @@ from typing import Any
 
 import good_set
 import pytest
+from browser_tab import Tab
 
-from vedette import verifier
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 CASES = good_set.cases()
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(chromium: Any, verify_html: Path) -> Iterator[Any]:
     """The page in a tab; at the end it must have met no error."""
-    path = tmp_path_factory.mktemp("page") / verifier.PAGE
-    path.write_bytes(verifier.page())
-    errors: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        tab = browser.new_context(locale="en-GB", offline=True).new_page()
-        tab.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(path.as_uri())
-        yield tab
-        browser.close()
-    assert errors == []
+    tab = Tab(chromium, locale="en-GB", offline=True)
+    tab.page.goto(verify_html.as_uri())
+    yield tab.page
+    tab.context.close()
+    assert tab.errors == []
 
 
 def check(page: Any, into: str, files: Any) -> tuple[int, list[str]]:

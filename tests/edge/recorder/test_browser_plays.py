@@ -2,11 +2,9 @@
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +15,6 @@ from edge.camera.sound import RATE, SoundEncoder
 from edge.recorder.fragments import Fragmenter
 from vedette.config import SoundSection
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 PAGE = """<!doctype html><video id=v src=segment.mp4 preload=auto></video>"""
 WATCH = """async () => {
   const video = document.getElementById('v'), context = new AudioContext(), seen = [];
@@ -41,8 +33,6 @@ WATCH = """async () => {
   return {seen, width: video.videoWidth, duration: video.duration,
           frames: video.getVideoPlaybackQuality().totalVideoFrames};
 }"""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)")
 
 
 def segment(codec: str) -> bytes:
@@ -69,13 +59,9 @@ def address(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+@pytest.fixture(scope="module")
+def chromium_flags(chromium_flags: list[str]) -> list[str]:
+    return [*chromium_flags, "--autoplay-policy=no-user-gesture-required"]
 
 
 @pytest.mark.parametrize("codec", ["aac", "opus"])
@@ -86,6 +72,7 @@ def test_chromium_plays_sound_where_it_belongs_when_a_part_of_it_is_missing(chro
     page = chromium.new_page()
     page.goto(address)
     found = page.evaluate(WATCH)
+    page.close()
     assert found["width"] == 320
     assert found["duration"] == pytest.approx(6.0, abs=0.1)
     assert found["frames"] >= 50
