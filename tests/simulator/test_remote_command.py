@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
+
+import waiting
 
 from simulator import demo
 from simulator.demo_command import USER
@@ -25,16 +26,8 @@ from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import journal_files
 from vedette.daemon import read_status
 
-WITHIN_S = 90
+until = partial(waiting.until, within_s=90)
 CAMERA = "cam-7"
-
-
-def until(fact: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WITHIN_S
-    while not (found := fact()):
-        assert time.monotonic() < end, f"waited {WITHIN_S} s for {what}"
-        time.sleep(0.1)
-    return found
 
 
 def free_port() -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
+import waiting
 
 from edge import ring
 from edge.ring import load_kept
@@ -27,19 +27,11 @@ from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import journal_files
 from vedette.keys import SigningKey
 
-WITHIN_S = 120
+until = partial(waiting.until, within_s=120)
 REASON = "call 4712: shots heard at the corner"
 NOTHING_ON_THE_LIST = (
     "plate,region,reason,priority,source,valid_from,valid_to\nZZ99ZZZ,GB,test,high,test,2026-01-01,2030-01-01\n"
 )
-
-
-def until(fact: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WITHIN_S
-    while not (found := fact()):
-        assert time.monotonic() < end, f"waited {WITHIN_S} s for {what}"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from edge.board import accelerometer, gnss
 from edge.board.accelerometer import SILENT_US, Accelerometer, Heard, State, Watch
@@ -58,13 +59,6 @@ def said(folder: Path, event: str, service: str = "position") -> list[Entry]:
     paths = journal_files(folder / "journal" / service) if (folder / "journal" / service).is_dir() else []
     lines = [line for path in paths for line in path.read_bytes().rpartition(b"\n")[0].splitlines()]
     return [one for one in map(parse_line, lines) if one.event == event]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class Rehearsed:
@@ -122,7 +116,7 @@ def test_thread_reads_the_sensor_that_is_named_and_ends_when_it_is_told_to(devic
     clock = SystemClock()
     watch = open_watch(replace(device, motion=MotionSection(sensor=str(chip.folder))), clock)
     assert watch is not None
-    wait_for(lambda: read_motion(device.run, now_us=clock.utc_us()))
+    until(lambda: read_motion(device.run, now_us=clock.utc_us()), "what the thread reads")
     assert (watch.heard.state, watch.heard.name) == (State.OK, NAME)
     watch.close()
     assert "accelerometer" not in {one.name for one in threading.enumerate()}
@@ -211,9 +205,9 @@ def test_crash_is_seen_by_the_speed_of_a_real_gpsd(
     )
     found._client = paced = Paced(found._client, clock)  # type: ignore[assignment]
     panel = PanelService(device, clock, NullBoard(device.run, clock), zones=device.run / "none")
-    until = time.monotonic() + 60
+    end = time.monotonic() + 60
     while not paced.seconds or paced.seconds[-1] % (60 * SECOND) < (20 + len(knots) - 1) * SECOND:
-        assert time.monotonic() < until, paced.seconds
+        assert time.monotonic() < end, paced.seconds
         found.step(clock.mono_us())
         panel.step(clock.mono_us())
         time.sleep(0.001 if paced.waiting else 0.02)
@@ -264,16 +258,16 @@ def test_crash_in_the_chip_s_files_starts_a_real_recording(car: tuple[Path, SimA
     """AC-1, AC-5, AC-16, AC-37, AC-41: three real processes that meet in files alone; then the chip is torn off."""
     folder, chip = car
     run = load_device(folder / "device.toml").run
-    wait_for(lambda: read_status(run, "position").get("motion") == "ok")
-    wait_for(lambda: read_status(run, "panel").get("state") == "on")
-    wait_for(lambda: read_status(run, "recorder").get("state") == "standby")
+    until(lambda: read_status(run, "position").get("motion") == "ok", "the sensor")
+    until(lambda: read_status(run, "panel").get("state") == "on", "the panel")
+    until(lambda: read_status(run, "recorder").get("state") == "standby", "the recorder in standby")
     chip.show(-15.0, 0.0, 1.0)
-    wait_for(lambda: read_status(run, "recorder").get("active") is True)
+    until(lambda: read_status(run, "recorder").get("active") is True, "the recording")
     chip.show(0.0, 0.0, 1.0)
     status = read_status(run, "recorder")
     assert (status["state"], status["activation"]) == ("recording", "crash")
     (received,) = said(folder, "activation.received", "recorder")
     assert (received.detail["command"], received.detail["activation"]) == ("start", "crash")
     (chip.folder / "in_accel_x_raw").unlink()
-    wait_for(lambda: read_status(run, "position").get("motion") == "gone")
-    wait_for(lambda: [one.detail["state"] for one in said(folder, "motion.sensor")] == ["ok", "gone"])
+    until(lambda: read_status(run, "position").get("motion") == "gone", "the sensor to be gone")
+    until(lambda: [one.detail["state"] for one in said(folder, "motion.sensor")] == ["ok", "gone"], "its custody")

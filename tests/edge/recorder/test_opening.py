@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from edge.camera import open_camera
 from edge.camera.gst import GstCamera
@@ -240,13 +241,6 @@ def entries(device, event: str) -> list[Entry]:
     return [one for one in map(parse_line, device.lines()) if one.event == event]
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    until_us = SystemClock().mono_us() + 120_000_000
-    while not condition():
-        assert SystemClock().mono_us() < until_us
-        time.sleep(0.05)
-
-
 @pytest.mark.timeout(240)
 def test_real_recorder_feeds_its_watchdog_and_ends_in_order_while_its_camera_hangs(
     device, run_dir: Path, silent_server
@@ -262,13 +256,13 @@ def test_real_recorder_feeds_its_watchdog_and_ends_in_order_while_its_camera_han
         command = [sys.executable, "-m", "vedette.cli", "device", "run", "recorder", "--config", str(path)]
         process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": str(run_dir / "notify")})
         try:
-            wait_for(lambda: read_status(run_dir, "recorder").get("pid") == process.pid)
+            until(lambda: read_status(run_dir, "recorder").get("pid") == process.pid, "the recorder", 120)
             assert cli.main(["device", "start", "--config", str(path)]) == 0
             fed = 0
             while not (entries(device, "activation.received") and entries(device, "camera.fault")) or fed < 20:
                 fed += notices.recv(64) == b"WATCHDOG=1"
             # Custody is written at once, the status once a second.
-            wait_for(lambda: read_status(run_dir, "recorder")["state"] == "camera_fault")
+            until(lambda: read_status(run_dir, "recorder")["state"] == "camera_fault", "its status", 120)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:

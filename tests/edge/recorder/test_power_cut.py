@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from vedette import spool
 from vedette.clock import SystemClock
@@ -178,13 +179,6 @@ def start(device) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*command, str(device.folder / "device.toml")])
 
 
-def wait_for(device, condition: Callable[[], bool]) -> None:
-    until_us = SystemClock().mono_us() + 20_000_000
-    while not condition():
-        assert SystemClock().mono_us() < until_us
-        time.sleep(0.02)
-
-
 @pytest.mark.timeout(180)
 def test_every_second_is_kept_or_named_when_the_real_recorder_is_killed_ten_times(device, clip: Path):
     device.config(segment_s=2)
@@ -198,13 +192,13 @@ def test_every_second_is_kept_or_named_when_the_real_recorder_is_killed_ten_time
     for _ in range(10):
         before = len(device.entries("service.started"))
         process = start(device)
-        wait_for(device, lambda before=before: len(device.entries("service.started")) > before)
+        until(lambda before=before: len(device.entries("service.started")) > before, "the recorder again", 20)
         time.sleep(chance.uniform(0.0, 1.8))
         process.send_signal(signal.SIGKILL)
         process.wait()
     process = start(device)
     count = len(device.entries("segment.checkpoint"))
-    wait_for(device, lambda: len(device.entries("segment.checkpoint")) > count)
+    until(lambda: len(device.entries("segment.checkpoint")) > count, "another checkpoint", 20)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     check_everything(device)

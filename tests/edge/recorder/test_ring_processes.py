@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from edge import ring
 from edge.ring import load_kept
@@ -23,7 +23,6 @@ from vedette.sealed import recover
 from vedette.timeline import State
 from vedette.timeline_layers import read_timeline
 
-SECOND = 1_000_000
 KILLS = 6
 
 
@@ -39,13 +38,6 @@ def clip(tmp_path: Path) -> Path:
 def start(device, service: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "vedette.cli", "device", "run", service, "--config"]
     return subprocess.Popen([*command, str(device.folder / "device.toml")])
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    until_us = SystemClock().mono_us() + 60 * SECOND
-    while not condition():
-        assert SystemClock().mono_us() < until_us
-        time.sleep(0.02)
 
 
 def entries(device, event: str, service: str = "recorder") -> list[Entry]:
@@ -74,16 +66,16 @@ def test_each_second_of_the_ring_is_kept_once_and_recovered_when_the_real_record
     for number in range(KILLS):
         before = len(device.entries("service.started"))
         process = start(device, "recorder")
-        wait_for(lambda before=before: len(device.entries("service.started")) > before)
+        until(lambda before=before: len(device.entries("service.started")) > before, "the recorder again")
         count = len(entries(device, "ring.checkpoint"))
         if number % 2:
-            wait_for(lambda count=count: len(entries(device, "ring.checkpoint")) > count + 4)
+            until(lambda count=count: len(entries(device, "ring.checkpoint")) > count + 4, "five checkpoints more")
         time.sleep(chance.uniform(0.0, 1.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
     process = start(device, "recorder")
     count = len(entries(device, "ring.closed"))
-    wait_for(lambda: len(entries(device, "ring.closed")) > count)
+    until(lambda: len(entries(device, "ring.closed")) > count, "another whole segment")
     public = SigningKey.load(device.folder / "keys" / "sign.pem").public
     folder = ring.folder_of(device.folder / "spool")
     kept = [load_kept(folder / f"{item}{ring.KEPT}", public) for item in ring.named(folder, ring.KEPT)]
@@ -94,11 +86,11 @@ def test_each_second_of_the_ring_is_kept_once_and_recovered_when_the_real_record
     recover_all = ["device", "recover", "--from", iso(kept[0].facts.started_us), "--to", iso(kept[-1].ended_us)]
     command = [sys.executable, "-m", "vedette.cli", *recover_all, "--reason", "complaint", "--config", str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    wait_for(lambda: entries(device, "ring.claimed"))
+    until(lambda: entries(device, "ring.claimed"), "the claim")
     process.send_signal(signal.SIGKILL)
     process.wait()
     process = start(device, "recorder")
-    wait_for(lambda: entries(device, "ring.settled"))
+    until(lambda: entries(device, "ring.settled"), "the claim to be settled")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     lines = verify_chain(device.lines(), public)
@@ -125,15 +117,15 @@ def test_the_real_keeper_gives_the_ring_up_when_policy_is_switched_off(device, c
     device.config(mode="standby", segment_s=2, retroactive_h=1)
     path = use_clip(device, clip)
     recorder = start(device, "recorder")
-    wait_for(lambda: len(entries(device, "ring.closed")) >= 2)
+    until(lambda: len(entries(device, "ring.closed")) >= 2, "two whole segments")
     recorder.send_signal(signal.SIGTERM)
     assert recorder.wait(30) == 0
     path.write_text(path.read_text().replace("retroactive_h = 1", "retroactive_h = 0"))
     closed = {one.detail["segment"] for one in entries(device, "ring.closed")}
     keeper, recorder = start(device, "keeper"), start(device, "recorder")
-    wait_for(lambda: {one.item for one in entries(device, "ring.evicted", "keeper")} == closed)
-    wait_for(lambda: not list(ring.folder_of(device.folder / "spool").glob("*.age")))
-    wait_for(lambda: read_status(device.run, "recorder").get("pid") == recorder.pid)
+    until(lambda: {one.item for one in entries(device, "ring.evicted", "keeper")} == closed, "the ring to be given up")
+    until(lambda: not list(ring.folder_of(device.folder / "spool").glob("*.age")), "its files to be gone")
+    until(lambda: read_status(device.run, "recorder").get("pid") == recorder.pid, "the recorder's status")
     for process in (keeper, recorder):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -23,12 +23,13 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from simulator import demo, world
 from simulator import stage as staging
@@ -144,14 +145,6 @@ class Seen:
         known = [word for port in tls for word in ("-d", f"tcp.port=={port},tls")]
         words = ["tshark", "-r", str(self.capture), *known, "-Y", wanted, "-T", "fields", "-e", name]
         return subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout.split()
-
-
-def until(fact: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WITHIN_S
-    while not (found := fact()):
-        assert time.monotonic() < end, f"waited {WITHIN_S} s for {what}"
-        time.sleep(0.05)
-    return found
 
 
 @contextlib.contextmanager

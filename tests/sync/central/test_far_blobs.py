@@ -6,8 +6,7 @@ import hashlib
 import http.client
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from sync.central.adopting import Adopting
 from sync.central.database import StoreAway
@@ -216,17 +216,10 @@ def test_a_hit_is_kept_when_recordings_fill_the_way(device: Any) -> None:
     adopting.begin(Seal(device=device.id, init=device.hit().init()), kept.set)
 
     assert kept.wait(60)
-    until(lambda: adopting.done(50) != [])
+    until(lambda: adopting.done(50) != [], "the hit")
     gate.set()
-    until(lambda: not adopting.done(50) and not len(adopting))
+    until(lambda: not adopting.done(50) and not len(adopting), "the recordings")
 
 
 def _wait(gate: threading.Event) -> None:
     gate.wait(60)
-
-
-def until(fact: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.02)

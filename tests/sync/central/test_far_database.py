@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from sync.central.database import ALONE, StoreAway
 from sync.central.log import Log
@@ -100,11 +99,11 @@ def test_database_is_refused_when_a_power_cut_would_lose_commits(postgres: Any, 
     postgres.sql(f"ALTER SYSTEM SET {setting} = off")
     try:
         postgres.sql("SELECT pg_reload_conf()")
-        until(lambda: _refused(url))
+        until(lambda: _refused(url), "the refusal")
     finally:
         postgres.sql(f"ALTER SYSTEM RESET {setting}")
         postgres.sql("SELECT pg_reload_conf()")
-        until(lambda: not _refused(url))
+        until(lambda: not _refused(url), "the database to be as it was")
 
 
 def test_database_is_refused_when_it_is_not_utf_8(postgres: Any) -> None:
@@ -207,10 +206,3 @@ def _accepting(centre: Any, folder: Path, number: int) -> subprocess.Popen[bytes
         "    print(path.name, flush=True)\n"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-
-
-def until(fact: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -14,6 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from cryptography import x509
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from waiting import until
 
 from sync import patience
 from sync.central import fleet, mosquitto
@@ -139,19 +140,15 @@ class Flooder:
         taken = [one for one in sent if one.rc is MQTTErrorCode.MQTT_ERR_SUCCESS]
         self.said += len(taken)
         # What was not taken says that the session is over; `was_cut` does so a moment later.
-        until(lambda: self.was_cut or (len(taken) == len(sent) and sent[-1].is_published()), "what was said to leave")
+        until(
+            lambda: self.was_cut or (len(taken) == len(sent) and sent[-1].is_published()),
+            "what was said to leave",
+            every_s=0.02,
+        )
 
     def close(self) -> None:
         self.mqtt.disconnect()
         self.mqtt.loop_stop()
-
-
-def until(fact: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WAIT_S
-    while not (found := fact()):
-        assert time.monotonic() < end, f"waited {WAIT_S:.0f} s for {what}"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

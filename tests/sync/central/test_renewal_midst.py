@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from waiting import until
 
 from sync.central import mosquitto
 from sync.central.authority import Authority
@@ -41,7 +42,7 @@ def running(centre: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 def _late(centre: Any, toml: str) -> tuple[Any, Any]:
     """A device whose certificate is in its last third, with its spool; `toml` goes into its section [uplink]."""
-    _wait_until(lambda: daemon.read_status(centre.folder / "run", "central").get("connected") is True)
+    until(lambda: daemon.read_status(centre.folder / "run", "central").get("connected") is True, "the centre")
     stranger = centre.stranger("car-1")
     port = broker_port(centre.folder, "127.0.0.1", 0)
     with (stranger.folder / "device.toml").open("a") as file:
@@ -58,13 +59,6 @@ def _late(centre: Any, toml: str) -> tuple[Any, Any]:
     place = config.load_device(device.folder / "device.toml")
     spool.make_folders(place.spool)
     return device, place
-
-
-def _wait_until(so: Callable[[], bool], within_s: float = 60.0) -> None:
-    end = time.monotonic() + within_s
-    while not so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def _receipted(place: Any, items: list[str]) -> int:
@@ -105,7 +99,7 @@ def test_upload_to_the_depot_loses_nothing_when_the_certificate_is_renewed_in_it
 ) -> None:
     """RN-6. DE-14: the real broker brings the certificate while the real door takes video; both ways go on with it."""
     address = centre.folder / "run" / "depot.json"
-    _wait_until(address.exists)
+    until(address.exists, "the door")
     port = json.loads(address.read_bytes())["port"]
     device, place = _late(centre, f'bulk_connection = false\ndepot_host = "127.0.0.1"\ndepot_port = {port}\n')
     renewed = device.folder / "keys" / "renewed" / "tls.pem"
