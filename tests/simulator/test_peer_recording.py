@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from waiting import until
 
 from simulator import demo
 from simulator.processes import Process
@@ -32,18 +31,10 @@ from vedette.enrolment import Enrolment
 from vedette.keys import SigningKey
 from vedette.spool import Item
 
-WITHIN_S = 60
 GROUP = "239.255.86.68"
 HEARS, ABSENT = "cam-7", "cam-9"
+NOISE = b"noise"
 NO_PLATE = "plate,region,reason,priority,source,valid_from,valid_to\nZZ99ZZZ,GB,test,high,test,2026-01-01,2030-01-01\n"
-
-
-def until(fact: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WITHIN_S
-    while not (found := fact()):
-        assert time.monotonic() < end, f"waited {WITHIN_S} s for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def free_port() -> int:
@@ -109,8 +100,16 @@ class Street:
 
     def settle(self) -> None:
         """Wait until all that was sent before is heard: datagrams of one sender come in their order."""
-        self.say(b"noise", "")
+        self.say(NOISE, "not JSON")
         until(lambda: not any((self.hears.run / "commands" / "recorder").glob("*.json")), "the recorder's inbox")
+
+    def restart(self) -> None:
+        """Start the other camera's uplink anew, and wait until it hears: its journal is open before its socket is."""
+        started, before = len(self.hears.lines("uplink", "service.started")), len(self.hears.refusals())
+        self.hears.services["uplink"].stop()
+        self.hears.services["uplink"].start()
+        until(lambda: len(self.hears.lines("uplink", "service.started")) == started + 1, "the uplink again")
+        until(lambda: self.air.send(NOISE) and len(self.hears.refusals()) > before, "the uplink to hear again")
 
     def stop(self) -> None:
         for one in (self.tells, self.hears):
@@ -235,9 +234,7 @@ def test_button_on_one_device_is_a_recording_on_another_and_no_other_message_is(
     street.say(signed(stranger, ABSENT), "not trusted here")
     street.say(signed(stranger, tells.name), "not trusted here")
     street.say(signed(key, ABSENT), "did not sign it")
-    hears.services["uplink"].stop()
-    hears.services["uplink"].start()
-    until(lambda: len(hears.lines("uplink", "service.started")) == 2, "the uplink again")
+    street.restart()
     street.say(datagram, "before this service began to listen")
     street.settle()
     assert len(hears.lines("recorder", "activation.received")) == len(started)
