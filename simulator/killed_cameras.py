@@ -111,7 +111,7 @@ class DrawnBall:
     """
 
     hears: bool = True
-    # The microphone begins with the first picture, and its first sound waits to be placed.
+    # The microphone's first sound waits to be placed.
     longest_s: float = 4.5
 
     @property

@@ -295,17 +295,20 @@ class _Bench:
         """
         pieces = [(one.from_us + piece.end_us, piece) for one in mine for piece in one.film.sound]
         heard = [place for place, (_, piece) in enumerate(pieces) if is_heard(piece)]
+        begins_us = trial.taken_us - trial.lost_us
+        if heard:
+            ends_us, first = pieces[heard[0]]
+            begins_us = ends_us - (first.end_us - first.at_us)
+        unheard_us, faults = begins_us - trial.first_us, []
+        is_said = any(trial.first_us <= at_us <= trial.killed_us for at_us in self.losses_us)
+        if unheard_us > UNHEARD_US and not is_said:
+            faults.append(f"no sound beside {unheard_us / 1e6:.3f} s of pictures, and custody says nothing of it")
         if not heard:
-            unheard_us = trial.taken_us - trial.lost_us - trial.first_us
-            is_said = any(trial.first_us <= at_us <= trial.killed_us for at_us in self.losses_us)
-            if unheard_us <= UNHEARD_US or is_said:
-                return []
-            return [f"no sound beside {unheard_us / 1e6:.3f} s of pictures, and custody says nothing of it"]
+            return faults
         # Sound that a busy machine brings too late for its segment is silence there (SG-12); no kill took it.
         silent = [piece for _, piece in pieces[heard[0] : heard[-1]] if not is_heard(piece)]
         trial.holes_us = sum(one.end_us - one.at_us for one in silent)
         trial.sound_lost_us = max(0, trial.taken_us - pieces[heard[-1]][0])
-        faults = []
         if trial.sound_lost_us > MOST_LOST_US:
             faults.append(f"{trial.sound_lost_us / 1e6:.3f} s of sound are missing")
         if trial.holes_us > MOST_LOST_US:

@@ -18,6 +18,7 @@ import av.subtitles.stream  # FFmpeg's wrapper imports it when it first opens a 
 
 from edge.camera.annexb import PPS, SLICE_IDR, SPS, nal_type, nal_units
 from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
+from edge.camera.soundwatch import LATEST_US
 from edge.recorder import mp4
 from edge.recorder.mp4 import VIDEO_TICKS_PER_S, KeyPlace, Sample
 from vedette.age_stream import CHUNK_BYTES
@@ -25,7 +26,6 @@ from vedette.errors import Refused
 
 FRAGMENT_US = 200_000
 SOUND_ALONE_US = 1_000_000
-SILENCE_AFTER_US = 1_000_000
 SNAP_AHEAD_US, SNAP_BACK_US = 5_000, 20_000
 _PROBE_BYTES = 2048
 
@@ -135,7 +135,7 @@ class Fragmenter:
 
     def _flush(self, end: int) -> bytes:
         """The fragment of all that waits; its last picture is shown until `end`."""
-        self._fill_behind(end, wait_us=SILENCE_AFTER_US)
+        self._fill_behind(end, wait_us=LATEST_US)
         waiting, self._pictures = self._pictures, []
         ends = [one.at for one in waiting[1:]] + [end]
         pictures = [_sample(one, until) for one, until in zip(waiting, ends, strict=True)]

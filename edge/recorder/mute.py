@@ -1,12 +1,13 @@
 """Whether sound is recorded: by whose wish it is not, and which pieces of it fall into the muted time.
 
 Decided here: a piece of sound belongs to the muted time when it began in it by the monotonic clock, however late it
-comes. Pictures are never muted.
+comes. A run that takes muting up from the one before was muted from its beginning. Pictures are never muted.
 """
 
 from __future__ import annotations
 
 from edge.camera.port import SoundUnit
+from edge.recorder.duty import RESTARTED
 
 MAX_NAME = 64
 
@@ -26,7 +27,7 @@ class Mute:
         self.last_by = by[:MAX_NAME]
         self.by = self.last_by if on else None
         if on:
-            self._began_us = now_us
+            self._began_us = 0 if by == RESTARTED else now_us
         else:
             self._ended_us = now_us
         return True

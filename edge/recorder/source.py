@@ -3,18 +3,20 @@
 Decided here: nobody waits for a camera that is starting, stopping or broken; one that gives no coded picture for a
 second and a half is as good as unplugged, and one that has given none so long after it was begun is silent: that is
 said, and it goes on starting until it or its adapter gives up; how long to wait after a fault, later and later; that a
-camera which ended is not opened again; and that a microphone, whatever becomes of it, only ever adds sound. Implements
-CF-3, CF-6 and CF-12 of docs/spec/camera-fault.md.
+camera which ended is not opened again; and that a microphone, whatever becomes of it, only ever adds sound. It is begun
+with the camera, and what comes at once goes on in the order of its times, so that no start or stall costs sound that is
+there. Implements CF-3, CF-6 and CF-12 of docs/spec/camera-fault.md, SG-18 and SG-33 of docs/spec/segment.md.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from edge.camera.microphone import Microphone
-from edge.camera.port import Camera, CameraFault, CameraSilent, EncodedUnit, Given, StreamInfo, TakesTime
+from edge.camera.port import Camera, CameraFault, CameraSilent, EncodedUnit, Given, SoundUnit, StreamInfo, TakesTime
 from vedette.errors import VedetteError
 
 FIRST_WAIT_US = 250_000
@@ -48,6 +50,8 @@ class Source:
         self._silent: StreamInfo | None = None
         self._begin_listening()
         self.info = self._opened()
+        if microphone is not None:
+            microphone.listen(None)
 
     def read(self, timeout_s: float, now_us: int) -> Sequence[Given]:
         """What the camera has; raises VedetteError once when it breaks, after which `info` is None.
@@ -66,7 +70,7 @@ class Source:
         except VedetteError:
             self._give_up(now_us)
             raise
-        return self._with_sound(found)
+        return _in_order(self._with_sound(found))
 
     @property
     def sound_fault(self) -> str:
@@ -162,18 +166,17 @@ class Source:
         self._let_go()
 
     def _with_sound(self, found: Sequence[Given]) -> Sequence[Given]:
-        """What the camera gave, and what was heard beside it on its media time; without pictures that is let go.
-
-        With the first picture, which begins a recording, no sound is taken yet: it waits until the next read.
+        """What the camera gave, and what was heard beside it on its media time; without pictures that is let go, and
+        so is what was heard before the first.
         """
         if self._microphone is None:
             return found
-        begins = self._zero_us is None
-        for one in found:
-            if isinstance(one, EncodedUnit):
-                self._zero_us = one.mono_us - one.pts_us
-        if begins and self._zero_us is not None:
-            return found
+        pictures = [one for one in found if isinstance(one, EncodedUnit)]
+        if pictures:
+            first_us = 0 if self._zero_us is not None else min(one.mono_us for one in pictures)
+            self._zero_us = pictures[-1].mono_us - pictures[-1].pts_us
+            heard = self._microphone.listen(self._zero_us)
+            return [*found, *(one for one in heard if one.mono_us + one.duration_us > first_us)]
         return [*found, *self._microphone.listen(self._zero_us if self.info else None)]
 
     def _begin_listening(self) -> None:
@@ -204,6 +207,22 @@ class Source:
         # A device that is gone may refuse to be closed, each in its own way; what counts is that it is opened again.
         with suppress(OSError, RuntimeError, VedetteError):
             self._camera.close()
+
+
+def _in_order(found: Sequence[Given]) -> Sequence[Given]:
+    """Each piece of sound before the first picture that is later than it; pictures stay in their order.
+
+    After a stall many of both come at once, and pictures alone would make the sound of a second too late for the file.
+    """
+    sounds = deque(sorted((one for one in found if isinstance(one, SoundUnit)), key=lambda one: one.mono_us))
+    ordered: list[Given] = []
+    for one in found:
+        if isinstance(one, SoundUnit):
+            continue
+        while isinstance(one, EncodedUnit) and sounds and sounds[0].mono_us < one.mono_us:
+            ordered.append(sounds.popleft())
+        ordered.append(one)
+    return [*ordered, *sounds]
 
 
 def _silence(lasted_us: int) -> str:

@@ -145,6 +145,10 @@ def test_account_finds_sound_that_is_missing_though_the_pictures_are_there(weigh
     assert weigh(60, (50, "." * 50), (10, ""))[1] == unsaid
     assert weigh(60, (50, "." * 50), (10, ""), lost_at_us=(2_500_000,))[1] == unsaid
     assert weigh(60, (50, "." * 50), (10, ""), lost_at_us=(9_000_000, 1_600_000))[1] == []
+    late = "." * 51 + "x" * 9
+    assert weigh(60, (60, late))[1] == ["no sound beside 2.040 s of pictures, and custody says nothing of it"]
+    assert weigh(60, (60, late), lost_at_us=(1_600_000,))[1] == []
+    assert weigh(60, (60, late[1:] + "x"))[1] == []
     trial, faults = weigh(30, (25, "." * 25))
     assert (trial.sound_lost_us, faults) == (None, [])
 

@@ -98,8 +98,23 @@ def test_sound_that_stops_for_a_moment_is_not_lost(device, bench, hearing):
     one = bench(camera=hearing(), segment_s=60)
     one.steps(30)
     one.camera.late_us = SILENCE_US - 200_000
-    one.steps(30)
+    one.steps(12)
+    one.camera.late_us = 60_000
+    one.steps(20)
     assert (one.status()["sound"], device.entries("sound.lost")) == ("ok", [])
+
+
+def test_sound_that_always_comes_too_late_for_the_file_is_said_to_be_missing(device, bench, hearing):
+    """SG-8, SG-15: what is left out of the file was not heard."""
+    one = bench(camera=hearing(late_us=1_300_000), segment_s=60)
+    one.steps(40)
+    one.close()
+    (item,) = device.items()
+    assert heard(device.opened(item)) == []
+    (lost,) = device.entries("sound.lost")
+    assert lost.detail["since_us"] == item.manifest.started_us
+    assert lost.utc_us - lost.detail["since_us"] <= 2_000_000
+    assert one.service._sound_watch.losses == 1
 
 
 def test_status_says_none_where_no_sound_is_expected(bench):
