@@ -92,6 +92,12 @@ def folder_in_memory() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def run_dir(folder_in_memory: Path) -> Path:
+    """A device's run folder, in memory as on the device."""
+    return folder_in_memory
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of photographs, clips and public vectors; tests that need one of them skip where it is missing."""

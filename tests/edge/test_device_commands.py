@@ -1,13 +1,10 @@
 """`vedette device …` and `vedette camera probe`, as a person or a script calls them."""
 
 import json
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +17,6 @@ from vedette.errors import NotFound, Usage
 from vedette.keys import SigningKey
 from vedette.sealed import HybridIdentity
 from vedette.trust import Trust
-
-
-@pytest.fixture
-def run_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="vedette-test-", dir="/dev/shm"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

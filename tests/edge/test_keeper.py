@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +77,6 @@ class Bench:
 
     def left(self, item: spool.Item) -> list[str]:
         return sorted(path.name for path in self.folder.rglob(f"{item.item_id}*"))
-
-
-@pytest.fixture
-def run_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="vedette-test-", dir="/dev/shm"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

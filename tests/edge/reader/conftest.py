@@ -1,8 +1,6 @@
 """A device folder with keys, trust and a sealed watchlist; pictures, looks and models with invented values."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -132,13 +130,6 @@ class Device:
     def with_reader(self, **keys: int | bool) -> "Device":
         reader = replace(self.config.reader, **keys)  # type: ignore[arg-type]
         return replace(self, config=replace(self.config, reader=reader))
-
-
-@pytest.fixture
-def run_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="vedette-test-"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
