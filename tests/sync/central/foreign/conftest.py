@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
+from sync.central import fleet
 from sync.central.check import Broker, Finding, Trial, Verdict, audit
+from sync.central.greeting import MQTT_311, context_of, greet
 from sync.uplink_commands import make_uplink
 from vedette.clock import SystemClock
 
@@ -240,7 +242,7 @@ class Elsewhere:
     """A centre's process whose broker is at `port`, and a device with its real uplink."""
 
     def __init__(self, centre: Any, port: int, uplink_toml: str, broker_toml: str) -> None:
-        self.centre, self.device = centre, centre.stranger("car-1")
+        self.centre, self.port, self.device = centre, port, centre.stranger("car-1")
         path = centre.folder / "central.toml"
         text = path.read_text().replace("embedded = true", "embedded = false")
         path.write_text(text.replace("port = 0", f"port = {port}\n{broker_toml}"))
@@ -260,6 +262,32 @@ class Elsewhere:
         while not fact() and time.monotonic() < end:
             self.uplink.step(SystemClock().mono_us())
         return bool(fact())
+
+    def check_nothing_is_lost_when_it_is_killed(self, broker: Any, size: int) -> None:
+        """Items arrive; the broker dies with four more of so many bytes on their way, is started, and all arrive."""
+        first, second = self.send(300_000), self.send(0, "hit")
+        assert self.drive(lambda: first.is_file() and second.is_file()), self.said
+        waiting = [self.send(size) for _ in range(4)]
+        parts = self.centre.folder / "incoming" / fleet.CENTRE_ID
+        assert self.drive(lambda: any(path.stat().st_blocks for path in parts.iterdir()))
+        broker.kill()
+        waiting.append(self.send(0, "hit"))
+        assert not self.drive(waiting[-1].is_file, 2.0)
+        broker.start()
+        assert self.drive(lambda: all(path.is_file() for path in waiting), 2 * WAIT_S), self.said
+        assert len(self.centre.store.items()) == 2 + len(waiting)
+        assert self.centre.store.quarantine() == []
+
+    def check_revoked_device_is_cut(self, told: Callable[[], object]) -> None:
+        """Its session ends, nothing arrives, and a broker that was `told` of its certificate lets it in no more."""
+        fleet.revoke(self.centre.store, self.device.id)
+        told()
+        assert self.drive(lambda: not self.uplink._parts.link.connected)
+        never = self.send(10_000)
+        assert not self.drive(never.is_file, 3.0)
+        keys = self.device.folder / "keys"
+        context = context_of(keys / "ca.crt", keys / "tls.crt", keys / "tls.key")
+        assert not greet("127.0.0.1", self.port, context, self.device.id, version=MQTT_311).is_in
 
     @property
     def said(self) -> str:

@@ -43,25 +43,8 @@ def test_evidence_arrives_over_plain_3_1_1_when_the_broker_is_killed_in_the_mids
 ) -> None:
     """WI-10, WI-18, WI-21. Centre and device speak 3.1.1; nothing is told, and nothing is lost."""
     pair = elsewhere(aedes.port, OLD + uplink_toml, OLD)
-    first, second = pair.send(300_000), pair.send(0, "hit")
-    assert pair.drive(lambda: first.is_file() and second.is_file()), pair.said
-
-    waiting = [pair.send(4 << 20) for _ in range(4)]
-    parts = centre.folder / "incoming" / fleet.CENTRE_ID
-    assert pair.drive(lambda: any(path.stat().st_blocks for path in parts.iterdir()))
-    aedes.kill()
-    waiting.append(pair.send(0, "hit"))
-    assert not pair.drive(waiting[-1].is_file, 2.0)
-    aedes.start()
-    assert pair.drive(lambda: all(path.is_file() for path in waiting), 2 * WAIT_S), pair.said
-    assert len(centre.store.items()) == 2 + len(waiting)
-    assert centre.store.quarantine() == []
-
-    fleet.revoke(centre.store, "car-1")
-    aedes.read_revocations()
-    assert pair.drive(lambda: not pair.uplink._parts.link.connected)
-    never = pair.send(10_000)
-    assert not pair.drive(never.is_file, 3.0)
+    pair.check_nothing_is_lost_when_it_is_killed(aedes, 4 << 20)
+    pair.check_revoked_device_is_cut(aedes.read_revocations)
 
 
 def test_centre_is_refused_when_3_1_1_is_to_be_shared_by_several_workers(centre: Any, aedes: Any) -> None:

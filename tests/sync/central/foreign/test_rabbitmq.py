@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from sync.central import check_access, fleet
+from sync.central import check_access
 from sync.central.check import Broker, Verdict, passed
 from sync.central.check_access import ACCESS, CENTRE
 from sync.central.check_authority import AUTHORITY
 from sync.central.check_session import SESSION
 from vedette.clock import SystemClock
 
-WAIT_S = 60.0
 # The guide tells of both: no shared subscriptions, and of retained messages none for a subscription by wildcard.
 NOTED = {"shared", "retained-for-all"}
 
@@ -38,22 +37,5 @@ def test_evidence_arrives_when_rabbitmq_is_killed_in_the_midst(
 ) -> None:
     """WI-14, WI-18, WI-21. What it acknowledged and lost is sent again; a revoked device is cut."""
     pair = elsewhere(rabbitmq.port, "bulk_connection = false\n")
-    first, second = pair.send(300_000), pair.send(0, "hit")
-    assert pair.drive(lambda: first.is_file() and second.is_file()), pair.said
-
-    waiting = [pair.send(8 << 20) for _ in range(4)]
-    parts = centre.folder / "incoming" / fleet.CENTRE_ID
-    assert pair.drive(lambda: any(path.stat().st_blocks for path in parts.iterdir()))
-    rabbitmq.kill()
-    waiting.append(pair.send(0, "hit"))
-    assert not pair.drive(waiting[-1].is_file, 2.0)
-    rabbitmq.start()
-    assert pair.drive(lambda: all(path.is_file() for path in waiting), 2 * WAIT_S), pair.said
-    assert len(centre.store.items()) == 2 + len(waiting)
-    assert centre.store.quarantine() == []
-
-    fleet.revoke(centre.store, "car-1")
-    rabbitmq.read_revocations(centre.folder / "keys" / "crl.pem")
-    assert pair.drive(lambda: not pair.uplink._parts.link.connected)
-    never = pair.send(10_000)
-    assert not pair.drive(never.is_file, 3.0)
+    pair.check_nothing_is_lost_when_it_is_killed(rabbitmq, 8 << 20)
+    pair.check_revoked_device_is_cut(lambda: rabbitmq.read_revocations(centre.folder / "keys" / "crl.pem"))
