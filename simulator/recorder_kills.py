@@ -284,7 +284,8 @@ class _Bench:
         faults = []
         if trial.lost_us > MOST_LOST_US:
             faults.append(f"{trial.lost_us / 1e6:.3f} s of pictures are missing")
-        for before, after in itertools.pairwise(mine):
+        # One that was killed before its first fragment was whole has none to say where it begins; `lost_us` counts it.
+        for before, after in itertools.pairwise(one for one in mine if one.film.pictures):
             if after.number != before.number + len(before.film.pictures):
                 faults.append(f"pictures are missing between {before.item} and {after.item}")
         return faults + (self._weigh_sound(trial, mine) if self.camera.hears else [])

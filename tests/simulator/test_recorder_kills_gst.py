@@ -163,4 +163,8 @@ def test_account_finds_pictures_that_are_missing_between_two_items(weigh: Weigh,
     )
     one.film = Film(pictures=tuple(Piece(n * PICTURE_US, (n + 1) * PICTURE_US, b"") for n in range(50)))
     trial = Trial(number=1, started_us=0, killed_us=0, first_us=0, taken_us=51 * PICTURE_US)
-    assert bench._weigh(trial, [two, one])[0] == "pictures are missing between a and b"
+    empty = dataclasses.replace(two, item="c", number=0)
+    two.film = Film(pictures=(Piece(0, PICTURE_US, b""),))
+    said = "pictures are missing between a and b"
+    assert bench._weigh(trial, [two, one])[0] == said
+    assert not [one for one in bench._weigh(trial, [one, empty]) if "between" in one]
