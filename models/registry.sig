@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"6a90fcf54b8fdfab3def4c5b6e12238bd526b097de93a9669d9d78a718da2d77","registry_size":1100},"key":"10c2cb8c6e65ccb40f31010ffa23c3f8","kind":"vedette/models/1","sig":"OX8Gkiw2UolEYUWQ1Xq14qrZ/p6oTguW3a4fW/KlCfnMC9hBJQEcGj0JL8W0hp+uVLFK81msX8sP5Lf9dnMjCA=="}
+{"body":{"registry_sha256":"f365b9fdd7b536ba92e87f9723c905cc624feef0ffa314c5807cca5e7b43b7a2","registry_size":1120},"key":"a28f2046e86c4c9d605863769d3e8635","kind":"vedette/models/1","sig":"DjV7M58SahrmtVIVUimQMj2/40ZC/grdNwRo/6huBZilxd+qijNGxcwd4R1eBAxswRY9z82QDU+5MmWMmuNWAA=="}
