@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from models.evaluate import jsonlines
+from models.evaluate import jsonlines, manifest
 from models.evaluate.jsonlines import BadLine
-from models.evaluate import manifest
 from models.evaluate.manifest import pictures_of, set_names
 from vedette.errors import NotFound
 
