@@ -4,8 +4,8 @@ Found: a box that overlaps the labelled one with IoU of MIN_IOU or more; judged 
 Read: of the reads that lie on a plate (IoU of NEAR_IOU or more, or no box on either side; in a crop every read) the one
 that counts is the surest, shown ones first.  Stood by: what a device as it is shipped would count as a look, which asks
 for more confidence than showing.  Exact: its text is the known one (`texts.same`).  Stray: a shown read away
-from every labelled plate of a scene; pictures may show plates that nobody labelled, so a stray can be right.  Those that
-a person has seen are known (`manifest.FURTHER`), and what lies on none of them either is on no plate.
+from every labelled plate of a scene; pictures may show plates that nobody labelled, so a stray can be right.  Those
+that a person has seen are known (`manifest.FURTHER`), and what lies on none of them either is on no plate.
 """
 
 from __future__ import annotations
