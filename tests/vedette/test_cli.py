@@ -108,7 +108,7 @@ def test_command_imports_only_what_its_noun_is_made_of() -> None:
     assert done.stdout == "[]\n"
 
 
-BASE = ("av", "cv2", "fastapi", "numpy", "paho", "sqlite_utils")  # what only the extras bring
+BASE = ("av", "cv2", "fastapi", "numpy", "paho", "sqlite_utils", "zlib_ng")  # what only the extras bring
 
 
 def with_base_install(*words: str) -> subprocess.CompletedProcess[str]:
