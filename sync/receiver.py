@@ -143,8 +143,8 @@ class Receiver:
         """Bytes that have come and are not known to be durable, by each broker."""
         found = [0] * len(self._stray_bytes)
         for one in self._uploads.values():
-            if one.volatile:
-                found[one.broker] += one.volatile * one.part_size
+            if volatile := one.volatile:
+                found[one.broker] += volatile * one.part_size
         return found
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> list[Action]:
@@ -230,9 +230,9 @@ class Receiver:
         """As `exposed_bytes`, by one broker."""
         return self._credit.exposed_at(broker)
 
-    def lend(self, budget_bytes: int, broker: int = 0) -> None:
-        """Let so much be on its way by that broker from now on; what waits for the disk here makes nobody wait."""
-        self._lent[broker] = budget_bytes
+    def lend(self, *budgets_bytes: int) -> None:
+        """Let so much be on its way by each broker from now on; what waits for the disk here makes nobody wait."""
+        self._lent[:] = budgets_bytes
         self._lend()
 
     def _lend(self) -> None:

@@ -166,15 +166,17 @@ class Uploads:
         had waited; less is granted there while no look does, or while it waits long.
         """
         here = self._receiver.here_by_broker
-        for broker, (budget, look) in enumerate(zip(self._budgets, looks, strict=True)):
-            lent = budget.looked(
+        lent = [
+            budget.looked(
                 now_us,
                 emptied=look.emptied,
                 waited_us=look.waited_us,
                 used_bytes=self._receiver.exposed_at(broker) - here[broker],
                 flow=self._receiver.take_flow(broker),
             )
-            self._receiver.lend(lent, broker)
+            for broker, (budget, look) in enumerate(zip(self._budgets, looks, strict=True))
+        ]
+        self._receiver.lend(*lent)
 
     def _store_whole(self) -> None:
         if not self._seals and not self.keeping:
