@@ -51,7 +51,7 @@ from vedette.zones import find_zone
 FRAME_BUS = "framebus"
 READ_TIMEOUT_S = 0.05
 IDLE_S = 0.2
-COMMANDS_US = 200_000
+COMMANDS_US = 100_000
 SECOND_US = 1_000_000
 MARKS_KEPT_US = 3_600_000_000
 ALIVE_US = 60_000_000
@@ -124,6 +124,7 @@ class RecorderService:
             self._commands_us = now_us
             if self._duty.take(self._picture_us):
                 self._mark_open_segment()
+                self._second_us = -SECOND_US  # the status says at once what became of it: somebody presses and waits
         if why := self._why_rest:
             self._rest(why)
         else:

@@ -9,6 +9,7 @@ import pytest
 from edge.recorder.framebus import FrameBusReader
 from vedette import spool
 from vedette.custody import verify_chain
+from vedette.daemon import read_status
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
 from vedette.records import PRIORITY_BULK, PRIORITY_MARKED, keyring, open_manifest
@@ -69,6 +70,19 @@ def test_standby_records_from_before_the_start_until_the_stop(device, bench, pos
     assert 5_000_000 <= item.manifest.media.duration_us <= 6_500_000
     assert one.status()["state"] == "standby"
     assert [entry.detail["command"] for entry in device.entries("activation.received")] == ["start", "stop"]
+
+
+@pytest.mark.parametrize("mode", ["standby", "continuous"])
+def test_status_says_at_once_what_became_of_a_press(bench, post, mode):
+    """AC-44. Or a hold that follows at once would be taken for a start, and the officer would wait for the light."""
+    one = bench(mode=mode, segment_s=60)
+    one.steps(45)
+    for verb, is_held in (("start", True), ("stop", False), ("start", True)):
+        post(one, verb)
+        one.steps(1)
+        status = read_status(one.device.run, "recorder")
+        assert (status["active"], status["held"]) == (is_held, is_held)
+        assert status["state"] == ("recording" if is_held or mode == "continuous" else "standby")
 
 
 def test_hit_starts_and_ends_a_marked_recording_when_in_standby(device, bench, post):

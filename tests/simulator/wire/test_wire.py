@@ -61,7 +61,8 @@ def test_search_finds_plates_places_and_pictures_in_what_who_has_the_keys_can_op
         where = hit["position"] or {}
         assert shown(wrap(plain), seen.places()) >= {str(abs(where[one])).encode() for one in where if "_e7" in one}
     for plain in videos:
-        assert len(shown(wrap(plain[: 16 * EVERY]), seen.pictures())) > 8
+        piece = plain[: 16 * EVERY]
+        assert len(shown(wrap(piece), seen.pictures())) > len(piece) // EVERY // 2
     assert all(b'"event":' in shown(wrap(plain), {b'"event":'}) for plain in journals)
 
 
@@ -128,6 +129,7 @@ def test_network_sees_tls_13_and_two_things_that_are_accounted_for(seen: Any, sa
     for name in TLS:
         assert sum(tls_records(one.said) and tls_records(one.heard) for one in served[name]) > 0, name
     assert sum(len(one.said) for one in served["broker"]) > MIN_BYTES
+    assert seen.unmarked_bytes > LEAST_BULK_BYTES  # or there is nothing for the door
     assert sum(len(one.said) for one in served["door"]) > LEAST_BULK_BYTES
     hellos = seen.tshark("tls.handshake.type == 2", "tls.handshake.extensions.supported_version")
     answered = [one for name in TLS for one in served[name] if one.heard]
