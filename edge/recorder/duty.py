@@ -81,6 +81,11 @@ class Duty:
         """The activation for which video is to be kept now, or None."""
         return None if self.modes.sleep else activation.wanted(self.state, self.policy)
 
+    @property
+    def was_asleep(self) -> bool:
+        """Whether the run before this one was, and `resume` will go on with that."""
+        return modes.load_modes(self._modes_path).sleep
+
     def resume(self) -> None:
         """Go on with the modes of a run before this one, and say so: its intervals ended with it."""
         earlier = modes.load_modes(self._modes_path)

@@ -108,7 +108,7 @@ class RecorderService:
         self._is_read, self._hot_rests = config.reader.enabled, config.recorder.hot_rests
         self._heat, self._satellites = Heat(config.recorder.hot_c), SatelliteTime(terms.position)
         require_memory(config.run)
-        self._source = Source(camera, microphone)
+        self._source = Source(camera, microphone, rests=self._duty.was_asleep)
         self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
         self._watch, self._sound_watch, self._storage = CameraWatch(), SoundWatch(), storage_watch_of(config, terms)
         self._watch.expect(self._now())

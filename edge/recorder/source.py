@@ -35,8 +35,11 @@ class Source:
     takes its time.
     """
 
-    def __init__(self, camera: Camera, microphone: Microphone | None = None) -> None:
-        """Begin to open the camera: what is known at once to be wrong with it is an error of the configuration."""
+    def __init__(self, camera: Camera, microphone: Microphone | None = None, *, rests: bool = False) -> None:
+        """Begin to open the camera: what is known at once to be wrong with it is an error of the configuration.
+
+        One that `rests` is let be until `mend` is asked for it.
+        """
         self._camera, self._microphone = camera, microphone
         self.info: StreamInfo | None = None
         self.ended = self.is_broken = self._is_given_up = False
@@ -49,6 +52,8 @@ class Source:
         self._first: Sequence[Given] = ()
         self._silent: StreamInfo | None = None
         self._begin_listening()
+        if rests:
+            return
         self.info = self._opened()
         if microphone is not None:
             microphone.listen(None)

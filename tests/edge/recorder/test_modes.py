@@ -129,8 +129,8 @@ def test_stop_does_not_wake_from_sleep(device, bench, post) -> None:
     assert one.status()["state"] == "asleep"
 
 
-def test_modes_go_on_and_are_said_again_when_the_recorder_was_restarted(device, bench) -> None:
-    """AC-15."""
+def test_modes_go_on_and_are_said_again_when_the_recorder_was_restarted(device, bench, post) -> None:
+    """AC-13, AC-15. A device that starts asleep opens neither camera nor microphone, and wakes as any."""
     one = bench()
     switch(one, "stealth")
     switch(one, "sleep")
@@ -138,8 +138,13 @@ def test_modes_go_on_and_are_said_again_when_the_recorder_was_restarted(device, 
     two = bench()
     two.steps(5)
     assert (two.status()["stealth"], two.status()["state"], two.camera.is_open) == (True, "asleep", False)
+    assert two.camera.opens == 0
     assert said(device, "stealth.began") == [("stealth.began", "button"), ("stealth.began", "restart")]
     assert said(device, "stealth.ended") == [("stealth.ended", "service_stopped")]
+    two.clock.advance(60_000_000)
+    post(two, "start")
+    two.steps(5)
+    assert (two.status()["state"], two.status()["asleep"], two.camera.opens) == ("recording", False, 1)
 
 
 def test_modes_are_over_when_the_machine_was_restarted(device, bench) -> None:
