@@ -5,13 +5,13 @@ or to be silent; and a real gpsd (Debian's) that gpsfake feeds with the sentence
 import datetime
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 START = datetime.datetime(2026, 11, 23, 8, 0, 0, tzinfo=datetime.timezone.utc)
@@ -91,12 +91,6 @@ def second(moment: datetime.datetime, *, has_fix: bool = True, north: str = "340
         + sentence(f"GPGSA,A,3,{','.join(used)},,,,,1.6,0.9,1.3")
         + "".join(views)
     )
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from waiting import until
 
 from simulator import demo
@@ -35,12 +36,6 @@ GROUP = "239.255.86.68"
 HEARS, ABSENT = "cam-7", "cam-9"
 NOISE = b"noise"
 NO_PLATE = "plate,region,reason,priority,source,valid_from,valid_to\nZZ99ZZZ,GB,test,high,test,2026-01-01,2030-01-01\n"
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass
@@ -139,7 +134,7 @@ def street(staged: Callable[[demo.Options], Stage], tmp_path: Path) -> Iterator[
     tells = Camera(stage.scene.device, stage.device, stage.run, stage.services)
     hears = _second(stage, tmp_path, str(camera["source"]))
     _enrol(stage, hears)
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     for one, tell, listen in ((tells, "true", "false"), (hears, "false", "true")):
         peers = f'group = "{GROUP}"\nport = {port}\ninterface = "127.0.0.1"\ntell = {tell}\nlisten = {listen}\n'
         with Path(one.config).open("a") as toml:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import waiting
+from ports import free_port
 
 from simulator import demo
 from simulator.demo_command import USER
@@ -28,12 +29,6 @@ from vedette.daemon import read_status
 
 until = partial(waiting.until, within_s=90)
 CAMERA = "cam-7"
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("", 0))
-        return int(found.getsockname()[1])
 
 
 def talks_with_peers(device: Path, port: int) -> None:
@@ -85,7 +80,7 @@ def test_device_records_for_the_centre_and_hears_no_peer_that_was_revoked(
 ) -> None:
     """AC-22, AC-28, AC-31 to AC-36."""
     options = demo.Options(folder=tmp_path, seconds=600, seed=2, video=None, plates=(), watchlist=None)
-    stage, port = staged(options), free_port()
+    stage, port = staged(options), free_port(socket.SOCK_DGRAM)
     nothing_on_the_list = (
         "plate,region,reason,priority,source,valid_from,valid_to\nZZ99ZZZ,GB,test,high,test,2026-01-01,2030-01-01\n"
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from ports import free_port
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 WEBKIT = shutil.which("WebKitWebDriver")
@@ -153,12 +154,6 @@ def wait_for(fact: Callable[[], Any], why: Callable[[], str]) -> Any:
         assert time.monotonic() < end, why()[-2000:]
         time.sleep(0.02)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def connected(port: int) -> socket.socket | None:

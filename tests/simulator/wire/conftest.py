@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from waiting import until
 
 from simulator import demo, world
@@ -237,11 +238,6 @@ def short_marks(options: demo.Options) -> Scene:
     head, *rows = made.watchlist_csv.splitlines(keepends=True)
     listed = "".join([head, *(row for row in rows if row.split(",")[0] not in later)])
     return replace(made, recorder=RECORDER, watchlist_csv=listed)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def listeners(stage: Stage) -> set[Address]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from sync.central import check, check_access, check_commands, mosquitto
 from sync.central.check import Broker, Finding, Trial, Verdict, audit, passed
@@ -72,12 +72,6 @@ class Running:
 
 def named(*names: str) -> tuple[Trial, ...]:
     return tuple(one for one in (*ACCESS, *SESSION) if one.name in names)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

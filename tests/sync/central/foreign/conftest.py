@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from sync.central import fleet
 from sync.central.check import Broker, Finding, Trial, Verdict, audit
@@ -40,12 +41,6 @@ INSIDE = f"""
 mount --bind "$WORK" "$ROOT{HOME}" && mount --rbind /dev "$ROOT/dev" && mount -t proc proc "$ROOT/proc" &&
 exec chroot "$ROOT" /usr/lib/rabbitmq/bin/rabbitmq-server
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

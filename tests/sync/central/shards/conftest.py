@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from sync.central import mosquitto, shards
 from sync.central.shards import shard_of
@@ -75,8 +75,7 @@ class Fleet:
     def __init__(self, centre: Any, toml: str = "") -> None:
         self.centre = centre
         centre.clock.jump(time.time_ns() // 1000 - centre.clock.utc_us())
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.second = int(probe.getsockname()[1])
+        self.second = free_port()
         path = centre.folder / "central.toml"
         text = path.read_text().replace("port = 0\n", f'port = 0\nshards = "127.0.0.1:{self.second}"\n')
         path.write_text(f"{text}\n{toml}")
