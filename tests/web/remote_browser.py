@@ -12,10 +12,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -139,13 +140,22 @@ class WebKit:
             process.wait(WITHIN_S)
 
 
-def opened(name: str, folder: Path) -> Browser:
-    """`firefox` or `webkit`, with its files in `folder`: a short path, since socket names in it must be short."""
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[tuple[Browser, Path]]:
+    """`firefox` or `webkit`, and the folder of its files, both gone afterwards; skips the test where it is not here.
+
+    The folder is no test's own: names of sockets in it must be short.
+    """
     if name == "firefox" and FIREFOX is None:
         pytest.skip("Firefox is not installed (apt install firefox-esr)")
     if name == "webkit" and not (WEBKIT and MINIBROWSER and DISPLAY):
         pytest.skip("WebKit's driver is not installed (apt install webkit2gtk-driver xvfb)")
-    return Firefox(folder) if name == "firefox" else WebKit(folder)
+    with tempfile.TemporaryDirectory(prefix="vedette-browser-", ignore_cleanup_errors=True) as folder:
+        browser = Firefox(Path(folder)) if name == "firefox" else WebKit(Path(folder))
+        try:
+            yield browser, Path(folder)
+        finally:
+            browser.close()
 
 
 def wait_for(fact: Callable[[], Any], why: Callable[[], str]) -> Any:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,11 +28,8 @@ def address(centre: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["firefox", "webkit"])
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    folder = Path(tempfile.mkdtemp(prefix="vedette-browser-"))
-    found = opened(request.param, folder)
-    yield found
-    found.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    with opened(request.param) as (found, _folder):
+        yield found
 
 
 def go(browser: Browser, url: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,14 +57,10 @@ class Checker:
 
 @pytest.fixture(scope="module", params=["firefox", "webkit"])
 def checker(request: pytest.FixtureRequest) -> Iterator[Checker]:
-    # A path of its own: the profile's socket names must be short, and the driver's files are gone with it.
-    folder = Path(tempfile.mkdtemp(prefix="vedette-browser-"))
-    page = folder / verifier.PAGE
-    page.write_bytes(verifier.page())
-    browser = opened(request.param, folder)
-    yield Checker(browser, page)
-    browser.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    with opened(request.param) as (browser, folder):
+        page = folder / verifier.PAGE
+        page.write_bytes(verifier.page())
+        yield Checker(browser, page)
 
 
 @pytest.mark.parametrize("mode", ["", "#plain"])

@@ -71,16 +71,29 @@ def is_in_step(data: bytes, late_us: int) -> bool:
     return len(there) >= CLAPS and all(min(abs(clap - at) for clap in heard) <= BOUND_US for at in there)
 
 
+def hearing_it(bench, sounding, codec: str):
+    """A recorder at that camera; begun anew where a busy machine's server sends its first sound later than half a
+    second after its first picture, which is left out (SG-32).
+    """
+    while True:
+        one = bench(camera=sounding(codec), segment_s=6)
+        one.service._read_timeout_s = 0.05
+        while one.status()["state"] != "recording":
+            one.steps(1)
+        if one.status()["sound"] != "none":
+            return one
+        one.close()
+
+
 @pytest.mark.parametrize("codec", ["mulaw", "alaw", "opus", "aac"])
 def test_claps_fall_on_their_flashes_when_a_network_camera_brings_its_own_sound(device, bench, sounding, codec: str):
     """SG-6, SG-32: in a segment of six seconds, the first one that was sent evenly; a busy machine may take a while."""
-    one = bench(camera=sounding(codec), segment_s=6)
-    one.service._read_timeout_s = 0.05
+    one = hearing_it(bench, sounding, codec)
     seen: set[str] = set()
     is_found = False
     while not is_found:
         one.steps(25)
-        new = [item for item in device.items() if item.item_id not in seen]
+        new = [item for item in device.items() if item.item_id not in seen and item.manifest.media.sound]
         seen |= {item.item_id for item in new}
         is_found = any(is_in_step(device.opened(item), CODER_LATE_US.get(codec, 0)) for item in new)
     one.close()

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -206,26 +205,21 @@ def test_vlc_plays_an_export_to_its_end_and_reports_what_is_in_it(device, bench,
 @pytest.mark.parametrize("name", ["firefox", "webkit"])
 def test_browser_knows_how_long_an_export_is_and_plays_it_to_its_end(device, bench, hearing, name: str):
     """BU-27: WebKitGTK believes what the file says of its length, and shows and plays no more."""
-    folder = Path(tempfile.mkdtemp(prefix="vedette-browser-"))
-    browser = remote_browser.opened(name, folder)
-    (folder / "export.mp4").write_bytes(exported(device, bench, hearing))
-    (folder / "page.html").write_text("<!doctype html><video id=v muted preload=auto src=export.mp4></video>")
+    with remote_browser.opened(name) as (browser, folder):
+        (folder / "export.mp4").write_bytes(exported(device, bench, hearing))
+        (folder / "page.html").write_text("<!doctype html><video id=v muted preload=auto src=export.mp4></video>")
 
-    def script(text: str) -> object:
-        return browser.run("ExecuteScript", "execute/sync", {"script": text, "args": []})
+        def script(text: str) -> object:
+            return browser.run("ExecuteScript", "execute/sync", {"script": text, "args": []})
 
-    def wait(fact: str) -> object:
-        found = "return JSON.stringify([v.readyState, v.currentTime, v.duration, v.error && v.error.message])"
-        return remote_browser.wait_for(lambda: script(f"return {fact}"), lambda: f"not {fact}: {script(found)}")
+        def wait(fact: str) -> object:
+            found = "return JSON.stringify([v.readyState, v.currentTime, v.duration, v.error && v.error.message])"
+            return remote_browser.wait_for(lambda: script(f"return {fact}"), lambda: f"not {fact}: {script(found)}")
 
-    try:
         browser.run("Navigate", "url", {"url": (folder / "page.html").as_uri()})
         wait("v.readyState >= 2")
         duration = script("return v.duration")
         script("v.play().catch(() => {})")
         wait("v.ended")
-    finally:
-        browser.close()
-        shutil.rmtree(folder, ignore_errors=True)
     (media,) = (item.manifest.media for item in device.items())
     assert duration == pytest.approx(media.duration_us / 1e6, abs=0.15)
