@@ -112,7 +112,7 @@ class Desk:
         self._admission = Admission(store)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = threading.Event()
-        self._make_uploads = partial(Uploads, store, signer, limits, self._answer, worker=WORKER, flush_every_us=0)
+        self._make_uploads = partial(Uploads, store, signer, limits, self._answer, worker=WORKER)
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self) -> None:

@@ -46,8 +46,7 @@ class Uploads:
     """Every upload of one ingest worker.
 
     `send` publishes one message to one device and may fail silently; `send_off` hurries what was sent so far. `homes`
-    says how many brokers there are, and by which a device comes. `flush_every_us` is 0 where a device sends no more
-    before it has its answer.
+    says how many brokers there are, and by which a device comes.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class Uploads:
         worker: str = CENTRE_ID,
         send_off: Callable[[], object] = lambda: None,
         homes: tuple[int, Callable[[str], int]] = (1, lambda _device: 0),
-        flush_every_us: int = FLUSH_EVERY_US,
     ) -> None:
         self._store = store
         self._signer = signer
@@ -80,7 +78,7 @@ class Uploads:
         self._seals: list[Seal] = []
         self._opens: deque[Open] = deque()
         self._flush: tuple[list[Sync], Flush] | None = None
-        self._flush_us, self._flush_every_us = -flush_every_us, flush_every_us
+        self._flush_us = -FLUSH_EVERY_US
         self._is_more, self._is_held_back = False, False
         self._sweep_us = 0
         self._adopting = Adopting(store.blobs)
@@ -142,9 +140,9 @@ class Uploads:
         of the rests of those that came by another worker, twice a minute.
 
         What is urgent first and by itself: its receipt waits for the bytes of no recording. Those become durable beside
-        what is done here, all that came meanwhile together and next; while more keeps coming, every `flush_every_us`
-        at most, as each time costs a commit and an answer to each upload. Of the less urgent uploads that were asked
-        for a few are opened, last of all: a fleet that comes back at once asks for hundreds.
+        what is done here, all that came meanwhile together and next; while more keeps coming, every FLUSH_EVERY_US at
+        most, as each time costs a commit and an answer to each upload. Of the less urgent uploads that were asked for
+        a few are opened, last of all: a fleet that comes back at once asks for hundreds.
         """
         urgent = self._receiver.flush_urgent()
         if urgent or self._seals:
@@ -152,7 +150,7 @@ class Uploads:
             self._store_whole()
             self._send_off()
         self._do(self._flushed())
-        self._is_held_back = self._is_more and now_us - self._flush_us < self._flush_every_us
+        self._is_held_back = self._is_more and now_us - self._flush_us < FLUSH_EVERY_US
         self._is_more = False
         if self._flush is None and not self._is_held_back:
             self._do(self._receiver.flush())
