@@ -170,7 +170,7 @@ class Session:
             if config.local is None:
                 self.client.connect(config.host, config.port, config.keepalive_s, **more)
             else:
-                with _short(config.local.path) as path:
+                with short_address(config.local.path) as path:
                     self.client.connect(path, config.port, config.keepalive_s, **more)
         except (OSError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
@@ -287,7 +287,7 @@ def wait(heard: Sequence[Session], beside: Sequence[Session], timeout_s: float, 
 
 
 @contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
+def short_address(path: Path) -> Iterator[str]:
     """A name for the socket at `path` while this is entered, however long the path: an address takes 107 bytes."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:

@@ -32,6 +32,7 @@ def _check(args: argparse.Namespace) -> int:
     from sync.central.check_access import ACCESS, CENTRE
     from sync.central.check_authority import AUTHORITY
     from sync.central.check_session import session_trials
+    from sync.central.check_socket import socket_trials
     from sync.central.greeting import level
 
     central = config.load_central(args.central / fleet.CONFIG)
@@ -39,8 +40,10 @@ def _check(args: argparse.Namespace) -> int:
     port = args.port or broker_port(central.data, central.broker.host, central.broker.port)
     _check_reachable(host, port)
     broker = Broker.of(host, port, central.keys, SystemClock(), level(central.broker.mqtt))
-    alone = () if is_running(central.run) else (CENTRE,)
-    trials = (*ACCESS, *alone, *session_trials(broker.version), *AUTHORITY)
+    is_alone = not is_running(central.run)
+    alone = (CENTRE,) if is_alone else ()
+    sockets = socket_trials(central, broker, is_alone=is_alone)
+    trials = (*ACCESS, *alone, *session_trials(broker.version), *AUTHORITY, *sockets)
     findings = list(audit(broker, trials))
     rows = [(one.verdict.value, one.asked, one.seen) for one in findings]
     advice = [f"{one.name}: {one.advice}" for one in findings if one.advice]

@@ -2,7 +2,8 @@
 
 Decided here: how one asks a broker whether it lets somebody in without an MQTT client that would try again or hide the
 reason. Used to see that the broker takes connections, that it refuses revoked certificates, to end the session of a
-revoked device by taking it over (a broker ends the older of two sessions with one client id), and by the audit.
+revoked device by taking it over (a broker ends the older of two sessions with one client id), and by the audit, which
+also asks at Unix sockets.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync.central.authority import Issued
+from sync.paho_session import short_address
+from vedette.errors import NotFound
 
 TIMEOUT_S = 3.0
 MQTT_311, MQTT_5 = 4, 5
-_CLEAN = 0x02
+_CLEAN, _HAS_PASSWORD, _HAS_USER = 0x02, 0x40, 0x80
 _KEEPALIVE_S = 30
 _CONNACK, _DISCONNECT = 0x20, b"\xe0\x00"
 MAX_ANSWER_BYTES = 4096
@@ -65,12 +68,29 @@ def greet(
     try:
         with socket.create_connection((host, port), timeout=TIMEOUT_S) as plain:
             if context is None:
-                return Answer(code=_converse(plain, client_id, version))
+                return Answer(code=_converse(plain, _connect(client_id, version)))
             with context.wrap_socket(plain, server_hostname=host, session=session) as secured:
-                code = _converse(secured, client_id, version)
+                code = _converse(secured, _connect(client_id, version))
                 return Answer(code=code, session=secured.session, resumed=bool(secured.session_reused))
     except (OSError, EOFError, ValueError) as error:
         return Answer(code=None, why=str(error) or type(error).__name__, is_silence=isinstance(error, TimeoutError))
+
+
+def greet_local(
+    path: Path, client_id: str, *, user: str | None = None, password: str | None = None, version: int = MQTT_5
+) -> Answer:
+    """As `greet`, at the Unix socket at `path`; None says no user name, or no password. `NotFound`: nobody is there."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            with short_address(path) as address:
+                connection.connect(address)
+        except OSError as error:
+            raise NotFound(f"nobody is to be met at {path}: {error.strerror or error}") from None
+        try:
+            return Answer(code=_converse(connection, _connect(client_id, version, user, password)))
+        except (OSError, EOFError, ValueError) as error:
+            return Answer(code=None, why=str(error) or type(error).__name__, is_silence=isinstance(error, TimeoutError))
 
 
 def context_of(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
@@ -100,8 +120,8 @@ def in_memory(data: bytes) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _converse(connection: socket.socket, client_id: str, version: int) -> int:
-    connection.sendall(_connect(client_id, version))
+def _converse(connection: socket.socket, packet: bytes) -> int:
+    connection.sendall(packet)
     answer = connection.recv(MAX_ANSWER_BYTES)
     if len(answer) < 4:
         raise EOFError("the broker ended the connection without an answer")
@@ -115,9 +135,12 @@ def _converse(connection: socket.socket, client_id: str, version: int) -> int:
     return code
 
 
-def _connect(client_id: str, version: int) -> bytes:
-    name = client_id.encode()
+def _connect(client_id: str, version: int, user: str | None = None, password: str | None = None) -> bytes:
+    flags = _CLEAN | (0 if user is None else _HAS_USER) | (0 if password is None else _HAS_PASSWORD)
     properties = b"\x00" if version == MQTT_5 else b""
-    body = b"\x00\x04MQTT" + struct.pack(">BBH", version, _CLEAN, _KEEPALIVE_S) + properties
-    body += struct.pack(">H", len(name)) + name
-    return b"\x10" + bytes([len(body)]) + body
+    body = b"\x00\x04MQTT" + struct.pack(">BBH", version, flags, _KEEPALIVE_S) + properties
+    for word in (client_id, user, password):
+        if word is not None:
+            body += struct.pack(">H", len(word.encode())) + word.encode()
+    size = len(body)
+    return b"\x10" + (bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])) + body
