@@ -93,7 +93,9 @@ def heard_us(info: SoundInfo, given: Sequence[Given]) -> list[int]:
     decoder.extradata, decoder.sample_rate = info.config, info.rate
     found, loud_us = [], -1_000_000
     for unit in given:
-        for frame in decoder.decode(av.Packet(unit.data)) if isinstance(unit, SoundUnit) else ():
+        if not isinstance(unit, SoundUnit):
+            continue
+        for frame in decoder.decode(av.Packet(unit.data)):
             for n in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.2):
                 at_us = unit.mono_us + int(n) * 1_000_000 // info.rate
                 found += [at_us] if at_us - loud_us > 300_000 else []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.camera import open_camera
-from edge.camera.port import EncodedUnit, Recorded, SmallFrame
+from edge.camera.port import EncodedUnit, Given, SmallFrame
 from edge.ring import REASONS
 from vedette import cli, commands, config, daemon, files, spool
 from vedette.clock import Clock, SystemClock, iso, uuid7
@@ -256,7 +256,7 @@ def _probe(args: argparse.Namespace) -> int:
 
 
 def _look(
-    read: Callable[[float], Sequence[Recorded | SmallFrame]],
+    read: Callable[[float], Sequence[Given]],
     has_ended: Callable[[], bool],
     clock: Clock,
     seconds: int,

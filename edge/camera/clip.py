@@ -33,11 +33,11 @@ from edge.camera.port import (
     MAX_FRAME_WIDTH,
     CameraFault,
     EncodedUnit,
-    Given,
     SmallFrame,
     SoundInfo,
     SoundUnit,
     StreamInfo,
+    Taken,
 )
 from vedette.clock import Clock
 from vedette.config import CameraSection, SoundSection
@@ -73,8 +73,8 @@ class ClipCamera:
         self._clock = clock
         self._start_utc_us = start_utc_us
         self._path = Path(config.source)
-        self._waiting: deque[Given] = deque()
-        self._source: Iterator[Given] = iter(())
+        self._waiting: deque[Taken] = deque()
+        self._source: Iterator[Taken] = iter(())
         self._utc_us = self._mono_us = self._due_us = 0
         self._frames = 0
         self._sound: SoundSection | None = None
@@ -117,7 +117,7 @@ class ClipCamera:
         rate = self._rate
         return StreamInfo(width=width, height=height, rate_num=rate.numerator, rate_den=rate.denominator, sound=sound)
 
-    def read(self, timeout_s: float) -> Sequence[Given]:
+    def read(self, timeout_s: float) -> Sequence[Taken]:
         """What is due by now; waits for the next picture up to `timeout_s` when nothing is."""
         found = self._due()
         if not found and not self.ended and timeout_s > 0:
@@ -131,8 +131,8 @@ class ClipCamera:
         self._source = iter(())
         self._waiting.clear()
 
-    def _due(self) -> list[Given]:
-        found: list[Given] = []
+    def _due(self) -> list[Taken]:
+        found: list[Taken] = []
         if self._fault is not None:
             self.ended = True
             raise self._fault
@@ -165,7 +165,7 @@ class ClipCamera:
         position_us = max(0, self._utc_us - self._start_utc_us)
         return position_us % self._duration_us if self._config.loop else position_us
 
-    def _passes(self, position_us: int) -> Iterator[Given]:
+    def _passes(self, position_us: int) -> Iterator[Taken]:
         encoder = None if self._copies else self._encoder()
         shift_us = -position_us
         while True:
@@ -175,7 +175,7 @@ class ClipCamera:
                 return
             shift_us, position_us = shift_us + self._duration_us, 0
 
-    def _one_pass(self, origin: _Origin, position_us: int, encoder: X264Encoder | None) -> Iterator[Given]:
+    def _one_pass(self, origin: _Origin, position_us: int, encoder: X264Encoder | None) -> Iterator[Taken]:
         with _open(self._path) as container:
             stream = _video(container, self._path)
             stream.codec_context.thread_count = 1
@@ -207,7 +207,7 @@ class ClipCamera:
 
     def _encode(
         self, packet: av.Packet[VideoStream], stream: VideoStream, origin: _Origin, encoder: X264Encoder
-    ) -> Iterator[Given]:
+    ) -> Iterator[Taken]:
         for frame in self._small(_decode(stream, packet), stream, origin):
             picture = self._stamp.burnt(frame.i420, frame.utc_us) if self._stamp else frame.i420
             yield from encoder.encode(picture, frame.media_us, utc_us=frame.utc_us, mono_us=frame.mono_us)

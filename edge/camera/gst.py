@@ -32,7 +32,6 @@ from edge.camera.port import (
     EncodedUnit,
     Given,
     SmallFrame,
-    SoundUnit,
     StreamInfo,
 )
 from edge.camera.rtpsound import RtpSound
@@ -41,7 +40,8 @@ from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused
 
 START_S, STOP_S, LOOK_S = 7.0, 2.0, 0.1
-# For the first packet of sound beside a key picture; what comes meanwhile waits here and is not lost.
+# For the first packet of sound beside a key picture; what comes meanwhile waits here and is not lost. Sound that comes
+# later is said by its `SoundInfo` before it.
 SOUND_US = 500_000
 
 
@@ -65,6 +65,7 @@ class GstCamera:
         self._wanted: SoundSection | None = None
         self._sound: RtpSound | None = None
         self._key_us: int | None = None
+        self._is_silent = False
         self._sets = ParameterSets()
         self._first: list[Given] = []
         self._base_us = 0
@@ -110,8 +111,7 @@ class GstCamera:
             raise Refused(f"the camera {without_password(self._config.source)} does not start: {error}") from None
         width, height = self._size()
         sound = self._sound.info if self._sound else None
-        if sound is None:
-            self._sound = None  # What comes later has no track to go to.
+        self._is_silent = sound is None
         return StreamInfo(width=width, height=height, rate_num=self._config.rate, rate_den=1, sound=sound)
 
     def _has_key(self, timeout_s: float) -> bool:
@@ -161,7 +161,7 @@ class GstCamera:
     def close(self) -> None:
         """Ask the child to end; nobody waits for it (`has_left`)."""
         self._child.stop()
-        self._ends, self._first = {}, []
+        self._ends, self._first, self._is_silent = {}, [], False
 
     def _start(self) -> bool:
         zero_us = self._clock.mono_us()
@@ -194,13 +194,18 @@ class GstCamera:
                 found.append(self._unit(buffer) if end == self._units else self._frame(buffer))
         return found
 
-    def _heard(self, end: int) -> list[SoundUnit]:
-        """The sound of the packets one pipe has now; what is wrong with it costs no picture."""
+    def _heard(self, end: int) -> list[Given]:
+        """The sound of the packets one pipe has now, and before its first, where the camera is open already, that it
+        brings sound; what is wrong with it costs no picture.
+        """
         packets, utc_us = self._buffers(end), self._clock.utc_us() - self._clock.mono_us()
-        if self._sound is None:
-            return []
+        assert self._sound is not None
         self._sound.caps(self._ends[end].caps)
-        return self._sound.take(packets, base_us=self._base_us, utc_us=utc_us)
+        found: list[Given] = list(self._sound.take(packets, base_us=self._base_us, utc_us=utc_us))
+        if found and self._is_silent and self._sound.info is not None:
+            self._is_silent = False
+            found.insert(0, self._sound.info)
+        return found
 
     def _buffers(self, end: int) -> list[GdpBuffer]:
         """The buffers one pipe has now."""

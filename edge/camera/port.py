@@ -128,7 +128,9 @@ class SmallFrame:
 
 
 Recorded = EncodedUnit | SoundUnit
-Given = EncodedUnit | SoundUnit | SmallFrame
+Taken = EncodedUnit | SoundUnit | SmallFrame
+# A `SoundInfo` among them: a camera that had no sound when it was opened brings this from here on.
+Given = Taken | SoundInfo
 
 
 class Camera(Protocol):

@@ -12,6 +12,7 @@ index + 1), then the slots, each 64 bytes (sequence, index, utc_us, mono_us, med
 import mmap
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,37 @@ class FrameBusWriter:
     def close(self) -> None:
         """Take the bus away; readers keep their mapping and see it as stale."""
         self._path.unlink(missing_ok=True)
+
+
+class FrameBus:
+    """The recorder's end of the bus at `path`, made with the first picture and anew for pictures of another size.
+
+    What goes wrong with it never disturbs the recording. `pictures` counts what came, read or not.
+    """
+
+    def __init__(self, path: Path, *, is_read: bool) -> None:
+        """Where nobody `is_read` for, no picture is copied. Raises Refused where the folder is not in memory."""
+        require_memory(path.parent)
+        self._path, self._is_read = path, is_read
+        self._writer: FrameBusWriter | None = None
+        self._size = (0, 0)
+        self.pictures = 0
+
+    def publish(self, frame: SmallFrame) -> None:
+        """Put a picture where plates are read."""
+        self.pictures += 1
+        if not self._is_read:
+            return
+        with suppress(OSError):
+            if self._writer is None or self._size != (frame.width, frame.height):
+                self._writer = FrameBusWriter(self._path, width=frame.width, height=frame.height)
+                self._size = (frame.width, frame.height)
+            self._writer.publish(frame)
+
+    def close(self) -> None:
+        """Take the bus away."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 class FrameBusReader:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.camera.condition import Moment
-from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
+from edge.camera.port import EncodedUnit, Recorded, SoundInfo, SoundUnit, StreamInfo
 from edge.recorder.account import Counts, Gap, later
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
@@ -125,6 +125,13 @@ class Keeping:
         """The camera is open, for the first time or again; what was buffered of it before stays."""
         self._end_ring(CAMERA_FAULT)
         self.buffer.begin(info)
+
+    def deliver(self, sound: SoundInfo) -> None:
+        """The camera, open as it was, brings this sound from here on."""
+        self.buffer.deliver(sound)
+        self.ring.deliver(sound)
+        if self.recording is not None:
+            self.recording.deliver(sound)
 
     @property
     def is_broken_off(self) -> bool:
@@ -353,10 +360,8 @@ class Keeping:
         items, self.recording.items = self.recording.items, []
         for item, began_us in items:
             self.counts.file(item)
-            with suppress(OSError, Refused):
-                self.ring.recorded(
-                    self._filing, item, began_us
-                )  # Without it, a claim brings a stretch twice; no more than that.
+            with suppress(OSError, Refused):  # Without it, a claim brings a stretch twice; no more than that.
+                self.ring.recorded(self._filing, item, began_us)
 
     def _now(self) -> Moment:
         return Moment(self._clock.utc_us(), self._clock.mono_us())

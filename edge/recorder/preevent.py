@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from edge.camera.port import EncodedUnit, Recorded, StreamInfo
+from edge.camera.port import EncodedUnit, Recorded, SoundInfo, StreamInfo
 from edge.recorder.facts import Detail
 from vedette.config import DeviceConfig
 from vedette.custody import Journal
@@ -125,6 +125,10 @@ class PreEventBuffer:
         if not self._streams[-1].groups:
             self._streams.pop()
         self._streams.append(_Stream(info))
+
+    def deliver(self, sound: SoundInfo) -> None:
+        """The camera brings this sound from here on; what is kept of this opening has a track for it."""
+        self._streams[-1].info = replace(self._streams[-1].info, sound=sound)
 
     def add(self, unit: Recorded) -> None:
         """Keep `unit`, and let go of what is too old or too much."""

@@ -1,8 +1,8 @@
 """One recording: from activation to stop, as a row of segments.
 
 Decided here: a segment ends at the first key unit after its time is up, so that each opens alone and none repeats a
-picture, and where the camera changes its parameters, for which a decoder starts anew; twice a second what is written is
-made durable and custody says so.
+picture, and where the camera changes its parameters, for which a decoder starts anew, or begins to bring sound; twice
+a second what is written is made durable and custody says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from edge.camera.annexb import parameter_sets
 from edge.camera.condition import Moment
-from edge.camera.port import EncodedUnit, Recorded, SoundUnit, StreamInfo
+from edge.camera.port import EncodedUnit, Recorded, SoundInfo, SoundUnit, StreamInfo
 from edge.recorder.facts import Detail, SegmentFacts, facts_of
 from edge.recorder.filing import Shelf
 from edge.recorder.fragments import picture_size
@@ -59,6 +59,7 @@ class Recording:
         self._facts: SegmentFacts | None = None
         self._first: EncodedUnit | None = None
         self._info, self._sets = form.info, tuple[bytes, ...]()
+        self._is_new = False
         self._synced_us = self._synced_media_us = 0
         self._sound_end_us: int | None = None
         self._held: list[tuple[EncodedUnit, bool]] = []
@@ -76,6 +77,10 @@ class Recording:
     def open_size_bytes(self) -> int:
         """The sealed bytes in the open segment."""
         return self._writer.size_bytes if self._writer else 0
+
+    def deliver(self, sound: SoundInfo) -> None:
+        """The camera brings this sound from here on: the next key unit begins a segment with a track for it."""
+        self._info, self._is_new = replace(self._info, sound=sound), self._writer is not None
 
     def takes(self, unit: Recorded) -> bool:
         """True when `write` would record `unit`: the first one must be a key unit."""
@@ -159,7 +164,7 @@ class Recording:
         if not unit.is_key or self._first is None:
             return False
         is_long = unit.pts_us - self._first.pts_us >= self._form.segment_us
-        return is_long or parameter_sets(unit.data) != self._sets
+        return is_long or self._is_new or parameter_sets(unit.data) != self._sets
 
     def _sound_is_behind(self, unit: EncodedUnit) -> bool:
         """True while sound from before `unit` is still to come."""
@@ -198,6 +203,7 @@ class Recording:
 
     def _begin(self, unit: EncodedUnit, *, marked: bool) -> None:
         before, self._sets = self._sets, parameter_sets(unit.data)
+        self._is_new = False
         if before and before != self._sets:
             width, height = picture_size(unit)
             self._info = replace(self._info, width=width, height=height)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import ring
-from edge.camera.port import EncodedUnit, Recorded, SoundUnit
+from edge.camera.port import EncodedUnit, Recorded, SoundInfo, SoundUnit
 from edge.recorder.claims import Claims
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
@@ -140,6 +140,11 @@ class Retaining:
         said: Detail = {"hours": self.policy.hours, "most_mib": self.policy.most_bytes >> 20}
         shelf = RingFiling(self.policy.folder, filing, said, self._recent)
         self._writing = Recording(shelf, form, activation=RETROACTIVE, held=False)
+
+    def deliver(self, sound: SoundInfo) -> None:
+        """The camera brings this sound from here on."""
+        if self._writing is not None and self.policy.keeps_sound:
+            self._writing.deliver(sound)
 
     def take(self, unit: Recorded) -> None:
         """Keep one unit where keeping goes on."""

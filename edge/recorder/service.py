@@ -18,14 +18,14 @@ from edge.board.position import read_fix
 from edge.camera import open_camera, open_microphone
 from edge.camera.condition import Moment
 from edge.camera.microphone import Microphone
-from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame
+from edge.camera.port import Camera, EncodedUnit, Recorded, SmallFrame, SoundInfo
 from edge.camera.soundwatch import LOST, SoundNotice, SoundWatch
 from edge.camera.watch import CameraWatch, Notice
 from edge.recorder import activation
 from edge.recorder.duty import Duty, Voices
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
-from edge.recorder.framebus import FrameBusWriter, require_memory
+from edge.recorder.framebus import FrameBus
 from edge.recorder.heat import Heat
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
@@ -102,12 +102,9 @@ class RecorderService:
         self._picture_us = self._alive_us = clock.mono_us()
         self._commands_us = self._second_us = 0
         self._offset_us = clock.utc_us() - clock.mono_us()
-        self._bus: FrameBusWriter | None = None
-        self._bus_size = (0, 0)
-        self._pictures, self._ended, self._resting = 0, False, ""
-        self._is_read, self._hot_rests = config.reader.enabled, config.recorder.hot_rests
+        self._bus = FrameBus(config.run / FRAME_BUS, is_read=config.reader.enabled)
+        self._ended, self._resting, self._hot_rests = False, "", config.recorder.hot_rests
         self._heat, self._satellites = Heat(config.recorder.hot_c), SatelliteTime(terms.position)
-        require_memory(config.run)
         self._source = Source(camera, microphone, rests=self._duty.was_asleep)
         self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
         self._watch, self._sound_watch, self._storage = CameraWatch(), SoundWatch(), storage_watch_of(config, terms)
@@ -152,8 +149,7 @@ class RecorderService:
         self._duty.sign_off()
         self._keeping.end(SERVICE_STOPPED)
         self._keeping.close()
-        if self._bus is not None:
-            self._bus.close()
+        self._bus.close()
         self._report()
         self._source.see_off()
 
@@ -266,7 +262,10 @@ class RecorderService:
         for one in found:
             if isinstance(one, SmallFrame):
                 self._say(self._watch.picture(one))
-                self._publish(one)
+                self._bus.publish(one)
+            elif isinstance(one, SoundInfo):
+                self._keeping.deliver(one)
+                self._sound_watch.expect(self._now(), is_expected=True)
             else:
                 self._take(one)
         self._say(self._sound_watch.look(found, self._source.sound_fault, self._now()))
@@ -321,17 +320,6 @@ class RecorderService:
         elif self._duty.policy.always is None:
             self._keeping.broke_off(self._now(), STARTING)
 
-    def _publish(self, frame: SmallFrame) -> None:
-        """Put a picture on the frame bus where plates are read; what goes wrong there never disturbs the recording."""
-        self._pictures += 1
-        if not self._is_read:  # a copy of every picture that nobody looks at
-            return
-        with suppress(OSError):
-            if self._bus is None or self._bus_size != (frame.width, frame.height):
-                self._bus = FrameBusWriter(self._run / FRAME_BUS, width=frame.width, height=frame.height)
-                self._bus_size = (frame.width, frame.height)
-            self._bus.publish(frame)
-
     def _watch_clock(self) -> None:
         """Say into custody that the wall clock was set, though nothing is recorded (TI-27)."""
         now = self._now()
@@ -373,7 +361,7 @@ class RecorderService:
                     "sound_missing": self._sound_watch.state == LOST and not duty.modes.sleep,
                     "sound_losses": self._sound_watch.losses,
                     "free_mib": self._keeping.free_bytes() >> 20,
-                    "frames": self._pictures,
+                    "frames": self._bus.pictures,
                     "bad_commands": duty.bad_commands,
                     "held": duty.state.held_by is not None,
                     "active": duty.is_held,

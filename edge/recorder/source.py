@@ -16,7 +16,17 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge.camera.microphone import Microphone
-from edge.camera.port import Camera, CameraFault, CameraSilent, EncodedUnit, Given, SoundUnit, StreamInfo, TakesTime
+from edge.camera.port import (
+    Camera,
+    CameraFault,
+    CameraSilent,
+    EncodedUnit,
+    Given,
+    SoundInfo,
+    SoundUnit,
+    StreamInfo,
+    TakesTime,
+)
 from vedette.errors import VedetteError
 
 FIRST_WAIT_US = 250_000
@@ -68,6 +78,8 @@ class Source:
         try:
             found, self._first = self._first or self._camera.read(timeout_s), ()
             self.ended = self._camera.ended
+            for one in found:
+                self.info = replace(self.info, sound=one) if isinstance(one, SoundInfo) else self.info
             self._listen(self.info, found, now_us)
         except CameraSilent:
             self._silent, self.info, self.is_broken = self.info, None, True

@@ -26,11 +26,18 @@ class NetworkCamera:
     address: str = ""
     coder: str = "x264"
     sound: str = ""
+    sound_after_s: int = 0
     process: subprocess.Popen[str] | None = None
 
     def switch_on(self) -> None:
         port = self.address.rpartition(":")[2].partition("/")[0] or "0"
-        command = [PYTHON, str(SERVER), port, self.coder, *([self.sound] if self.sound else [])]
+        command = [
+            PYTHON,
+            str(SERVER),
+            port,
+            self.coder,
+            *([self.sound, str(self.sound_after_s)] if self.sound else []),
+        ]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()

@@ -1,9 +1,10 @@
 """A network camera, run by the system's Python: GStreamer's own RTSP server with a picture of bars and snow.
 
-rtsp_server.py PORT [CODER [SOUND]]     (0 takes a free port; the first line of its output is the address)
+rtsp_server.py PORT [CODER [SOUND [AFTER]]]     (0 takes a free port; the first line of its output is the address)
 
 With SOUND it shows darkness with a flash once a second and is heard too: a clap that begins with the flash. Both are
-made here and carry the times of one clock, so that they leave the camera together however busy the machine is.
+made here and carry the times of one clock, so that they leave the camera together however busy the machine is. With
+AFTER the first sound is sent so many seconds after the first picture, like that of a camera which sends no silence.
 
 Words on its standard input, one a line: `freeze` (what is coded is the same picture again and again) and `thaw`,
 `smpte`, `black` or `white` (what is seen), `mute` (nothing is sent, from the first answer on) and `speak`. Like network
@@ -73,8 +74,8 @@ def sounds(number: int) -> bytes:
     return array.array("h", (int(20_000 * math.sin(n * 0.13)) for n in range(RATE // 100))).tobytes()
 
 
-def feed(source: Gst.Element, make: Callable[[int], bytes], lasts_ns: int) -> None:
-    numbers = itertools.count()
+def feed(source: Gst.Element, make: Callable[[int], bytes], lasts_ns: int, after_s: int = 0) -> None:
+    numbers = itertools.count(after_s * 1_000_000_000 // lasts_ns)
 
     def push(_source: Gst.Element, _size: int) -> None:
         number = next(numbers)
@@ -87,13 +88,14 @@ def feed(source: Gst.Element, make: Callable[[int], bytes], lasts_ns: int) -> No
 
 def flash_and_clap(_factory: GstRtspServer.RTSPMediaFactory, media: GstRtspServer.RTSPMedia) -> None:
     feed(media.get_element().get_by_name_recurse_up("eye"), pictures, PICTURE_NS)
-    feed(media.get_element().get_by_name_recurse_up("ear"), sounds, BLOCK_NS)
+    feed(media.get_element().get_by_name_recurse_up("ear"), sounds, BLOCK_NS, after_s)
 
 
 Gst.init(None)
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_shared(True)
 coder, *sound = sys.argv[2:] or ["x264"]
+after_s = int(sound[1]) if sound[1:] else 0
 street = (
     "( videotestsrc name=scene is-live=true pattern=smpte ! video/x-raw,format=I420,width=352,height=288,framerate=25/1"
     " ! valve name=tap ! imagefreeze is-live=true allow-replace=true ! video/x-raw,framerate=25/1"

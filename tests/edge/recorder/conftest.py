@@ -132,7 +132,8 @@ def coded_sound() -> tuple[SoundInfo, list[SoundUnit]]:
 class ScriptedCamera:
     """Gives the next picture at each read and moves the clock by one picture; breaks or ends where it is told.
 
-    With `hears` it gives sound too, each piece `late_us` after its last moment; after a stall many come `at_once`.
+    With `hears` it gives sound too, each piece `late_us` after its last moment; after a stall many come `at_once`. With
+    `hears_from` it has none when it is opened and says that it brings some with the picture of this index.
     With `reads_clock` each picture has the wall clock's time at which it came, as from a real camera; else the wall
     clock is read as the camera is opened, as by a clip.
     """
@@ -141,6 +142,7 @@ class ScriptedCamera:
     total: int = 10_000
     frames: bool = True
     hears: bool = False
+    hears_from: int = 0
     late_us: int = 60_000
     pieces: int = 0
     breaks_at: int = -1
@@ -160,7 +162,7 @@ class ScriptedCamera:
         self.opens, self.is_open = self.opens + 1, True
         self.first, self.start = self.index, (self.clock.utc_us(), self.clock.mono_us())
         self.pieces = 0
-        sound = coded_sound()[0] if self.hears else None
+        sound = coded_sound()[0] if self.hears and not self.hears_from else None
         return StreamInfo(width=WIDTH, height=HEIGHT, rate_num=RATE, rate_den=1, sound=sound)
 
     def read(self, timeout_s: float) -> Sequence[Given]:
@@ -185,7 +187,9 @@ class ScriptedCamera:
         unit = EncodedUnit(data=data, pts_us=media_us, is_key=is_key, **times)
         frame = SmallFrame(i420=self.shows(self.index), index=self.index, media_us=media_us, **times)
         self.index += 1
-        heard = self.sound_until(media_us + FRAME_US) if self.hears else []
+        heard: list[Given] = [*self.sound_until(media_us + FRAME_US)] if self.hears else []
+        if 0 < self.hears_from >= self.index:
+            heard = [coded_sound()[0]] if self.index == self.hears_from else []
         return [unit, *heard, frame] if self.frames else [unit, *heard]
 
     def sound_until(self, now_us: int) -> list[SoundUnit]:
