@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vedette import canonical, files
-from vedette.bundle import KEYS, LISTING, MAX_KEYS_BYTES, Keys, Listing, file_names
+from vedette.bundle import KEYS, MAX_KEYS_BYTES, Keys, Listing, file_names
 from vedette.bundle_heads import HELD_HEADS, HeldHeads, open_held
 from vedette.bundle_source import open_source
 from vedette.custody_entry import Entry
@@ -47,16 +47,20 @@ class Asked:
     centre: PublicKey | None
 
 
-def read_heads(paths: Iterable[Path], heads: Iterable[Path], asked: Asked) -> list[Told]:
-    """What the bundles among `paths` and the files `heads` say; raises Integrity or NotTrusted where one does not
-    hold.
+def read_heads(
+    bundles: Iterable[Path], heads: Iterable[Path], asked: Asked, told: Iterable[tuple[bytes, int]] = ()
+) -> list[Told]:
+    """What bundles say, the files `heads`, and records in a centre's store (`told`, each with the last line that is
+    there); raises Integrity or NotTrusted where one does not hold.
     """
     found: list[Told] = []
     for record, inside in [
-        *_of_bundles(paths),
+        *_of_bundles(bundles, asked.device),
         *((files.read(one, max_bytes=MAX_RECORD_BYTES), None) for one in heads),
     ]:
         found += _told(record, inside, asked)
+    for record, held_to in told:
+        found += (replace(one, held_to=held_to) for one in _told(record, None, asked))
     return found
 
 
@@ -120,14 +124,12 @@ def _told(record: bytes, inside: PublicKey | None, asked: Asked) -> Iterator[Tol
         yield from (Told(head=head, told_us=told.told_us, held_to=held_to) for head in mine)
 
 
-def _of_bundles(paths: Iterable[Path]) -> Iterator[tuple[bytes, PublicKey]]:
-    for path in paths:
-        if path.suffix.lower() != ".zip" and not (path / LISTING).is_file():
-            continue
+def _of_bundles(bundles: Iterable[Path], device: str) -> Iterator[tuple[bytes, PublicKey]]:
+    for path in bundles:
         with open_source(path) as source:
             listing = Listing.peek(source.record)
             name = file_names(listing.item, listing.kind)["heads"]
-            if name not in {one.name for one in listing.files}:
+            if listing.device != device or name not in {one.name for one in listing.files}:
                 continue
             with source.open(KEYS) as file:
                 centre = Keys.from_bytes(file.read(MAX_KEYS_BYTES + 1)).centre

@@ -2,7 +2,7 @@
 
 Decided here: which line makes which claim and how strong it is. A segment's marks prove what was recorded; a gap line
 names what was not; between two runs of the service it is the journal's own shape that says whether it was stopped in
-order, died, or went with the machine. Implements TI-12 to TI-20 of docs/spec/timeline.md.
+order, died, or went with the machine. Implements TI-12 to TI-20, TI-38 and TI-39 of docs/spec/timeline.md.
 """
 
 from __future__ import annotations
@@ -25,21 +25,28 @@ _GAPS = {
     "standby": State.STANDBY, "policy": State.STANDBY, "stopped": State.STANDBY, "starting": State.STARTING,
     "waking": State.STARTING,
 }  # fmt: skip
+_PROVING = ("segment.checkpoint", "segment.closed", "ring.checkpoint", "ring.closed")
 _DEATHS = ("killed", "service_stopped")
 SUSPECT = "suspect"
 _PAIRS = {"mute": "muted", "stealth": "stealth", "sleep": "sleep"}
 
 
-def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = (), keeper: Sequence[Entry] = ()) -> Timeline:
+def read_timeline(
+    entries: Sequence[Entry],
+    beside: Sequence[Entry] = (),
+    keeper: Sequence[Entry] = (),
+    undisclosed: Collection[int] = (),
+) -> Timeline:
     """The shift that a recorder's verified lines tell of, from the first line to the last; lines may be missing.
 
     `entries` are of one device and service and in the order of their seq; `beside` are those of its position service,
-    `keeper` those of its keeper. Raises Integrity when there is no line.
+    `keeper` those of its keeper. Behind the lines numbered in `undisclosed` those that are not here were not to be.
+    Raises Integrity when there is no line.
     """
     if not entries:
         raise Integrity("there is no line from which a timeline could be drawn")
     axis = Axis(entries)
-    reading = _Reading(entries, axis)
+    reading = _Reading(entries, axis, undisclosed)
     gone = {entry.item for entry in keeper if entry.event == "ring.evicted"}
     layers = [
         *reading.segments(), *reading.kept(gone), *reading.breaks(), *reading.gaps(), *reading.runs(),
@@ -48,8 +55,8 @@ def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = (), keeper
     from_us = min([axis.at(0), *(one.from_us for one in proven)])
     to_us = axis.at(len(entries) - 1)
     proven_us = max((one.to_us for one in proven), default=0)
-    if entries[-1].event in ("segment.checkpoint", "ring.checkpoint") and to_us - proven_us < SECOND_US:
-        to_us = proven_us  # The recording goes on; the next checkpoint would prove what follows.
+    if entries[-1].event in _PROVING and to_us - proven_us < SECOND_US:
+        to_us = proven_us  # The line was written some moments after what it proves; the next one tells what follows.
     return Timeline(
         device=entries[0].device,
         from_us=from_us,
@@ -64,8 +71,8 @@ def read_timeline(entries: Sequence[Entry], beside: Sequence[Entry] = (), keeper
 class _Reading:
     """One pass over the lines for each kind of claim."""
 
-    def __init__(self, entries: Sequence[Entry], axis: Axis) -> None:
-        self.entries, self.axis = entries, axis
+    def __init__(self, entries: Sequence[Entry], axis: Axis, undisclosed: Collection[int] = ()) -> None:
+        self.entries, self.axis, self._undisclosed = entries, axis, undisclosed
         self.notes: list[Note] = []
         self._recorded = recorded(entries, axis)
         self._edges = {at: shown for one in self._recorded for at, shown in one.edges.items()}
@@ -109,8 +116,9 @@ class _Reading:
             from_us, to_us = self.axis.at(index - 1), self.axis.at(index)
             if after.seq != before.seq + 1:
                 value = f"{before.seq + 1}–{after.seq - 1}"
-                self.notes.append(Note(at_us=from_us, kind="lines_missing", value=value))
-                yield _layer(MISSING, from_us, to_us, State.UNKNOWN, "lines_missing")
+                kind = "lines_undisclosed" if before.seq in self._undisclosed else "lines_missing"
+                self.notes.append(Note(at_us=from_us, kind=kind, value=value))
+                yield _layer(MISSING, from_us, to_us, State.UNKNOWN, kind)
             elif after.boot != before.boot:
                 is_reboot = self.axis.boot(index) != self.axis.boot(index - 1)
                 state, why = _break(before, is_reboot)

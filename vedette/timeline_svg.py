@@ -38,8 +38,8 @@ _STYLE = (
 )
 
 
-def draw_svg(timeline: Timeline, words: Words, *, zone: tzinfo, key: str = "") -> str:
-    """The picture; `key` is the id of the key that the lines were verified against."""
+def draw_svg(timeline: Timeline, words: Words, *, zone: tzinfo, key: str = "", whose: str = "key_trusted") -> str:
+    """The picture; `key` is the id of the key that the lines were verified against, `whose` the words for that."""
     rows = list(_rows(timeline, words, zone))
     bottom = TOP + ROW * len(rows)
     facts = [*_totals(timeline, words, bottom + 56), *_notes(timeline, words, zone, bottom + 56)]
@@ -51,7 +51,7 @@ def draw_svg(timeline: Timeline, words: Words, *, zone: tzinfo, key: str = "") -
         f'<desc id="d">{escape(_spoken(timeline, words, zone))}</desc><style>{_STYLE}</style>',
         f"<defs>{''.join(map(_pattern, State))}</defs>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        *_heading(timeline, words, zone, key),
+        *_heading(timeline, words, zone, f" · {words(whose)} {key}" if key else ""),
         *_axis(timeline, zone, bottom),
     ]
     for index, (name, bars) in enumerate(rows):
@@ -61,9 +61,8 @@ def draw_svg(timeline: Timeline, words: Words, *, zone: tzinfo, key: str = "") -
     return "".join([*parts, *facts, "</svg>\n"])
 
 
-def _heading(timeline: Timeline, words: Words, zone: tzinfo, key: str) -> Iterator[str]:
+def _heading(timeline: Timeline, words: Words, zone: tzinfo, verified: str) -> Iterator[str]:
     span = " – ".join(clock_time(at, zone, with_date=True) for at in (timeline.from_us, timeline.to_us))
-    verified = f" · {words('key_trusted')} {key}" if key else ""
     about = f"{words('device')} {timeline.device} · {span} {when(timeline.from_us, zone).strftime('%Z')}{verified}"
     yield f'<text class="h" x="24" y="36">{escape(words("title"))}</text>'
     yield f'<text class="s" x="24" y="60">{escape(about)}</text>'

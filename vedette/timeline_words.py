@@ -132,7 +132,30 @@ _WORDS: dict[str, tuple[str, str]] = {
         "the device had signed for lines {} too; the centre says that it has them",
         "l’appareil avait signé aussi les lignes {} ; le centre dit les avoir",
     ),
-    "lines_note": ("lines {} of the journal are missing", "les lignes {} du journal manquent"),
+    "lines_undisclosed": (
+        "lines between the bundles, which are in neither",
+        "des lignes entre les dossiers, qui ne sont dans aucun",
+    ),
+    "lines_undisclosed_note": (
+        "lines {} of the journal lie between the bundles and were not disclosed: each has the lines of its own item",
+        "les lignes {} du journal sont entre les dossiers et n’ont pas été remises : chacun a celles de son élément",
+    ),
+    "problem": (
+        "the centre found this wrong with the journal: {}",
+        "le centre a trouvé ce défaut au journal : {}",
+    ),
+    "unread": ("NOT READ: {}", "NON LU : {}"),
+    "key_inside": (
+        "lines verified against the key that the bundle itself names",
+        "lignes vérifiées avec la clé que le dossier nomme lui-même",
+    ),
+    "key_vouched": (
+        "The device's key is vouched for by the bundle's own centre key {} alone: compare it with the one that the"
+        " force has published, or give --trust.",
+        "La clé de l’appareil n’est garantie que par la clé du centre {} du dossier lui-même : comparez-la à celle que"
+        " le service a publiée, ou donnez --trust.",
+    ),
+    "lines_missing_note": ("lines {} of the journal are missing", "les lignes {} du journal manquent"),
 }  # fmt: skip
 
 
@@ -170,4 +193,5 @@ class Words:
 
     def note(self, note: Note) -> str:
         """A note's sentence."""
-        return self("lines_note" if note.kind == "lines_missing" else note.kind, note.value)
+        sentence = f"{note.kind}_note"
+        return self(sentence if sentence in _WORDS else note.kind, note.value)

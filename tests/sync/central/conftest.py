@@ -47,6 +47,7 @@ BOTH_STORES = (
     "test_export",
     "test_missing",
     "test_heads",
+    "test_shift",
     "test_log_tiles",
     "test_witnesses",
     "test_fleet",
