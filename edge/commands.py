@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from edge import camera_network
 from edge.camera import open_camera
 from edge.camera.port import EncodedUnit, Given, SmallFrame
 from edge.ring import REASONS
@@ -66,6 +67,7 @@ def register(nouns: cli.Nouns) -> None:
     _add_config(mode)
     mode.set_defaults(run=_mode)
     _register_recover(verbs)
+    camera_network.register(verbs)
     status = verbs.add_parser("status", help="what the services say of themselves")
     _add_config(status)
     cli.add_json(status)
@@ -222,7 +224,10 @@ def _status(args: argparse.Namespace) -> int:
         seen_us = status.get("utc_us")
         status["fresh"] = isinstance(seen_us, int) and now_us - seen_us < STALE_US
     rows = [[name, _state(status), _seen(status), _numbers(status)] for name, status in found.items()]
-    cli.show(args, found, cli.table(rows, heads=("service", "state", "seen", "numbers")))
+    text = cli.table(rows, heads=("service", "state", "seen", "numbers"))
+    if args.config.resolve() == camera_network.INSTALLED and (trouble := camera_network.unsettled(device.camera)):
+        text += f"\n{trouble}"
+    cli.show(args, found, text)
     return 0
 
 

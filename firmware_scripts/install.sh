@@ -29,6 +29,9 @@ MAX_PYTHON=13
 DEVICE_UNITS="vedette-recorder.service vedette-reader.service vedette-panel.service vedette-position.service vedette-uplink.service vedette-keeper.service vedette.target"
 CENTRAL_UNITS="vedette-central.service"
 WORKER_UNITS="vedette-worker.service"
+SLEEP_TARGETS="sleep.target suspend.target hibernate.target hybrid-sleep.target suspend-then-hibernate.target"
+# Which of them this script masked, so that one that somebody else masked stays as it was.
+MASKED=$OPT/masked-by-device
 
 role="" board="" device_id="" camera="" source_text="" zone="" wheels="" scale="" dry="" uninstall="" with_packages=yes
 source_folder=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -292,6 +295,34 @@ first_device() {
         --id "$device_id" --camera "$camera" --source "$source_text" --zone "$zone"
 }
 
+# A network camera is all that the recorder may reach, and systemd has to know its address (docs/adr, 37).
+camera_network() {
+    [ "$role" = device ] || return 0
+    [ -f "$DEVICE/device.toml" ] || { [ -n "$dry" ] && [ -n "$device_id" ]; } || return 0
+    run env -C / "$OPT/device/bin/vedette" device camera-network --config "$DEVICE/device.toml" ||
+        fail "all is installed, but the recorder cannot reach its camera (above); recording waits for that"
+}
+
+# A machine that is suspended records nothing, and its monotonic clock stands still.
+never_sleep() {
+    [ "$role" = device ] || return 0
+    for target in $SLEEP_TARGETS; do
+        if [ "$(readlink "$UNITS/$target" 2>/dev/null)" = /dev/null ]; then continue; fi
+        if [ -e "$UNITS/$target" ] || [ -L "$UNITS/$target" ]; then
+            say "warning: $UNITS/$target is somebody's own and was left; this machine may be suspended in the middle of a recording"
+            continue
+        fi
+        [ -n "$dry" ] || echo "$target" >>"$MASKED"
+        run systemctl mask -q "$target"
+    done
+}
+
+may_sleep_again() {
+    [ -f "$MASKED" ] || return 0
+    while read -r target; do run systemctl unmask -q "$target"; done <"$MASKED"
+    run rm -f "$MASKED"
+}
+
 next_steps() {
     [ -z "$dry" ] || return 0
     if [ "$role" = central ]; then
@@ -314,6 +345,7 @@ remove() {
     if [ "$role" = device ]; then
         run rm -rf "$UNITS/vedette-recorder.service.d" "$UNITS/vedette-position.service.d"
         run rm -f "$MOTION_RULE"
+        may_sleep_again
     else
         run rm -rf "$UNITS/vedette-$role.service.d"
     fi
@@ -340,5 +372,7 @@ check_swap
 users_and_folders
 environment
 units
+never_sleep
 first_device
+camera_network
 next_steps

@@ -35,6 +35,7 @@ from edge.camera.port import (
     StreamInfo,
 )
 from edge.camera.rtpsound import RtpSound
+from edge.camera_network import why_closed
 from vedette.clock import Clock
 from vedette.config import CameraSection, SoundSection
 from vedette.errors import Integrity, NotFound, Refused
@@ -108,7 +109,9 @@ class GstCamera:
                 return None
         except CameraFault as error:
             self.close()
-            raise Refused(f"the camera {without_password(self._config.source)} does not start: {error}") from None
+            closed = why_closed(self._config)
+            why = f"{closed} ({error})" if closed else error
+            raise Refused(f"the camera {without_password(self._config.source)} does not start: {why}") from None
         width, height = self._size()
         sound = self._sound.info if self._sound else None
         self._is_silent = sound is None

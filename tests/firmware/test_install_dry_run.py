@@ -43,6 +43,7 @@ def test_install_names_what_the_board_needs_when_rehearsed(board: str, wanted: l
     said = done.stdout + packages.stdout
     assert [words for words in wanted if words not in said] == []
     assert "device init /var/lib/vedette/device --id car-17" in done.stdout
+    assert "device camera-network --config /var/lib/vedette/device/device.toml\n" in done.stdout
     assert re.search(r" --zone [A-Za-z]+[A-Za-z/_+-]*[0-9]*$", done.stdout, re.MULTILINE)
 
 

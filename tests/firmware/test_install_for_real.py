@@ -21,6 +21,9 @@ CONFIG = '[device]\nid = "car-1"\ndata = "."\n{zone}[recorder]\n{recorder}'
 
 PAGE, WITHIN = "/run/vedette-officer/officer.html", "/run/vedette/officer/officer.html"
 STATUS = "/run/vedette/reader.status"
+NETWORK_CAMERA = '[device]\nid = "car-1"\ndata = "."\n[camera]\nadapter = "gst"\nsource = "rtsp:rtsp://{host}/street"\n'
+DROP_IN = Path("etc/systemd/system/vedette-recorder.service.d/25-network-camera.conf")
+SLEEP = ("hibernate", "hybrid-sleep", "sleep", "suspend", "suspend-then-hibernate")
 
 # Writes as the panel does and says of each path what a member of one group sees of it.
 LOOK = """
@@ -91,7 +94,7 @@ def _on(machine: Path, *commands: list[str]) -> subprocess.CompletedProcess[str]
 
 def _configure(machine: Path, text: str) -> None:
     folder = machine / "lib" / "vedette" / "device"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "device.toml").write_text(text)
 
 
@@ -166,3 +169,64 @@ def test_centre_that_keeps_rows_or_blobs_elsewhere_gets_what_reaches_them_unaske
         assert done.returncode == 0, done.stderr
         extras.append(re.findall(r"\[(central[a-z-]*)\]", done.stdout))
     assert extras == [["central"], ["central-scale"], ["central-scale"]]
+
+
+def test_network_camera_alone_is_let_through_as_often_as_it_is_installed(machine: Path) -> None:
+    """CF-13: an address, another, a name that nobody knows, and no network camera any more."""
+    _configure(machine, NETWORK_CAMERA.format(host="10.0.0.7"))
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 0, done.stderr
+    assert "IPAddressAllow=10.0.0.7\n" in (machine / DROP_IN).read_text()
+    before = (machine / DROP_IN).stat()
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 0, done.stderr
+    assert (machine / DROP_IN).stat() == before
+
+    _configure(machine, NETWORK_CAMERA.format(host="10.0.0.8"))
+    assert _on(machine, [str(INSTALL), *ASKED]).returncode == 0
+    assert re.findall("IPAddressAllow=(.*)", (machine / DROP_IN).read_text()) == ["10.0.0.8"]
+
+    _configure(machine, NETWORK_CAMERA.format(host="cam.local"))
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 1
+    assert "'cam.local' is not in /etc/hosts" in done.stderr
+    assert "all is installed, but the recorder cannot reach its camera (above)" in done.stderr
+    assert not (machine / DROP_IN).exists()
+
+    with (machine / "etc" / "hosts").open("a") as names:
+        names.write("10.0.0.9 cam.local\n")
+    assert _on(machine, [str(INSTALL), *ASKED]).returncode == 0
+    assert re.findall("IPAddressAllow=(.*)", (machine / DROP_IN).read_text()) == ["10.0.0.9"]
+
+    _configure(machine, CONFIG.format(zone="", recorder=""))
+    assert _on(machine, [str(INSTALL), *ASKED]).returncode == 0
+    assert not (machine / DROP_IN).exists()
+
+
+def _masked(machine: Path) -> list[str]:
+    units = (machine / "etc" / "systemd" / "system").iterdir()
+    return sorted(path.stem for path in units if path.is_symlink() and str(path.readlink()) == "/dev/null")
+
+
+def test_machine_cannot_be_suspended_while_a_device_is_installed(machine: Path) -> None:
+    """CF-15: what somebody else had masked stays masked afterwards."""
+    before = _masked(machine)
+    units = machine / "etc" / "systemd" / "system"
+    (units / "hibernate.target").symlink_to("/dev/null")
+    for _ in range(2):
+        done = _on(machine, [str(INSTALL), *ASKED])
+        assert done.returncode == 0, done.stderr
+        assert _masked(machine) == sorted({*before, *SLEEP})
+    assert _on(machine, [str(INSTALL), *ASKED, "--uninstall"]).returncode == 0
+    assert _masked(machine) == sorted({*before, "hibernate"})
+
+
+def test_suspension_that_somebody_changed_is_left_and_warned_of(machine: Path) -> None:
+    """CF-15."""
+    own = machine / "etc" / "systemd" / "system" / "sleep.target"
+    own.write_text("[Unit]\nDescription=Our own sleep\n")
+    done = _on(machine, [str(INSTALL), *ASKED])
+    assert done.returncode == 0, done.stderr
+    assert "warning: /etc/systemd/system/sleep.target is somebody's own and was left" in done.stderr
+    assert _on(machine, [str(INSTALL), *ASKED, "--uninstall"]).returncode == 0
+    assert "Our own sleep" in own.read_text()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from edge import camera_network
+from vedette.config import CameraSection
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "systemd"
@@ -56,6 +60,27 @@ def test_units_have_no_fault_when_systemd_verifies_them(copies: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _with_network_camera(units: Path, source: str = "rtsp:rtsp://10.0.0.7/street") -> Path:
+    """The drop-in that `vedette device camera-network` makes, beside the units in this folder."""
+    root = units / "root"
+    camera_network.settle(CameraSection(adapter="gst", source=source), root)
+    path = units / camera_network.DROP_IN.parent.name / camera_network.DROP_IN.name
+    path.parent.mkdir()
+    shutil.move(root / camera_network.DROP_IN, path)
+    shutil.rmtree(root)
+    return path
+
+
+@needs_systemd
+def test_addition_for_a_network_camera_has_no_fault_when_systemd_verifies_it(copies: Path) -> None:
+    """CF-13."""
+    path = _with_network_camera(copies)
+    done = _verify(copies)
+    assert ([line for line in done.stderr.splitlines() if "vedette" in line], done.returncode) == ([], 0)
+    path.write_text(path.read_text().replace("IPAddressAllow=", "IPAddressAllow=cam.local "))
+    assert "cam.local" in _verify(copies).stderr
+
+
 @needs_systemd
 def test_verification_finds_a_fault_when_there_is_one(copies: Path) -> None:
     path = copies / HARDENING
@@ -93,6 +118,32 @@ def test_service_has_no_network_when_it_needs_none(service: str) -> None:
     unit = _unit(service)
     assert (unit["PrivateNetwork"], unit["IPAddressDeny"]) == (["yes"], ["any"])
     assert "AF_INET" not in unit["RestrictAddressFamilies"][0]
+
+
+@needs_systemd
+def test_recorder_is_open_to_its_network_camera_and_to_nothing_else_when_systemd_looks_at_both_states(
+    copies: Path,
+) -> None:
+    """CF-13: by systemd's own account of unit and drop-ins together; of what it looks at only these differ."""
+    closed = _security(copies)
+    _with_network_camera(copies)
+    opened = _security(copies)
+    assert {name: told for name, told in opened.items() if told != closed[name]} == {
+        "PrivateNetwork=": "Service has access to the host's network",
+        "RestrictAddressFamilies=~AF_(INET|INET6)": "Service may allocate Internet sockets",
+        # Not "does not define an IP address allow list", as where nothing is denied.
+        "IPAddressDeny=": "Service defines IP address allow list with non-localhost entries",
+    }
+
+
+def _security(units: Path) -> dict[str, str]:
+    """What `systemd-analyze security` says of each thing that it looks at in the recorder's unit."""
+    root = units.parent / "security"
+    shutil.copytree(units, root / "etc/systemd/system", dirs_exist_ok=True)
+    command = ["systemd-analyze", "security", "--offline=yes", f"--root={root}", "--json=short", "--no-pager"]
+    done = subprocess.run([*command, "vedette-recorder.service"], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("["), done.stderr
+    return {row["name"]: row["description"] for row in json.loads(done.stdout)}
 
 
 def test_position_reaches_this_machine_alone_and_may_ask_the_kernel_about_its_clock() -> None:
