@@ -53,7 +53,8 @@ class BundleParts:
 
     `manifest`, `receipt`, `enrolment` are signed records, `proof` a tlog-proof, `journal` lines (without newlines)
     of the chain of the service that made the item, in order and without holes. `heads` is the centre's word of how far
-    the device had signed for that chain (`vedette.bundle_heads`). `sealed` or `opened` (the MP4) or both. `signer` is
+    the device had signed for that chain (`vedette.bundle_heads`), `recording_parts` its word of which parts of the
+    recording left together (`vedette.bundle_parts`). `sealed` or `opened` (the MP4) or both. `signer` is
     the centre's key. `companions` are the files for people by what they are (`COMPANIONS`;
     `vedette.bundle_companions` makes them).
     """
@@ -69,6 +70,7 @@ class BundleParts:
     sealed: Content | None = None
     opened: Content | None = None
     heads: bytes | None = None
+    recording_parts: bytes | None = None
     note: str = ""
     companions: Mapping[str, Content] = field(default_factory=dict)
 
@@ -210,6 +212,7 @@ def file_names(item: str, kind: str) -> dict[str, str]:
         "proof": f"{item}.proof",
         "journal": JOURNAL,
         "heads": f"{item}.heads",
+        "recording_parts": f"{item}.parts",
         "keys": KEYS,
         "readme": README,
         "report_html": "report.html",
@@ -233,7 +236,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
             sealed_name=names["sealed"] if parts.sealed is not None else None,
             opened_name=names["opened"] if parts.opened is not None else None,
             companions={
-                **({names["heads"]: "heads"} if parts.heads is not None else {}),
+                **{names[what]: what for what in ("heads", "recording_parts") if getattr(parts, what) is not None},
                 **{names[what]: what for what in COMPANIONS if what in parts.companions},
             },
         ),
@@ -243,6 +246,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
         "proof": parts.proof.encode(),
         "journal": b"".join(line + b"\n" for line in parts.journal),
         "heads": parts.heads,
+        "recording_parts": parts.recording_parts,
         "sealed": parts.sealed,
         "opened": parts.opened,
         **{what: parts.companions.get(what) for what in COMPANIONS},

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from vedette import onvif_boxes, proof, report, report_html, verifier
 from vedette.bundle import LISTING, REDACTED, BundleParts, Content, file_names
 from vedette.bundle_heads import last_line_here, open_held, shortfall, signed_heads
+from vedette.bundle_parts import open_parts
 from vedette.custody_entry import parse_line
 from vedette.enrolment import open_enrolment
 from vedette.errors import Integrity, Refused
@@ -41,7 +42,7 @@ def with_companions(parts: BundleParts, *, exported_by: str) -> BundleParts:
     copied = _onvif(parts, exported_by)
     if copied is not None:
         companions["onvif"] = copied
-    in_it = [name for name in ("heads", "sealed", "opened") if getattr(parts, name) is not None]
+    in_it = [name for name in ("heads", "recording_parts", "sealed", "opened") if getattr(parts, name) is not None]
     order = ("readme", "keys", "manifest", "receipt", "proof", "journal", *in_it, *companions, *_FOR_PEOPLE)
     said = report.reports(_facts(parts, exported_by, {"listing": LISTING, **{what: names[what] for what in order}}))
     companions["report_html"] = report_html.page(said)
@@ -67,6 +68,7 @@ def _facts(parts: BundleParts, exported_by: str, files: dict[str, str]) -> repor
         log_origin=parts.log_origin,
         lines=parts.journal,
         heads=_heads(parts),
+        parts=None if parts.recording_parts is None else open_parts(parts.recording_parts, parts.signer.public),
         files=files,
         made_us=parts.made_us,
         exported_by=exported_by,

@@ -48,6 +48,7 @@ _WAYS = {
     "verifier_py": "python3 verify.py THIS_FOLDER_OR_ZIP    (Python 3.10 or newer, nothing else)",
 }
 _COMPANIONS = {
+    "recording_parts": "which parts of the recording left together; signed by the centre",
     "heads": "how far the device had signed for that journal, and how much of it the centre has; signed by both",
     "redacted": "a copy in which parts of the picture are covered or sound is muted; it is no original",
     "redaction": "what was changed in that copy, by whom and why; signed by them",

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vedette import bundle, bundle_heads, onvif_boxes
+from vedette import bundle, bundle_heads, bundle_parts, onvif_boxes
 from vedette.bundle import BUNDLE, KEYS, LISTING, Keys, Listed, Listing
 from vedette.bundle_source import Source, open_source
 from vedette.clock import iso
 from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted
-from vedette.evidence_checks import Evidence, check_evidence, digest_of, lines_of, vouched_for
+from vedette.evidence_checks import Evidence, Read, check_evidence, digest_of, lines_of, vouched_for
 from vedette.findings import Checks, Report
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy
@@ -53,25 +53,38 @@ def verify(
     `identities` the sealed file is opened in memory and compared with the opened one. `asked` may name a policy that
     the log checkpoint must meet and whose signature on a redacted copy counts.
     """
-    return verify_one(path, trust, identities, asked)[0]
+    report, found, together = *verify_one(path, trust, identities, asked), Checks()
+    if found.part is not None:
+        bundle_parts.check_alone(found.part, f"{found.part.item}.parts", together)
+    return Report(findings=(*report.findings, *together.report().findings))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What bundles that are checked together are held against each other by: the record of the redacted copy, and the
+    part of a recording, each None where there is none of this item.
+    """
+
+    redaction: Redaction | None = None
+    part: bundle_parts.Present | None = None
 
 
 def verify_one(
     path: Path, trust: Trust | None = None, identities: Sequence[Identity] = (), asked: Asked | None = None
-) -> tuple[Report, Redaction | None]:
-    """As `verify`; also the record of the redacted copy in it, None where there is none of this item."""
+) -> tuple[Report, Found]:
+    """As `verify`, but for what of the item's recording is not here; also what is held against other bundles."""
     if not path.exists():
         raise NotFound(f"{path} is not there")
     checks = Checks()
     source = checks.run("bundle", path.name, lambda: open_source(path))
     if source is None:
-        return checks.report(), None
-    redaction = None
+        return checks.report(), Found()
+    found = Found()
     with source:
         listing = checks.run("listing", LISTING, lambda: Listing.peek(source.record), _listing_message)
         if listing is not None:
-            redaction = _Bundle(source, listing, trust, checks, asked or Asked()).check(identities)
-    return checks.report(), redaction
+            found = _Bundle(source, listing, trust, checks, asked or Asked()).check(identities)
+    return checks.report(), found
 
 
 class _Bundle:
@@ -85,8 +98,8 @@ class _Bundle:
         self._names = bundle.file_names(listing.item, listing.kind)
         self._listed = {one.name: one for one in listing.files}
 
-    def check(self, identities: Sequence[Identity]) -> Redaction | None:
-        """Make every check; the record of a redacted copy of this item, where there is one."""
+    def check(self, identities: Sequence[Identity]) -> Found:
+        """Make every check; what other bundles are held against."""
         self._checks.run(
             "container", self._source.name, self._container, "every byte between the files is as it must be"
         )
@@ -98,7 +111,7 @@ class _Bundle:
         enrolment = self._enrolment(keys, centre)
         manifest = self._part("manifest", MAX_RECORD_BYTES)
         if manifest is None:
-            return None
+            return Found()
         evidence = Evidence(
             names=self._names,
             manifest=manifest,
@@ -116,12 +129,37 @@ class _Bundle:
         read = check_evidence(evidence, self._checks)
         self._onvif()
         if read is None:
-            return None
+            return Found()
         device = evidence.device
         self._heads(bundle_heads.Known(manifest=read.manifest, entries=read.entries, centre=centre, device=device))
+        part = self._recording_part(read, centre)
         if not set(self._redacted) & set(self._listed):
+            return Found(part=part)
+        manifest_sha256 = hashlib.sha256(manifest).hexdigest()
+        return Found(part=part, redaction=check_redacted(self._copy(), read.manifest, manifest_sha256, self._checks))
+
+    def _recording_part(self, read: Read, centre: PublicKey | None) -> bundle_parts.Present | None:
+        """Which part of its recording the item is; None where it is of none."""
+        manifest, name = read.manifest, self._names["recording_parts"]
+        if manifest.recording is None or manifest.kind != "segment":
             return None
-        return check_redacted(self._copy(), read.manifest, hashlib.sha256(manifest).hexdigest(), self._checks)
+        record = None
+        if name in self._listed:
+            record = self._part("recording_parts", bundle_parts.MAX_PARTS_BYTES)
+        said = None
+        if record is not None or name not in self._listed:
+            said = bundle_parts.part_of(name, record, manifest, centre, self._checks)
+        return bundle_parts.Present(
+            bundle=self._source.name,
+            item=manifest.item,
+            device=manifest.device,
+            recording=manifest.recording,
+            sequence=manifest.sequence,
+            from_us=manifest.started_us,
+            to_us=manifest.ended_us,
+            said=said,
+            ends=bundle_parts.Ends.of(read.entries),
+        )
 
     def _heads(self, known: bundle_heads.Known) -> None:
         name = self._names["heads"]

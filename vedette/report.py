@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from vedette import note, proof, records
 from vedette.bundle_heads import Shortfall
+from vedette.bundle_parts import Parts, Run, is_end_known, not_here
 from vedette.clock import iso
 from vedette.custody_entry import Entry, parse_line
 from vedette.enrolment import Enrolment
@@ -73,6 +74,7 @@ class Facts:
     log_origin: str
     lines: Sequence[bytes]
     heads: JournalHeads | None
+    parts: Parts | None
     files: Mapping[str, str]
     made_us: int
     exported_by: str
@@ -115,8 +117,8 @@ def _item(facts: Facts, said: Words) -> Section:
         Row(label=said["kind"], value=said["kind_" + manifest.kind]),
         Row(label=said["device"], value=manifest.device, is_code=True),
     ]
-    if manifest.recording:
-        rows.append(Row(label=said["recording"], value=f"{manifest.recording} / {manifest.sequence}", is_code=True))
+    whole, part_rows = _parts(facts, said)
+    rows += part_rows
     if manifest.activation:
         rows.append(Row(label=said["activation"], value=manifest.activation, is_code=True))
     if media:
@@ -127,7 +129,46 @@ def _item(facts: Facts, said: Words) -> Section:
     rows.append(Row(label=said["complete"], value=said["yes" if manifest.complete else "cut"]))
     made_by = (("software", manifest.software), ("hardware", manifest.hardware), ("firmware", manifest.firmware))
     rows += [Row(label=said[name], value=value, is_code=True) for name, value in made_by if value]
-    return Section(title=said["item_title"], sentences=(said["item_intro"],), rows=tuple(rows))
+    return Section(title=said["item_title"], sentences=(said["item_intro"], *whole), rows=tuple(rows))
+
+
+def _parts(facts: Facts, said: Words) -> tuple[tuple[str, ...], list[Row]]:
+    """Which part of its recording the item is and of how many, and which parts are not in this export and why."""
+    manifest, parts = facts.manifest, facts.parts
+    if manifest.recording is None:
+        return (), []
+    rows = [Row(label=said["recording"], value=manifest.recording, is_code=True)]
+    number = str(manifest.sequence + 1)
+    if parts is None:
+        return (), [*rows, Row(label=said["part"], value=said["part_alone"].format(number))]
+    kind = "part_of" if parts.ended else "part_of_more"
+    rows.append(Row(label=said["part"], value=said[kind].format(number, parts.last + 1)))
+    left = {one.sequence: (one.from_us, one.to_us) for one in parts.parts if one.state == "here"}
+    runs = not_here(left, [parts])
+    rows += [Row(label=said["part_with"], value=_ranges(sorted(left)), is_code=True)]
+    rows += [Row(label=said["part_" + one.why], value=_run(one), is_code=True) for one in runs]
+    is_whole = not runs and is_end_known(left, [parts])
+    return (said["parts_whole" if is_whole else "parts_not_whole"],), rows
+
+
+def _run(run: Run) -> str:
+    times = f": {run.times.replace(' to ', ' – ')}" if run.times else ""
+    return f"{_range(run.first, run.last)}{times}"
+
+
+def _range(first: int, last: int) -> str:
+    return str(first + 1) if first == last else f"{first + 1} – {last + 1}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """The numbers as stretches, counted from 1."""
+    stretches: list[tuple[int, int]] = []
+    for one in numbers:
+        if stretches and one == stretches[-1][1] + 1:
+            stretches[-1] = (stretches[-1][0], one)
+        else:
+            stretches.append((one, one))
+    return ", ".join(_range(first, last) for first, last in stretches)
 
 
 def _times(facts: Facts, said: Words) -> Section:

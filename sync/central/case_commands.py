@@ -83,6 +83,11 @@ def _register_evidence(verbs: Any) -> None:
         metavar="COPY",
         help="add this redacted copy (.mp4, its record and plan beside it), of a recording the folder of its copies",
     )
+    exported.add_argument(
+        "--incomplete",
+        action="store_true",
+        help="export a recording of which not every part is here; the bundles say so",
+    )
     exported.add_argument("--reason", default="", help="why; recorded, and printed in the bundle")
     cli.add_json(exported)
     exported.set_defaults(run=_export)
@@ -187,6 +192,7 @@ def _export(args: argparse.Namespace) -> int:
         with_sealed=not args.opened_only,
         reason=args.reason,
         redacted=args.redacted,
+        incomplete=args.incomplete,
     )
     user = getpass.getuser()
     made = export.export(store, args.subject, args.output, wanted, user=user)

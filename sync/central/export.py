@@ -1,8 +1,9 @@
 """Makes bundles of stored items: what leaves the centre for a court, with everything needed to check it.
 
 Decided here: where each part of a bundle comes from at the centre, that an opened file is never written to a temporary
-file (it passes through memory), and that every export is recorded with its reason. The form is vedette.bundle, the
-report and the verifiers beside the signed parts are vedette.bundle_companions.
+file (it passes through memory), that every export is recorded with its reason, and that a recording of which something
+is not here leaves only when that is asked for. The form is vedette.bundle, the report and the verifiers beside the
+signed parts are vedette.bundle_companions.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sync.central.held_heads import heads_of
+from sync.central.parts import parts_of, refuse_incomplete
 from sync.central.redacted import RedactedCopy, copies_of
 from sync.central.rows import ItemRow
 from sync.central.store import Store
-from vedette import bundle, config
+from vedette import bundle, bundle_parts, config
 from vedette.bundle_companions import with_companions
+from vedette.bundle_parts import Parts
 from vedette.errors import NotFound, Refused
 from vedette.keys import SigningKey
 from vedette.sealed import Identity, SealedReader, recover
@@ -31,22 +34,28 @@ _PIECE_BYTES = 1 << 20
 class Wanted:
     """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`, and a
     redacted copy (the MP4, with its record and plan beside it, or the folder of a recording's) where one is named.
+    `incomplete` allows a recording of which not every part is at the centre.
     """
 
     identities: Sequence[Identity]
     with_sealed: bool
     reason: str
     redacted: Path | None = None
+    incomplete: bool = False
 
 
 def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: str) -> list[tuple[Path, str]]:
     """Make the bundle of item `subject` at `output`, or a zip for each segment of a recording in the folder `output`.
 
     Returns (path, what a person should know about it). `NotFound` when `subject` is neither, `Refused` when `output` is
-    there already, nothing would be in the bundle, or the redacted copies are not those of all segments: then no bundle
-    is made.
+    there already, nothing would be in the bundle, the redacted copies are not those of all segments, or something of
+    the recording is not at the centre: then no bundle is made.
     """
     rows = _items(store, subject)
+    known = parts_of(store, rows[0], [row.item for row in rows])
+    said, lacking = known if known is not None else (None, [])
+    if rows[0].item != subject and not wanted.incomplete:
+        refuse_incomplete(rows[0], lacking)
     copies = copies_of(wanted.redacted, rows) if wanted.redacted is not None else {}
     for item, copy in copies.items():
         copy.check(store.manifest(item))
@@ -56,12 +65,20 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
         if output.suffix == ".zip":
             raise Refused(f"recording {subject} has {len(rows)} segments; name a folder, each gets a zip in it")
         output.mkdir(exist_ok=False)
-        places = [output / f"{number:04d}-{row.item}.zip" for number, row in enumerate(rows, start=1)]
-    made = []
+        places = [output / f"{row.sequence + 1:04d}-{row.item}.zip" for row in rows]
+    made: list[tuple[Path, str]] = []
+    exporting = _Export(
+        store=store,
+        wanted=wanted,
+        user=user,
+        signer=SigningKey.load(config.load_central(store.folder / "central.toml").keys / "centre.pem"),
+        parts=said,
+        notes=lacking,
+    )
     try:
         for row, place in zip(rows, places, strict=True):
             store.note_access(user, "export", row.item, wanted.reason)
-            made.append((place, _export_one(store, row, place, wanted, copies.get(row.item), user)))
+            made.append((place, _export_one(exporting, row, place, copies.get(row.item))))
     finally:
         if not made and len(rows) > 1:
             output.rmdir()
@@ -79,10 +96,23 @@ def _items(store: Store, subject: str) -> list[ItemRow]:
         raise NotFound(f"the centre has no item and no recording {subject[:64]!r}") from None
 
 
-def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, copy: RedactedCopy | None, user: str) -> str:
-    central = config.load_central(store.folder / "central.toml")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Export:
+    """What the bundles of one export have in common: `parts` is the centre's word of which parts leave together, and
+    `notes` say what of the recording is not here.
+    """
+
+    store: Store
+    wanted: Wanted
+    user: str
+    signer: SigningKey
+    parts: Parts | None
+    notes: Sequence[str]
+
+
+def _export_one(exporting: _Export, row: ItemRow, place: Path, copy: RedactedCopy | None) -> str:
+    store, wanted, signer, said = exporting.store, exporting.wanted, exporting.signer, exporting.parts
     journal = _journal(store, row)
-    signer = SigningKey.load(central.keys / "centre.pem")
     with _opened(store, row, wanted.identities) as opened, _sealed(store, row, wanted) as sealed:
         parts = bundle.BundleParts(
             manifest=store.manifest(row.item),
@@ -90,17 +120,28 @@ def _export_one(store: Store, row: ItemRow, place: Path, wanted: Wanted, copy: R
             proof=store.proof(row.item),
             journal=journal,
             enrolment=store.enrolment(row.device),
-            log_origin=central.central.origin,
+            log_origin=config.load_central(store.folder / "central.toml").central.origin,
             signer=signer,
             made_us=store.clock.utc_us(),
             sealed=sealed,
             opened=opened,
             heads=heads_of(store, row, signer),
+            recording_parts=said.sign(signer) if said is not None else None,
             note=wanted.reason,
             companions=copy.companions if copy is not None else {},
         )
-        bundle.make(place, with_companions(parts, exported_by=user))
-    return "" if journal else "the device's custody journal of this item has not arrived yet; export again later"
+        bundle.make(place, with_companions(parts, exported_by=exporting.user))
+    return "; ".join(_notes(exporting, row, has_journal=bool(journal)))
+
+
+def _notes(exporting: _Export, row: ItemRow, *, has_journal: bool) -> Iterator[str]:
+    """What a person should know about the bundle of this item."""
+    said = exporting.parts
+    if said is not None and (len(said.parts) > 1 or exporting.notes):
+        yield f"{bundle_parts.place(row.sequence, said)} of recording {said.recording}"
+    yield from exporting.notes
+    if not has_journal:
+        yield "the device's custody journal of this item has not arrived yet; export again later"
 
 
 def _journal(store: Store, row: ItemRow) -> list[bytes]:

@@ -17,6 +17,7 @@ _PARTS = (
     "witnesses.py",
     "redactions.py",
     "heads.py",
+    "parts.py",
     "evidence.py",
     "command.py",
 )
@@ -44,6 +45,7 @@ import base64
 import datetime
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re

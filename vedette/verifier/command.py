@@ -13,6 +13,7 @@ from typing import Any
 
 from vedette.verifier.container import Folder, Zip
 from vedette.verifier.evidence import Bundle
+from vedette.verifier.parts import part_alone, parts_together
 from vedette.verifier.records import Bad, dumps, loads, public_key
 from vedette.verifier.redactions import whole_set
 from vedette.verifier.witnesses import policy_of
@@ -30,28 +31,33 @@ def verify(
     asked = (key, origin, policy, redactor)
     inside = bundles_in(path)
     findings: list[Any] = []
-    redactions = []
+    redactions, parts = [], []
     for one in inside or [path]:
-        found, redaction = verify_one(one, *asked)
+        found, redaction, part = verify_one(one, *asked)
         findings += [(what, f"{one.name}/{where}", *rest) for what, where, *rest in found] if inside else found
         redactions += [redaction] if redaction is not None else []
+        parts += [part] if part is not None else []
     if inside:
-        findings += sets_of(path.resolve().name, redactions)
+        name = path.resolve().name
+        findings += [*parts_together(name, parts), *sets_of(name, redactions)]
+    else:
+        alone = ((f"{one['manifest']['item']}.parts", said) for one in parts for said in part_alone(one))
+        findings += [("recording's parts", where, None, said) for where, said in alone]
     codes = {one[2] for one in findings} - {0, None}
     return (10 if codes - {11} else 11 if codes else 0), findings
 
 
 def verify_one(path: Path, key: bytes | None, origin: str | None, policy: Any, redactor: bytes | None) -> Any:
-    """The findings of one bundle, and the record of the redacted copy of its item, if there is one."""
+    """The findings of one bundle, the record of the redacted copy of its item, and its part of a recording, if any."""
     name = path.resolve().name
     try:
         source = Folder(path) if path.is_dir() else Zip(path)
     except Bad as error:
-        return [("bundle", name, error.code, str(error))], None
+        return [("bundle", name, error.code, str(error))], None, None
     bundle = Bundle(source, name, key, origin)
     bundle.policy, bundle.redactor = policy, redactor
     bundle.check()
-    return bundle.findings, bundle.redaction
+    return bundle.findings, bundle.redaction, bundle.part
 
 
 def bundles_in(path: Path) -> list[Path]:
@@ -100,7 +106,9 @@ def main() -> int:
     for what, where, state, said in findings:
         print(f"{'absent' if state is None else 'FAILED' if state else 'ok    '}  {what:19}  {where}: {said}")
     failed = sum(bool(one[2]) for one in findings)
-    print(f"{failed} of {len(findings)} checks FAILED" if failed else "every check holds")
+    is_whole = not any(what == "recording's parts" and state is None for what, _where, state, _said in findings)
+    holds = "every check holds" if is_whole else "every check holds; that the recording is whole is not shown"
+    print(f"{failed} of {len(findings)} checks FAILED" if failed else holds)
     if key is None:
         print("The keys were taken from the bundle itself: compare the fingerprint, or use --trust or --key.")
     return code

@@ -20,6 +20,7 @@ from vedette.verifier.chains import (
 )
 from vedette.verifier.container import Folder, Zip
 from vedette.verifier.heads import check_heads
+from vedette.verifier.parts import MAX_PARTS_RECORD, ends_of, own_part, place_said
 from vedette.verifier.records import (
     DEVICE,
     EXTRA,
@@ -56,6 +57,8 @@ class Bundle:
     policy: Any = None
     redactor: bytes | None = None
     redaction: Any = None
+    part: Any = None
+    ends: Any = None
 
     def __init__(self, source: Folder | Zip, name: str, key: bytes | None, origin: str | None) -> None:
         self.source, self.name, self.trusted, self.origin = source, name, key, origin
@@ -90,11 +93,7 @@ class Bundle:
             return
         self.item, self.kind = listing["item"], listing["kind"]
         self.listed = {one["name"]: one for one in listing["files"]}
-        if (
-            self.run("container", self.name, lambda: self.container(listing), "every byte between the files holds")
-            is None
-        ):
-            pass
+        self.run("container", self.name, lambda: self.container(listing), "every byte between the files holds")
         for one in listing["files"]:
             self.run("file", one["name"], functools.partial(self.file, one), f"{one['size']} bytes, as listed")
         keys = self.run("keys", "keys.json", self.keys)
@@ -198,6 +197,8 @@ class Bundle:
             self.run("witnesses", f"{self.item}.proof", lambda: witnessed(self.text_of_proof(), self.policy), str)
         entries = self.journal(device)
         self.heads(f"{self.item}.heads", entries or [], (centre, device))
+        if manifest["kind"] == "segment" and manifest["recording"] is not None:
+            self.recording_part(f"{self.item}.parts", centre)
         if manifest["kind"] == "segment" and entries and sealed in self.listed:
             self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
         if opened in self.listed:
@@ -305,6 +306,7 @@ class Bundle:
                 if named and sha(line) != head["head"]:
                     raise Bad(f"seq {entry['seq']} is not the line that the manifest names: there are two chains")
             check_extent(entries, self.manifest)
+            self.ends = ends_of(entries, lines)
             return entries
 
         return self.run(
@@ -329,6 +331,21 @@ class Bundle:
             if problem is not None:
                 said = f"the centre found this wrong with it: {problem}"
                 self.findings.append(("journal at the centre", name, None, said))
+
+    def recording_part(self, name: str, centre: bytes | None) -> None:
+        """Which part of its recording the item is, and which others left with it."""
+        manifest, said = self.manifest, None
+        if name in self.listed:
+            said = self.run(
+                "recording's part",
+                name,
+                lambda: own_part(self.read(name, MAX_PARTS_RECORD), manifest, centre),
+                lambda found: place_said(manifest, found),
+            )
+        else:
+            unknown = f"{place_said(manifest, None)}; which others left with it is not known"
+            self.findings.append(("recording's part", name, None, unknown))
+        self.part = {"bundle": self.name, "manifest": manifest, "said": said, "ends": self.ends}
 
     def lines(self) -> list[bytes]:
         """The whole lines; that the last one is cut is a finding of its own and hides no other."""

@@ -19,6 +19,7 @@ PARTS = ("README.txt", "keys.json", "{0}.manifest", "{0}.receipt", "{0}.proof", 
 REDACTED = ("{0}.redacted.mp4", "{0}.redaction", "{0}.plan.toml")
 EXTRA = (
     "{0}.heads",
+    "{0}.parts",
     "{0}.{1}.age",
     "{0}.{2}",
     "{0}.onvif.mp4",

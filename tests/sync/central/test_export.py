@@ -30,9 +30,10 @@ def stored(centre: Any, device: Any, worker: Any) -> Any:
     """A stored segment whose journal is at the centre too."""
     journal = device.journal()
     item = device.item(VIDEO, recording=uuid7(centre.clock))
-    journal.append("segment.opened", item=item.id)
+    journal.append("segment.opened", item=item.id, detail={"recording": item.manifest.recording, "sequence": 0})
     last = journal.append("segment.closed", item=item.id, detail=_end(item))
     item = device.resign(item, journal=JournalHead(service="recorder", seq=last.seq, head=last.sha256))
+    journal.append("recording.stopped", detail={"reason": "button"})
     path = journal.roll()
     worker.upload(item)
     worker.upload(device.custody(path))
