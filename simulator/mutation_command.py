@@ -56,7 +56,12 @@ def _text(tally: Tally) -> str:
 
     ways = sorted({how for _form, how in tally.tried})
     rows = [(how, *(str(tally.tried[form, how]) for form in FORMS)) for how in ways]
-    lines = [cli.table(rows, heads=("damage", "item", "bundle folder", "bundle listed anew", "bundle zip")), ""]
+    lines = [
+        cli.table(
+            rows, heads=("damage", "item", "bundle folder", "bundle listed anew", "bundle zip", "exported recording")
+        ),
+        "",
+    ]
     lines += [f"MISSED  {one.form} {one.file} {one.how} at byte {one.first}: {one.why[:200]}" for one in tally.missed]
     lines.append(
         f"{tally.count} mutations in {tally.seconds:.0f} s: {tally.count - len(tally.missed)} found and placed,"

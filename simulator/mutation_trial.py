@@ -2,7 +2,8 @@
 
 Decided here: what is damaged how often, and what counts as caught: a failed check with a defined exit code, never a
 crash. What counts as located is `simulator.located`, what is exchanged in several files at once `simulator.forgeries`,
-and where the item lies `simulator.subjects`.
+which bundles are taken out of an exported recording `simulator.taken_parts`, and where the item lies
+`simulator.subjects`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from simulator.forgeries import forge
 from simulator.located import Good, why_vague
 from simulator.mutations import Mutant, mutate
 from simulator.subjects import Subjects
+from simulator.taken_parts import take, why_not_told
 from vedette import bundle
 from vedette.bundle import LISTING, README
 from vedette.errors import Integrity, NotTrusted, VedetteError
 from vedette.findings import Report
 
-FORMS = ("item", "folder", "relisted", "zip")
+FORMS = ("item", "folder", "relisted", "zip", "recording")
 CAUGHT = (Integrity.exit_code, NotTrusted.exit_code)
-FORGED, TRAVELLING = 0.2, 0.1
+FORGED, TRAVELLING, SETS = 0.2, 0.1, 0.03
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +84,17 @@ def _trials(subjects: Subjects, rng: random.Random) -> Iterator[tuple[str, str, 
         *(subjects.check_bundle(name) for name in ("folder", "relisted", "0.zip")),
         subjects.check_travelling("0.zip"),
     ]
+    subjects.lay_recording(subjects.exported.good)
+    good += [subjects.check_bundle("recording"), subjects.check_travelling("recording")]
     bad = [one.message for report in good for one in report.findings if not one.ok]
     if bad:
         raise AssertionError(f"the undamaged specimen does not verify: {bad}")
     yield "", "", "", None
     while True:
-        form = rng.choice(("item", *FORMS))
-        if form == "zip":
+        form = "recording" if rng.random() < SETS else rng.choice(("item", *FORMS[:-1]))
+        if form == "recording":
+            yield _try_recording(subjects, rng)
+        elif form == "zip":
             yield _try_zip(subjects, rng)
         elif rng.random() < FORGED:
             yield _try_forgery(subjects, form, rng)
@@ -138,6 +144,14 @@ def _report(check: Callable[..., Report], *form: str) -> Report | BaseException:
 
 def _first(whys: Iterable[str | None]) -> str | None:
     return next((why for why in whys if why is not None), None)
+
+
+def _try_recording(subjects: Subjects, rng: random.Random) -> tuple[str, str, str, Miss | None]:
+    taken = take(subjects.exported, rng)
+    subjects.lay_recording(taken.files)
+    reports = [_report(check, "recording") for check in (subjects.check_bundle, subjects.check_travelling)]
+    why = _first(why_not_told(one, taken, subjects.exported.recording) for one in reports)
+    return "recording", "", taken.how, _miss("recording", "", Mutant(taken.how, b"", 0), why)
 
 
 def _try_zip(subjects: Subjects, rng: random.Random) -> tuple[str, str, str, Miss | None]:

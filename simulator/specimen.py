@@ -17,6 +17,7 @@ from simulator.reel import Vehicle, make_clip
 from vedette import bundle, cosignature, merkle, note, proof, sealed
 from vedette.bundle import BundleParts, Content
 from vedette.bundle_heads import HeldHeads
+from vedette.bundle_parts import Part, Parts
 from vedette.clock import FakeClock, uuid7
 from vedette.cosignature import WitnessKey
 from vedette.custody_entry import parse_line
@@ -133,14 +134,15 @@ def make_specimens(maker: Maker, folder: Path) -> Specimens:
     maker.clock.advance(DAY_US)
     later, all_lines = cars[0].drive(maker.clock)
     return Specimens(
-        siblings=tuple(_parts(maker, item, lines, seed) for seed, item in enumerate(siblings)),
-        another_day=_parts(maker, later[0], all_lines, len(siblings)),
-        another_device=_parts(other, elsewhere[0], other_lines, len(siblings) + 1),
+        siblings=tuple(_parts(maker, siblings, at, lines, at) for at in range(len(siblings))),
+        another_day=_parts(maker, later, 0, all_lines, len(siblings)),
+        another_device=_parts(other, elsewhere, 0, other_lines, len(siblings) + 1),
     )
 
 
-def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> BundleParts:
-    """The parts of the bundle of one item, and of a redacted copy of it."""
+def _parts(maker: Maker, recording: Sequence[Item], at: int, lines: Sequence[bytes], seed: int) -> BundleParts:
+    """The parts of the bundle of item `at` of a recording, and of a redacted copy of it."""
+    item = recording[at]
     ciphertext, record = item.path.read_bytes(), item.manifest_path.read_bytes()
     receipt, inclusion = _logged(maker, item.manifest, _sha(record), seed)
     enrolment = Enrolment(device=maker.name, key=maker.device.public, certificate_serial="1f", enrolled_us=1)
@@ -151,6 +153,7 @@ def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> Bundl
         proof=inclusion,
         journal=journal,
         heads=_heads(maker, item.item_id, Head.of(parse_line(journal[-1])), Head.of(parse_line(lines[-1]))),
+        recording_parts=_together(recording).sign(maker.centre),
         enrolment=enrolment.sign(maker.centre),
         log_origin=ORIGIN,
         signer=maker.centre,
@@ -158,6 +161,21 @@ def _parts(maker: Maker, item: Item, lines: Sequence[bytes], seed: int) -> Bundl
         sealed=ciphertext,
         opened=sealed.open_sealed(ciphertext, [maker.opener]),
         companions=_redacted(maker, item.manifest, record, seed),
+    )
+
+
+def _together(recording: Sequence[Item]) -> Parts:
+    """All of the recording left together."""
+    manifests = [one.manifest for one in recording]
+    return Parts(
+        device=manifests[0].device,
+        recording=manifests[0].recording or "",
+        first=0,
+        ended=True,
+        parts=tuple(
+            Part(item=one.item, sequence=one.sequence, state="here", from_us=one.started_us, to_us=one.ended_us)
+            for one in manifests
+        ),
     )
 
 

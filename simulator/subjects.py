@@ -19,12 +19,13 @@ from pathlib import Path
 from simulator.forgeries import Sources
 from simulator.located import Good
 from simulator.specimen import ORIGIN, Maker, make_specimens, new_maker
-from vedette import bundle, bundle_verify
+from simulator.taken_parts import Exported
+from vedette import bundle, bundle_folder, bundle_verify
 from vedette.bundle import BUNDLE, LISTING, Listing
 from vedette.bundle_verify import Asked
 from vedette.evidence_item import Vouched, verify_item
 from vedette.findings import Finding, Report
-from vedette.records import sign_record
+from vedette.records import peek_manifest, sign_record
 from vedette.verifier import command
 from vedette.verifier.witnesses import policy_of
 
@@ -43,6 +44,7 @@ class Subjects:
     good: Good
     sources: Sources
     other_wholes: tuple[bytes, ...]
+    exported: Exported
 
     @classmethod
     def make(cls, folder: Path) -> Subjects:
@@ -55,6 +57,7 @@ class Subjects:
         good, *others = [_unzipped(whole) for whole in wholes]
         item = _item_of(good)
         renamed = [{name.replace(_item_of(one), item): data for name, data in one.items()} for one in others]
+        (folder / "recording").mkdir()
         for form in ("item", "folder", "relisted"):
             (folder / form).mkdir()
             for name, data in good.items():
@@ -68,6 +71,11 @@ class Subjects:
             good=Good.of(good, sealed_name=f"{item}.segment.age", journal_name=bundle.JOURNAL),
             sources=Sources(files=good, siblings=renamed[:2], another_day=renamed[2], another_device=renamed[3]),
             other_wholes=tuple(wholes[1:]),
+            exported=Exported(
+                recording=peek_manifest(target.manifest).recording or "",
+                wholes=(wholes[1], wholes[0], wholes[2]),
+                another_day=wholes[3],
+            ),
         )
 
     def others(self, name: str) -> list[bytes]:
@@ -89,6 +97,13 @@ class Subjects:
         given = data.splitlines(keepends=True)
         starts = (at for at, line in enumerate(chain) if given and line == given[0])
         return self.files[name] in data and any(chain[at : at + len(given)] == given for at in starts)
+
+    def lay_recording(self, files: dict[str, bytes]) -> None:
+        """Have these bundles, and no others, in the folder `recording`."""
+        for path in (self.folder / "recording").iterdir():
+            path.unlink()
+        for name, whole in files.items():
+            (self.folder / "recording" / name).write_bytes(whole)
 
     @contextmanager
     def changed(self, form: str, files: dict[str, bytes | None]) -> Iterator[None]:
@@ -126,7 +141,9 @@ class Subjects:
     def check_bundle(self, name: str) -> Report:
         """What the verifier says of the bundle of this name in `folder`."""
         asked = Asked(policy=self.maker.policy, redactor=self.maker.redactor.public)
-        return bundle_verify.verify(self.folder / name, self.maker.trust, asked=asked)
+        path = self.folder / name
+        check = bundle_folder.verify_folder if bundle_folder.bundles_in(path) else bundle_verify.verify
+        return check(path, self.maker.trust, asked=asked)
 
     def check_travelling(self, name: str) -> Report:
         """The same of the verifier that travels in a bundle as `verify.py`."""
