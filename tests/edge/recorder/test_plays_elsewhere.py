@@ -30,6 +30,7 @@ WIDTH, HEIGHT = 320, 240
 NEEDS_VLC = pytest.mark.skipif(
     shutil.which("cvlc") is None, reason="VLC is not installed (apt install vlc-bin vlc-plugin-base)"
 )
+STRANGE = 60
 ALIKE = 4  # VLC limits the range of levels; other pictures of the noise differ by 80
 
 
@@ -43,14 +44,14 @@ def shared() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def shown_by_vlc(shared: Path, data: bytes) -> list[np.ndarray]:
-    """The luma of every picture that VLC shows; it shows one again while it waits for the next."""
+def shown_by_vlc(shared: Path, data: bytes, *more: str) -> list[np.ndarray]:
+    """The luma of every picture that VLC shows; it shows one again while it waits for the next. `more` are options."""
     path = shared / "segment.mp4"
     path.write_bytes(data)
     path.chmod(0o644)
     player = ["cvlc", "--intf", "dummy", "--quiet", "--no-audio", "--play-and-exit"]
     player += ["--no-skip-frames", "--no-drop-late-frames"]
-    player += ["--vout", "yuv", "--yuv-file", "shown.y4m", "--yuv-yuv4mpeg2", str(path)]
+    player += [*more, "--vout", "yuv", "--yuv-file", "shown.y4m", "--yuv-yuv4mpeg2", str(path)]
     player = as_ordinary_user(shared, player)
     subprocess.run(player, cwd=shared, capture_output=True, timeout=PLAYER_S, check=True)
     header, *pictures = (shared / "shown.y4m").read_bytes().split(b"FRAME\n")
@@ -79,6 +80,28 @@ def test_vlc_shows_the_pictures_that_were_recorded_when_it_plays_a_segment(devic
     assert all(min(distances) < ALIKE for distances in nearest)
     seen = {place for distances in nearest for place, distance in enumerate(distances) if distance < ALIKE}
     assert len(seen) >= len(recorded) - lost > 20
+
+
+@NEEDS_VLC
+def test_vlc_writes_the_line_below_the_pictures_when_its_track_is_chosen(device, bench, shared):
+    """SG-10: as the guide says of VLC; nothing is written above, nor where the track is not chosen."""
+    one = bench(segment_s=4)
+    one.steps(60)
+    one.close()
+    opened = device.opened(device.items()[0])
+    recorded = decoded(opened)
+
+    def written(shown: np.ndarray) -> tuple[int, int]:
+        """How many points of the upper and of the lower half are none of the picture's."""
+        nearest = min(recorded, key=lambda ours: float(abs(shown - ours).mean()))
+        upper, lower = np.split(abs(shown - nearest) > STRANGE, 2)
+        return int(upper.sum()), int(lower.sum())
+
+    left = [written(one) for one in shown_by_vlc(shared, opened)]
+    chosen = [written(one) for one in shown_by_vlc(shared, opened, "--sub-track", "0")]
+    most = max(lower for _, lower in left)
+    assert {upper for upper, _ in [*left, *chosen]} == {0}
+    assert sum(lower > 2 * most for _, lower in chosen) > len(chosen) * 3 // 4
 
 
 def exported(device, bench, hearing) -> bytes:
