@@ -20,6 +20,7 @@ from vedette.enrolment import Enrolment
 from vedette.report_words import LANGUAGES, Language, Words, words
 
 MAX_EVENTS = 12
+MAX_RUNS = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +147,10 @@ def _parts(facts: Facts, said: Words) -> tuple[tuple[str, ...], list[Row]]:
     left = {one.sequence: (one.from_us, one.to_us) for one in parts.parts if one.state == "here"}
     runs = not_here(left, [parts])
     rows += [Row(label=said["part_with"], value=_ranges(sorted(left)), is_code=True)]
-    rows += [Row(label=said["part_" + one.why], value=_run(one), is_code=True) for one in runs]
+    rows += [Row(label=said["part_" + one.why], value=_run(one), is_code=True) for one in runs[:MAX_RUNS]]
+    rows += (
+        [Row(label=said["part_more"], value=str(len(runs) - MAX_RUNS), is_code=True)] if len(runs) > MAX_RUNS else []
+    )
     is_whole = not runs and is_end_known(left, [parts])
     return (said["parts_whole" if is_whole else "parts_not_whole"],), rows
 

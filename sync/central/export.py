@@ -52,8 +52,7 @@ def export(store: Store, subject: str, output: Path, wanted: Wanted, *, user: st
     the recording is not at the centre: then no bundle is made.
     """
     rows = _items(store, subject)
-    known = parts_of(store, rows[0], [row.item for row in rows])
-    said, lacking = known if known is not None else (None, [])
+    said, lacking = parts_of(store, rows[0], [row.item for row in rows])
     if rows[0].item != subject and not wanted.incomplete:
         refuse_incomplete(rows[0], lacking)
     copies = copies_of(wanted.redacted, rows) if wanted.redacted is not None else {}

@@ -8,12 +8,13 @@ not missing. Implements BU-48 to BU-50 of docs/spec/bundle.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sync.central.rows import ItemRow
 from sync.central.store import Store
-from vedette.bundle_parts import Part, Parts, is_end_known, not_here
+from vedette.bundle_parts import MAX_PARTS, Part, Parts, is_end_known, not_here
 from vedette.custody_entry import Entry, parse_line
 from vedette.errors import NotFound, Refused
 
@@ -31,12 +32,12 @@ class _Custody:
     is_claimed: bool
 
 
-def parts_of(store: Store, row: ItemRow, leaving: Iterable[str]) -> tuple[Parts, list[str]] | None:
+def parts_of(store: Store, row: ItemRow, leaving: Iterable[str]) -> tuple[Parts | None, list[str]]:
     """The centre's word for the bundles of `leaving` (items) of the recording that `row` is of, and sentences that say
-    what is not at the centre; None where `row` is of no recording.
+    what is not at the centre or does not fit; None where `row` is of no recording, or of one of more than `MAX_PARTS`.
     """
     if row.recording is None or row.kind != "segment":
-        return None
+        return None, []
     stored = [one for one in _stored(store, row.recording) if one.device == row.device]
     custody = _custody(store, stored, row.recording)
     going, parts = set(leaving), dict(custody.named)
@@ -48,6 +49,8 @@ def parts_of(store: Store, row: ItemRow, leaving: Iterable[str]) -> tuple[Parts,
             from_us=one.started_us,
             to_us=one.ended_us,
         )
+    if len(parts) > MAX_PARTS:
+        return None, [f"recording {row.recording} has {len(parts)} parts, more than the {MAX_PARTS} that can be listed"]
     in_order = tuple(parts[at] for at in sorted(parts))
     said = Parts(
         device=row.device,
@@ -56,7 +59,7 @@ def parts_of(store: Store, row: ItemRow, leaving: Iterable[str]) -> tuple[Parts,
         ended=custody.is_over,
         parts=in_order,
     )
-    return said, _lacking(said, stored, is_claimed=custody.is_claimed)
+    return said, [*_lacking(said, stored, is_claimed=custody.is_claimed), *_doubled(stored)]
 
 
 def refuse_incomplete(row: ItemRow, lacking: Sequence[str]) -> None:
@@ -84,6 +87,14 @@ def _lacking(said: Parts, stored: Sequence[ItemRow], *, is_claimed: bool) -> lis
         text = f"whether recording {said.recording} goes on behind part {said.last + 1} is not known: the device's"
         lacking.append(f"{text} custody journal of its end is not here")
     return lacking
+
+
+def _doubled(stored: Sequence[ItemRow]) -> Iterator[str]:
+    """What is wrong where a device gave one number to two items: the bundle of the first does not hold."""
+    for one, other in itertools.pairwise(stored):
+        if one.sequence == other.sequence:
+            which = f"part {one.sequence + 1} of recording {one.recording}"
+            yield f"{which} is here 2 times: its device signed items {one.item} and {other.item} as that part"
 
 
 def _custody(store: Store, stored: Sequence[ItemRow], recording: str) -> _Custody:

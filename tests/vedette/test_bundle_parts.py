@@ -7,12 +7,17 @@ from typing import Any
 import good_bundle
 import good_recording
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vedette import bundle, bundle_folder, bundle_verify, verifier
-from vedette.bundle_parts import MAX_PARTS, Part, open_parts
+from vedette import report as report_rows
+from vedette.bundle_companions import with_companions
+from vedette.bundle_parts import MAX_PARTS, RECORDING_PARTS, Part, open_parts
 from vedette.cli import main
 from vedette.errors import Integrity, VedetteError
 from vedette.findings import PARTS, Report
+from vedette.records import keyring, open_record, sign_record
 from vedette.verifier.parts import parts_of
 from vedette.verifier.records import Bad
 
@@ -118,3 +123,67 @@ def test_numbers_far_apart_cost_no_time(loaded: Any, tmp_path: Path) -> None:
     report = bundle_folder.verify_folder(folder)
     assert ours_of(report) == theirs_of(loaded.verify(folder)[1])
     assert any(f"parts 2 to {(1 << 53) - 2} of recording" in said for code, said in ours_of(report) if code)
+
+
+GOOD = good_recording.word("hhlm").sign(good_bundle.keys()[0])
+PIECES = [b"", b" ", b"0", b"null", b"1e9", b"-1", b"{}", b"[]", b'"here"', b"true", b"9007199254740992"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(st.integers(0, len(GOOD)), st.sampled_from((0, 1, 2, 8, 60)), st.sampled_from(PIECES))
+def test_both_take_or_both_refuse_a_damaged_word(start: int, cut: int, piece: bytes) -> None:
+    """BU-25, BU-42, BU-43: also where the centre has signed for the damage"""
+    centre = good_bundle.keys()[0]
+    data = GOOD[:start] + piece + GOOD[start + cut :]
+    taken = []
+    for parse, key in ((open_parts, centre.public), (parts_of, centre.public.raw)):
+        try:
+            parse(data, key)  # type: ignore[operator]
+        except (VedetteError, Bad) as error:
+            assert 0 < len(str(error)) < 2000
+            taken.append(False)
+        else:
+            taken.append(True)
+    assert taken == [data == GOOD] * 2
+
+
+@pytest.mark.parametrize("name", ["device", "recording", "first", "ended", "parts", "more"])
+@pytest.mark.parametrize("value", [None, -1, 5, "x", [], {}, [{}], "0" * 5000])
+def test_both_refuse_a_word_whose_field_is_not_what_it_must_be(name: str, value: Any) -> None:
+    """BU-42"""
+    centre = good_bundle.keys()[0]
+    body = {**open_record(RECORDING_PARTS, GOOD, keyring(centre.public)), name: value}
+    data = sign_record(RECORDING_PARTS, body, centre)
+    with pytest.raises(VedetteError):
+        open_parts(data, centre.public)
+    with pytest.raises(Bad):
+        parts_of(data, centre.public.raw)
+
+
+@pytest.mark.parametrize("count", [report_rows.MAX_RUNS, report_rows.MAX_RUNS + 1])
+def test_report_lists_a_bounded_number_of_stretches(count: int) -> None:
+    """BU-50"""
+    states = "hl" * count
+    parts = tuple(
+        Part(item=good_recording.ITEMS[at] if at < 4 else f"01a2076b-4400-7f5c-8293-{at:012x}", sequence=at,
+             state="here" if one == "h" else "held", from_us=None, to_us=None)
+        for at, one in enumerate(states)
+    )  # fmt: skip
+    made = with_companions(good_recording.part(0, good_recording.word(parts=parts)), exported_by="amina")
+    page = made.companions["report_html"]
+    assert isinstance(page, bytes)
+    assert page.decode().count("Parts left out of this export") == report_rows.MAX_RUNS
+    assert ("Further stretches" in page.decode()) == (count > report_rows.MAX_RUNS)
+
+
+def test_report_says_of_how_many_parts_only_what_is_known() -> None:
+    """BU-50: in each language"""
+    said = {
+        None: ("part 1; of how many", "partie 1 ; leur nombre", "الجزء 1؛"),
+        good_recording.word(): ("This export holds every part", "contient toutes les parties", "كل أجزاء التسجيل"),
+        good_recording.word("hhlm"): ("THIS EXPORT IS NOT", "N’EST PAS L’ENREGISTREMENT", "ليس التسجيل كاملا"),
+    }
+    for word, sentences in said.items():
+        page = with_companions(good_recording.part(0, word), exported_by="amina").companions["report_html"]
+        assert isinstance(page, bytes)
+        assert all(one in page.decode() for one in sentences), sentences

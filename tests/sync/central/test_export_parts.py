@@ -233,3 +233,31 @@ def test_command_refuses_and_takes_incomplete(
     assert f"part 3 of recording {filmed.recording} is not here" in capsys.readouterr().err
     assert cli.main([*words, "--incomplete"]) == 0
     assert f"part 4 of 4 of recording {filmed.recording}; part 3 of" in capsys.readouterr().out
+
+
+def test_device_that_gives_one_number_to_two_items_is_named(
+    centre: Any, device: Any, worker: Any, tmp_path: Path
+) -> None:
+    """BU-44, BU-49: each is at the centre, and what leaves does not hold."""
+    filmed = film(centre, device, numbers=(0, 1, 1))
+    send(device, worker, filmed, 1, 2, 3)
+    named = f"part 2 of recording {filmed.recording} is here 2 times: "
+    with pytest.raises(Refused, match=named):
+        leave(centre, filmed.recording, tmp_path / "out")
+    leave(centre, filmed.recording, tmp_path / "out", incomplete=True)
+    code, said = said_of(tmp_path / "out", centre)
+    assert (code, [one.startswith(named) for failed, one in said if failed]) == (10, [True])
+
+
+def test_recording_of_too_many_parts_leaves_without_a_word(
+    centre: Any, device: Any, worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BU-42, BU-49: a device cannot keep its evidence from leaving by naming parts without end."""
+    filmed = film(centre, device)
+    send(device, worker, filmed, 1)
+    monkeypatch.setattr("sync.central.parts.MAX_PARTS", 3)
+    with pytest.raises(Refused, match="has 4 parts, more than the 3"):
+        leave(centre, filmed.recording, tmp_path / "out")
+    made = leave(centre, filmed.recording, tmp_path / "out", incomplete=True)
+    assert "has 4 parts, more than the 3" in made[0][1]
+    assert said_of(tmp_path / "out", centre) == (0, [])
