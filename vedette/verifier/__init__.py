@@ -29,8 +29,8 @@ _HEAD = '''\
     python3 verify.py [BUNDLE] [--trust TRUST.json | --key ed25519:...] [--policy FILE] [--json]
 
 BUNDLE is a folder or a .zip, or a folder of such; without it the folder in which this file lies. Exit code 0:
-everything holds; 10: bytes are not what they were; 11: only a signature or key is not trusted. Needs Python 3.10 or
-newer.
+everything holds; 10: bytes are not what they were, or a part of a recording is missing or doubled; 11: only a signature
+or key is not trusted. Needs Python 3.10 or newer.
 
 A verifier that lies in a bundle proves nothing against whoever made the bundle: take this file from the project, or
 compare its SHA-256 with that of a copy you trust. The sealed .age file is not opened; its bytes are checked against
