@@ -62,15 +62,15 @@ def read_centre(folder: Path, wanted: Wanted, into: Lines) -> None:
         store.close()
 
 
-def take(store: Store, wanted: Wanted, into: Lines) -> None:
-    """Take lines, key, heads and what is wrong with the journal; NotFound for an unknown device, Refused where it is
-    more lines than can be drawn.
+def take(store: Store, wanted: Wanted, into: Lines, most: int | None = None) -> None:
+    """Take lines, key, heads and what is wrong with the journal; NotFound for an unknown device, Refused where a
+    journal has more lines of that time than `most` (MAX_LINES).
     """
     device = store.device(wanted.device or "").device
     into.keys.append(_key(store, device, wanted))
     for service in dict.fromkeys((wanted.service, *BESIDE)):
         first, last = seqs_of(_files(store, device, service), wanted.from_us, wanted.to_us)
-        lines = _rows(store, device, service, first, last)
+        lines = _rows(store, device, service, (first, last), MAX_LINES if most is None else most)
         into.add(f"{service}'s journal at the centre", lines)
         if service == wanted.service:
             _take_word(store, device, service, into)
@@ -99,12 +99,12 @@ def _files(store: Store, device: str, service: str) -> list[JournalFile]:
     return [JournalFile(*row) for row in store.db.execute(_FILES, [device, service]).fetchall()]
 
 
-def _rows(store: Store, device: str, service: str, first: int, last: int | None) -> list[bytes]:
-    span = [device, service, first, _NO_END if last is None else last]
+def _rows(store: Store, device: str, service: str, seqs: tuple[int, int | None], most: int) -> list[bytes]:
+    span = [device, service, seqs[0], _NO_END if seqs[1] is None else seqs[1]]
     where = f"{_PLACE} AND seq >= ? AND seq <= ?"
     count = int(store.db.execute(f"SELECT count(*) {where}", span).fetchone()[0])
-    if count > MAX_LINES:
-        raise Refused(f"{count} lines of {device} are of that time, {MAX_LINES} can be drawn: give --from and --to")
+    if count > most:
+        raise Refused(f"{count} lines of {device} are of that time, {most} can be drawn at once: ask for less of it")
     return [bytes(row[0]) for row in store.db.execute(f"SELECT line {where} ORDER BY seq", span).fetchall()]
 
 

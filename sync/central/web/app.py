@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from sync.central.store import Store
-from sync.central.web.pages import commands, devices, evidence, hits, log, player, quarantine, sign_in
+from sync.central.web.pages import commands, devices, evidence, hits, log, player, quarantine, shift, sign_in
 from sync.central.web.shield import Shield
 from sync.central.web.site import SignInNeeded, draw, language_of, make_site
 from vedette.clock import Clock, SystemClock
@@ -41,7 +41,7 @@ def create_app(store: Store, web: WebSection, trust: Trust, clock: Clock | None 
     app = FastAPI(title="Vedette", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = make_site(store, web, trust, clock or SystemClock())
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for page in (sign_in, hits, devices, commands, evidence, player, log, quarantine):
+    for page in (sign_in, hits, devices, shift, commands, evidence, player, log, quarantine):
         app.include_router(page.router)
     app.add_exception_handler(SignInNeeded, _to_sign_in)
     app.add_exception_handler(HTTPException, _http_error)

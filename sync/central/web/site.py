@@ -19,6 +19,7 @@ from starlette.datastructures import FormData
 from sync.central.rows import Role
 from sync.central.store import Store
 from sync.central.web.auth import Door, Patience, Session, Sessions, same
+from sync.central.web.days import Days
 from sync.central.web.language import DEFAULT, LANGUAGES, Language, load_languages
 from sync.central.web.playback import Keyring
 from sync.central.web.wording import FILTERS
@@ -44,6 +45,7 @@ class Site:
     keyring: Keyring
     patience: Patience
     door: Door
+    days: Days
     languages: Mapping[str, Language]
     templates: jinja2.Environment
     tls: bool
@@ -70,6 +72,7 @@ def make_site(store: Store, web: WebSection, trust: Trust, clock: Clock) -> Site
         keyring=Keyring(clock, idle_s=web.unlock_minutes * 60),
         patience=Patience(clock),
         door=Door(),
+        days=Days(store),
         languages=load_languages(),
         templates=_templates(),
         tls=uses_tls(web.host),

@@ -215,7 +215,7 @@ def test_more_lines_than_can_be_drawn_are_refused(car: Car, monkeypatch: pytest.
     monkeypatch.setattr(shift, "MAX_LINES", count)
     assert run(car.centre.folder) == 0
     monkeypatch.setattr(shift, "MAX_LINES", count - 1)
-    with pytest.raises(Refused, match=f"{count} lines of car-1 are of that time, {count - 1} can be drawn"):
+    with pytest.raises(Refused, match=f"{count} lines of car-1 are of that time, {count - 1} can be drawn at once"):
         run(car.centre.folder)
 
 
