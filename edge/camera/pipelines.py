@@ -73,8 +73,11 @@ _RTSP = (
     " ! rtph264depay ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
 )
 # Its sound leaves as it came: nothing that is wrong with it may end the pictures. Where there is none, nobody waits for
-# it (async=false): else no picture would ever come.
-_RTSP_SOUND = f" net. ! application/x-rtp,media=audio ! {_FIVE_SECONDS} ! {_PAY} async=false fd={{sounds}}"
+# it (async=false): else no picture would ever come. The filter is an element: as caps between two `!` one is made for
+# each stream that comes, and where two come at once one is in the other's way and the sound is never linked.
+_RTSP_SOUND = (
+    f" net. ! capsfilter caps=application/x-rtp,media=audio ! {_FIVE_SECONDS} ! {_PAY} async=false fd={{sounds}}"
+)
 _DECODE = "decodebin ! videoconvert ! videoscale ! video/x-raw,format=I420,width={small_width},height={small_height}"
 
 BOARDS = {

@@ -1,6 +1,6 @@
-"""What a run of the recorder has kept and what it missed, as values.
+"""What a run of the recorder has kept and what it missed.
 
-Decided here: what is counted for the status, and what is remembered of a gap until custody has it.
+Decided here: what is counted for the status, what is remembered of a gap until custody has it, and when that is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edge.camera.condition import Moment
 from edge.recorder.facts import Detail
 from edge.recorder.recovery import Recovered
+from vedette.custody import Journal
 from vedette.spool import Item
 from vedette.timeline_axis import STEP_US
 
@@ -75,6 +76,48 @@ class Gap:
             "to_mono_us": to.mono_us,
             "why": self.why,
         }
+
+
+class Gaps:
+    """The time in which recording should have gone on and did not; at most one is open."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._unwanted: tuple[Moment, str] | None = None
+        self.open: Gap | None = None
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether recording is wanted, and what is missing since it is not possible is being counted."""
+        return self.open is not None and self._unwanted is None
+
+    def broke_off(self, since: Moment | None, why: str) -> None:
+        """Remember that recording should have gone on from `since` and did not; the earliest counts (monotonic)."""
+        if since is not None and (self.open is None or since.mono_us < self.open.since.mono_us):
+            self.open = Gap(since, why)
+
+    def wanted(self) -> None:
+        """Recording is wanted again: what was open goes on."""
+        self._unwanted = None
+
+    def unwanted(self, now: Moment, reason: str) -> None:
+        """Recording is no longer wanted, for `reason`: a gap that is counted ends now, once custody takes it."""
+        if self.is_counting:
+            self._unwanted = now, reason
+
+    def settle(self, journal: Journal) -> None:
+        """Name a gap that ended because recording is no longer wanted."""
+        if self._unwanted is not None:
+            self.write(journal, self._unwanted[0])
+            journal.append("recording.stopped", detail={"reason": self._unwanted[1]})
+            self._unwanted = None
+
+    def write(self, journal: Journal, to: Moment) -> None:
+        """Say in the journal what was not recorded, and begin to forget it."""
+        gap, self.open = self.open, None
+        if gap is not None and to.mono_us > gap.since.mono_us:
+            journal.append("gap", detail=gap.to_detail(to))
+            self._counts.gaps += 1
 
 
 def later(moment: Moment, by_us: int) -> Moment:

@@ -3,7 +3,8 @@
 Decided here: trouble with the disk never stops the recorder. Below the configured free space the recording is closed
 whole, an unmarked one before a marked one (`edge.room` has the ladder); when the disk refuses a write it is let go as
 it lies and repaired once there is space again. Meanwhile the pre-event buffer goes on, so that the gap is as short as
-it can be. Custody gets the gap when recording begins again.
+it can be. Custody gets the gap when recording begins again. What was buffered is written in slices (`backlog`), each
+made durable as it goes, and what comes meanwhile waits behind it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from edge.camera.condition import Moment
 from edge.camera.port import EncodedUnit, Recorded, SoundInfo, SoundUnit, StreamInfo
-from edge.recorder.account import Counts, Gap, later
+from edge.recorder.account import Counts, Gaps, later
+from edge.recorder.backlog import Backlog
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
-from edge.recorder.fragments import StreamFault
+from edge.recorder.headroom import DISK_FAULT, DISK_FULL, Headroom
 from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History, read_history
 from edge.recorder.mute import Mute
 from edge.recorder.preevent import PreEventBuffer
@@ -29,7 +31,7 @@ from edge.recorder.surroundings import MISSING, MUTED, Surroundings
 from edge.recorder.terms import Terms as Terms
 from edge.ring import Claim
 from edge.ring import folder_of as ring_folder
-from edge.room import spare_bytes
+from vedette import daemon
 from vedette.clock import Clock
 from vedette.errors import Refused
 
@@ -37,9 +39,6 @@ LOOK_US = 1_000_000
 RETRY_US = 2_000_000
 STALL_US, HOLE_US = 1_000_000, 100_000
 CAMERA_FAULT = "camera_fault"
-DISK_FULL, DISK_FAULT, STREAM_FAULT = "disk_full", "disk_fault", "stream_fault"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_LITTLE_BYTES = 1 << 20
 
 
 class Keeping:
@@ -49,22 +48,21 @@ class Keeping:
         self, open_filing: Callable[[], Filing], spool_root: Path, clock: Clock, buffer: PreEventBuffer, terms: Terms
     ) -> None:
         """Nothing is opened yet; `repair` does, and a disk without one free byte only makes it trouble."""
-        self._open_filing, self._spool_root, self._clock = open_filing, spool_root, clock
+        self._open_filing, self._clock = open_filing, clock
         self.buffer, self._terms = buffer, terms
         self._opened: Filing | None = None
-        self._gap: Gap | None = None
         self._last: Moment | None = None
-        self._unwanted: tuple[Moment, str] | None = None
-        self._frame_us = 0
+        self._frame_us, self._activation, self._held = 0, "", False
         self._retry_us = self._look_us = 0
         self.recording: Recording | None = None
         self.sound_is_lost = False
         self.ring = Retaining(terms.ring or RingPolicy(folder=ring_folder(spool_root)))
         self._surroundings = Surroundings(clock, terms.position)
-        self._mute, self._mute_said = Mute(), True
+        self._mute, self._backlog = Mute(), Backlog(clock)
         self.trouble: str | None = None
-        self.is_marked = False
+        self.headroom = Headroom(spool_root, terms)
         self.counts = Counts()
+        self.gaps = Gaps(self.counts)
 
     def repair(self) -> History:
         """Open the journal where it is not, file what an earlier run left and return its history.
@@ -89,7 +87,7 @@ class Keeping:
         try:
             self._opened = self._open_filing()
         except (OSError, Refused) as error:
-            if self._free() >= _LITTLE_BYTES:
+            if not self.headroom.is_gone:
                 raise
             self._fail(error)
 
@@ -106,20 +104,9 @@ class Keeping:
 
     def favour(self, is_marked: bool) -> None:
         """Say whether what is recorded now is marked, or was asked for: it may use room that the rest may not."""
-        if is_marked and not self.is_marked and self.trouble == DISK_FULL:
+        if is_marked and not self.headroom.is_marked and self.trouble == DISK_FULL:
             self._retry_us = 0
-        self.is_marked = is_marked
-
-    @property
-    def bound_bytes(self) -> int:
-        """The free space below which what is recorded now has to stop."""
-        least, marked = self._terms.min_free_bytes, self._terms.marked_min_free_bytes
-        return least if marked is None or not self.is_marked else min(least, marked)
-
-    def broke_off(self, since: Moment | None, why: str) -> None:
-        """Remember that recording should have gone on from `since` and did not; the earliest counts (monotonic)."""
-        if since is not None and (self._gap is None or since.mono_us < self._gap.since.mono_us):
-            self._gap = Gap(since, why)
+        self.headroom.is_marked = is_marked
 
     def opened(self, info: StreamInfo) -> None:
         """The camera is open, for the first time or again; what was buffered of it before stays."""
@@ -128,47 +115,63 @@ class Keeping:
 
     def deliver(self, sound: SoundInfo) -> None:
         """The camera, open as it was, brings this sound from here on."""
+        if self._backlog:
+            self._backlog.add(sound)
+        else:
+            self._deliver(sound)
+
+    def _deliver(self, sound: SoundInfo) -> None:
         self.buffer.deliver(sound)
         self.ring.deliver(sound)
         if self.recording is not None:
             self.recording.deliver(sound)
 
-    @property
-    def is_broken_off(self) -> bool:
-        """Whether recording is wanted, and what is missing since it is not possible is being counted."""
-        return self._gap is not None and self._unwanted is None
-
     def begin(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
-        """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs.
-
-        Each opening of the camera in it begins anew, with the hole before it as a gap.
-        """
+        """Begin a recording with what the pre-event buffer holds; nothing happens in trouble or while one runs."""
         self._look(self._clock.mono_us())
-        self._unwanted = None
+        self.gaps.wanted()
         if self.recording is not None or self.trouble is not None:
-            self.broke_off(self._now() if self.recording is None else None, self.trouble or "")
+            self.gaps.broke_off(self._now() if self.recording is None else None, self.trouble or "")
             return
         with suppress(OSError, Refused):
             self.ring.end("activation")  # What goes wrong with it must not keep a recording from beginning.
-        for number, stretch in enumerate(self.buffer.take()):
-            if number:
-                self.interrupt(CAMERA_FAULT)
-            self.buffer.begin(stretch.info)
-            self._frame_us, self._last = stretch.info.frame_us, None
-            if self.trouble is None:
-                with self._on_disk():
-                    self.recording = Recording(self._filing, self._form(stretch.info), activation=activation, held=held)
-            for unit in stretch.units:
-                self.take(unit, marked=is_marked(unit.mono_us))
+        self._activation, self._held = activation, held
+        self._backlog.fill(self.buffer.take(), is_marked)
+        self._catch_up()
         self.ring.activated()
+
+    def _catch_up(self, *, wholly: bool = False) -> None:
+        """Write a slice of what waits, or all of it; where the disk takes nothing it goes back into the buffer."""
+        while self._backlog:
+            for one in self._backlog.slice():
+                if isinstance(one, StreamInfo):
+                    self._begin(one)
+                elif isinstance(one, SoundInfo):
+                    self._deliver(one)
+                else:
+                    self._keep(one, marked=self._backlog.is_marked(one.mono_us))
+                self._make_durable(self._clock.mono_us())
+            if not wholly and self.trouble is None:
+                return
+            daemon.notify("WATCHDOG=1")
+
+    def _begin(self, info: StreamInfo) -> None:
+        """Begin to write what was buffered of one opening of the camera; behind another with the hole as a gap."""
+        self._interrupt(CAMERA_FAULT)
+        self.buffer.begin(info)
+        self._frame_us, self._last = info.frame_us, None
+        if self.trouble is None:
+            with self._on_disk():
+                form = self._form(info)
+                self.recording = Recording(self._filing, form, activation=self._activation, held=self._held)
 
     def begin_blind(self, activation: str, *, held: bool, is_marked: Callable[[int], bool]) -> None:
         """Begin a recording while the camera is away: what was buffered before it, then a gap until it is back."""
         self.buffer.age(self._clock.mono_us())
         self.begin(activation, held=held, is_marked=is_marked)
         self.interrupt(CAMERA_FAULT)
-        if self._gap is None:
-            self.broke_off(self._now(), CAMERA_FAULT)
+        if self.gaps.open is None:
+            self.gaps.broke_off(self._now(), CAMERA_FAULT)
 
     def retain(self, info: StreamInfo) -> None:
         """Keep what nobody activated, where policy says so and nothing is recorded."""
@@ -189,7 +192,6 @@ class Keeping:
     def mute(self, on: bool, by: str) -> None:
         """Begin or end the muted time: pictures go on, sound is left out, custody has who began and who ended it."""
         if self._mute.switch(on, by, now_us=self._clock.mono_us()):
-            self._mute_said = False
             self._say_mute()
 
     def take(self, unit: Recorded, *, marked: bool) -> None:
@@ -199,6 +201,12 @@ class Keeping:
             self._surroundings.note(unit.utc_us, unit.mono_us, sound=sound)
         elif self._mute.covers(unit):
             return
+        if self._backlog:
+            self._backlog.add(unit)
+        else:
+            self._keep(unit, marked=marked)
+
+    def _keep(self, unit: Recorded, *, marked: bool) -> None:
         if self.recording is None:
             self.buffer.add(unit)
             with self._on_disk():
@@ -223,6 +231,10 @@ class Keeping:
 
     def end(self, reason: str) -> None:
         """End the recording, and with it any gap that was still open; what nobody activated goes on after a stop."""
+        self._catch_up(wholly=True)
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
         if reason != STOPPED:
             self._end_ring(reason)
         if self.recording is not None:
@@ -232,20 +244,23 @@ class Keeping:
             self._collect()
             self.recording = self._last = None
             self.ring.is_over()
-        if self._gap is not None and self._unwanted is None:
-            self._unwanted = (self._now(), reason)
-            self._close_gap()
+        self.gaps.unwanted(self._now(), reason)
+        self._settle_gap()
 
     def interrupt(self, why: str) -> None:
         """End the recording, which is to go on: what is missing until it does is a gap."""
+        self._catch_up(wholly=True)
+        self._interrupt(why)
+
+    def _interrupt(self, why: str) -> None:
         self._end_ring(why)
         if self.recording is None:
             return
         ended = None if self._last is None else later(self._last, self._frame_us)
-        gap, self._gap = self._gap, None
-        self.end(why)
-        self._gap = gap or self._gap
-        self.broke_off(ended, why)
+        gap, self.gaps.open = self.gaps.open, None
+        self._end(why)
+        self.gaps.open = gap or self.gaps.open
+        self.gaps.broke_off(ended, why)
 
     def forget(self) -> None:
         """Empty the pre-event buffer."""
@@ -260,10 +275,8 @@ class Keeping:
 
         While the camera is away (`is_blind`) the buffer grows old by itself.
         """
-        if self.recording is not None:
-            with self._on_disk():
-                self.recording.keep(now_us)
-            self._collect()
+        self._catch_up()
+        self._make_durable(now_us)
         if is_blind:
             self.buffer.age(now_us)
         if self.trouble is None:
@@ -273,10 +286,16 @@ class Keeping:
         else:
             self._look(now_us)
 
+    def _make_durable(self, now_us: int) -> None:
+        if self.recording is not None:
+            with self._on_disk():
+                self.recording.keep(now_us)
+            self._collect()
+
     def _tend_kept(self, now_us: int) -> None:
         with self._on_disk():
             self.buffer.tell(self._filing.journal)
-            self.ring.look(now_us, self._free())
+            self.ring.look(now_us, self.headroom.free_bytes())
             self.ring.keep(now_us)
             item = self.ring.settle(self._filing, now_us)
             if item is not None:
@@ -291,68 +310,48 @@ class Keeping:
         self._opened.journal.close()
         self._opened = None
 
-    def usable_bytes(self) -> int:
-        """The free space that what is recorded now may still take."""
-        return max(0, self._free() - self.bound_bytes)
-
-    def free_bytes(self) -> int:
-        """The free space of the disk."""
-        return self._free()
-
     def _look(self, now_us: int) -> None:
         """Once a second: is there still the space that must stay free?"""
         if self.trouble is not None or now_us < self._look_us:
             return
         self._look_us = now_us + LOOK_US
-        if self._free() < self.bound_bytes:
+        if self.headroom.is_short:
             self.trouble, self._retry_us = DISK_FULL, now_us + RETRY_US
-            self.interrupt(DISK_FULL)
+            self._interrupt(DISK_FULL)
+            self._catch_up()  # Into the buffer, and not onto the disk.
 
     def _get_out(self, now_us: int) -> None:
         self._retry_us = now_us + RETRY_US
-        if self._free() < self.bound_bytes + spare_bytes(self.bound_bytes):
+        if not self.headroom.has_spare:
             return
         why, self.trouble = self.trouble or DISK_FAULT, None
         history = self.repair()
         if history.last_stop is None and history.activation is not None:
             self.note("recording.stopped", {"reason": why})
-            self.broke_off(history.broke_off, why)
+            self.gaps.broke_off(history.broke_off, why)
         self._say_mute()
-        self._close_gap()
+        self._settle_gap()
 
     def _say_mute(self) -> None:
         """Say in the journal that muting began or ended, as soon as the disk takes it."""
-        if self._mute_said or self.trouble is not None:
-            return
-        with self._on_disk():
-            event = "mute.ended" if self._mute.by is None else "mute.began"
-            self._filing.journal.append(event, detail={"by": self._mute.last_by})
-            self._mute_said = True
-
-    def _close_gap(self) -> None:
-        """Name a gap that ended because recording is no longer wanted; not while the disk takes nothing."""
-        if self._unwanted is not None and self.trouble is None:
+        if self.trouble is None:
             with self._on_disk():
-                self._write_gap(self._unwanted[0])
-                self._filing.journal.append("recording.stopped", detail={"reason": self._unwanted[1]})
-                self._unwanted = None
+                self._mute.say(self._filing.journal)
+
+    def _settle_gap(self) -> None:
+        """Name a gap that is over without a recording; not while the disk takes nothing."""
+        if self.trouble is None:
+            with self._on_disk():
+                self.gaps.settle(self._filing.journal)
 
     def _name_gap(self, unit: EncodedUnit, *, hole_us: int) -> None:
         """Name what is missing before `unit`: a stall, or a shorter one that falls between two segments."""
         last, self._last = self._last, Moment(unit.utc_us, unit.mono_us)
         if last is not None and unit.mono_us - last.mono_us > STALL_US + self._frame_us:
-            self.broke_off(later(last, self._frame_us), "camera_stalled")
+            self.gaps.broke_off(later(last, self._frame_us), "camera_stalled")
         elif hole_us > HOLE_US:
-            self.broke_off(later(self._last, -hole_us), "camera_stalled")
-        if self._gap is not None:
-            self._write_gap(self._last)
-
-    def _write_gap(self, to: Moment) -> None:
-        """Say in the journal what was not recorded, and begin to forget it."""
-        gap, self._gap = self._gap, None
-        if gap is not None and to.mono_us > gap.since.mono_us:
-            self._filing.journal.append("gap", detail=gap.to_detail(to))
-            self.counts.gaps += 1
+            self.gaps.broke_off(later(self._last, -hole_us), "camera_stalled")
+        self.gaps.write(self._filing.journal, self._last)
 
     def _collect(self) -> None:
         if self.recording is None:
@@ -366,21 +365,9 @@ class Keeping:
     def _now(self) -> Moment:
         return Moment(self._clock.utc_us(), self._clock.mono_us())
 
-    def _free(self) -> int:
-        try:
-            return self._terms.free_bytes(self._spool_root)
-        except OSError:
-            return 0
-
-    def _name(self, error: OSError | Refused) -> str:
-        if isinstance(error, StreamFault):
-            return STREAM_FAULT
-        full = getattr(error, "errno", None) in _NO_SPACE or self._free() < _LITTLE_BYTES
-        return DISK_FULL if full else DISK_FAULT
-
     def _fail(self, error: OSError | Refused) -> None:
         """Be in trouble: the recording is let go as it lies."""
-        self.trouble = self._name(error)
+        self.trouble = self.headroom.name(error)
         self._retry_us = self._clock.mono_us() + RETRY_US
         self.ring.abandon()
         if self.recording is None:
@@ -389,7 +376,7 @@ class Keeping:
         self.recording.abandon()
         self.recording = None
         if self._last is not None:
-            self.broke_off(later(self._last, self._frame_us), self.trouble)
+            self.gaps.broke_off(later(self._last, self._frame_us), self.trouble)
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:

@@ -177,7 +177,7 @@ class RecorderService:
         if duty.modes.sleep:
             return
         if duty.policy.always or history.was_recording:
-            self._keeping.broke_off(history.broke_off, history.last_stop or "killed")
+            self._keeping.gaps.broke_off(history.broke_off, history.last_stop or "killed")
         duty.go_on(history, self._now())
         if not duty.policy.always and history.was_recording and history.activation == activation.SCHEDULE:
             # Its hours ended meanwhile, and nothing else asked for this recording.
@@ -239,7 +239,7 @@ class RecorderService:
             self._picture_us = max(self._picture_us, now.mono_us)
             self._watch.expect(now)
             if self._duty.wanted is not None:
-                self._keeping.broke_off(now, "waking")
+                self._keeping.gaps.broke_off(now, "waking")
 
     def _mark_open_segment(self) -> None:
         recording = self._keeping.recording
@@ -315,10 +315,10 @@ class RecorderService:
         held = self._duty.policy.always is not None or self._duty.state.held_by is not None
         if self._source.info is not None:
             self._keeping.begin(why, held=held, is_marked=self._is_marked)
-        elif self._source.is_broken and not self._keeping.is_broken_off:
+        elif self._source.is_broken and not self._keeping.gaps.is_counting:
             self._keeping.begin_blind(why, held=held, is_marked=self._is_marked)
         elif self._duty.policy.always is None:
-            self._keeping.broke_off(self._now(), STARTING)
+            self._keeping.gaps.broke_off(self._now(), STARTING)
 
     def _watch_clock(self) -> None:
         """Say into custody that the wall clock was set, though nothing is recorded (TI-27)."""
@@ -360,7 +360,7 @@ class RecorderService:
                     "sound": self._sound_watch.state,
                     "sound_missing": self._sound_watch.state == LOST and not duty.modes.sleep,
                     "sound_losses": self._sound_watch.losses,
-                    "free_mib": self._keeping.free_bytes() >> 20,
+                    "free_mib": self._keeping.headroom.free_bytes() >> 20,
                     "frames": self._bus.pictures,
                     "bad_commands": duty.bad_commands,
                     "held": duty.state.held_by is not None,

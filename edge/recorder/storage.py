@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.recorder.keeping import DISK_FULL, Keeping
+from edge.recorder.headroom import DISK_FULL
+from edge.recorder.keeping import Keeping
 from edge.recorder.terms import Terms
 from edge.room import LONGEST_FORECAST_S, Forecast, Ladder, Rung
 from vedette import canonical, files
@@ -49,13 +50,13 @@ class Disk:
 def disk_of(keeping: Keeping, kept: Mapping[str, int], *, is_continuous: bool, yielding_bytes: int) -> Disk:
     """The disk as it is now; `kept` are the recorder's counters, continuous is what is recorded without being asked."""
     return Disk(
-        free_bytes=keeping.free_bytes(),
+        free_bytes=keeping.headroom.free_bytes(),
         yielding_bytes=yielding_bytes,
-        usable_bytes=keeping.usable_bytes(),
+        usable_bytes=keeping.headroom.usable_bytes(),
         written_bytes=kept["sealed_bytes"],
         recorded_us=kept["recorded_ms"] * 1000,
         is_continuous=is_continuous,
-        is_marked=keeping.is_marked,
+        is_marked=keeping.headroom.is_marked,
         is_refused=keeping.trouble == DISK_FULL,
     )
 

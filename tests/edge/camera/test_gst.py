@@ -231,6 +231,15 @@ def test_sound_of_its_own_is_asked_for_of_a_camera_that_codes_and_waited_for_by_
     assert (text.count("fdsink"), "async=false fd={sounds}" in text) == ((3, True) if is_network else (2, False))
 
 
+def test_sound_of_a_network_camera_is_filtered_by_an_element():
+    """SG-32: as caps between two `!` one is made for each stream that comes; where two come at once one is in the
+    other's way, and the sound was not linked in one of ten to thirty openings.
+    """
+    assert "net. ! capsfilter caps=application/x-rtp,media=audio ! queue" in pipeline(
+        section("rtsp:rtsp://camera/1"), hears=True
+    )
+
+
 def test_test_picture_is_of_the_pattern_that_is_named():
     assert "pattern=smpte" in pipeline(section("test"))
     assert "pattern=ball" in pipeline(section("test:ball"))

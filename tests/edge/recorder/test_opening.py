@@ -83,7 +83,7 @@ def test_commands_are_obeyed_while_a_camera_that_never_answers_is_opened(device,
     post(one, "stop")
     step_until(one, lambda: device.entries("gap"))
     assert device.entries("gap")[-1].detail["why"] in ("starting", "camera_fault")
-    assert not one.service._keeping.is_broken_off
+    assert not one.service._keeping.gaps.is_counting
 
 
 def test_camera_that_hangs_is_made_to_go_before_it_is_opened_again(device, bench, post) -> None:
