@@ -122,11 +122,13 @@ class Duty:
         return bool(taken)
 
     def tick(self, picture_us: int, *, oldest_us: int, mono_us: int) -> None:
-        """Forget what is over; once a second ask the schedule."""
+        """Forget what is over; once a second ask the schedule, whose beginning ends sleep."""
         self.state = activation.after_time(self.state, now_us=picture_us, oldest_us=oldest_us)
         if mono_us >= self._schedule_us:
-            self._schedule_us = mono_us + SECOND_US
+            self._schedule_us, was_on = mono_us + SECOND_US, self.policy.scheduled
             self.policy = replace(self.policy, scheduled=self._schedule.is_on(self._clock.utc_us()))
+            if self.policy.scheduled and not was_on and self.modes.sleep:
+                self._change(Change(mode=Mode.SLEEP, on=False, by=activation.SCHEDULE))
 
     def _obey(self, body: Mapping[str, Any], now_us: int) -> None:
         change, utc_us = modes.parse_change(body, self.modes), self._clock.utc_us()

@@ -185,6 +185,23 @@ def test_schedule_begins_and_ends_recording_by_the_clock(device, bench) -> None:
     assert one.status()["state"] == "standby"
 
 
+def test_schedule_ends_sleep_when_its_hours_begin_and_not_a_sleep_within_them(device, bench) -> None:
+    """AC-14."""
+    one = bench(mode="standby", schedule="mon 08:00-09:00", segment_s=60, pre_event_s=0)
+    one.clock.jump(_monday(7, 59, 58) - one.clock.utc_us())
+    switch(one, "sleep")
+    one.steps(5)
+    assert one.status()["state"] == "asleep"
+    one.clock.advance(3_000_000)
+    one.steps(10)
+    assert (one.status()["state"], one.status()["activation"]) == ("recording", "schedule")
+    assert [entry.detail for entry in device.entries("sleep.ended")] == [{"by": "schedule"}]
+    switch(one, "sleep")
+    one.clock.advance(3_000_000)
+    one.steps(10)
+    assert one.status()["state"] == "asleep"
+
+
 def _monday(hour: int, minute: int, second: int) -> int:
     """2026-11-23 is a Monday."""
     return 1_795_392_000_000_000 + ((hour * 60 + minute) * 60 + second) * 1_000_000
