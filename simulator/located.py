@@ -25,6 +25,8 @@ MOST_STRETCH_BYTES = 2 * SEALED_CHUNK_BYTES
 CONTAINER = ("bundle", "container")
 EXTENT = (": its beginning is missing", ": its tail is missing")
 NAMES_OTHERS = (LISTING, ".redaction")
+# A zip begins with the checksum and sizes of bundle.json: where that is gone too, nobody can say what they were.
+_TOLD_BY_LISTING = range(14, 26)
 _STRETCH = re.compile(r"between byte (\d+) and byte (\d+) ")
 _END = re.compile(r"bytes follow after the end that was recorded \(byte (\d+)\)")
 _CHUNK = re.compile(r"chunk (\d+) ")
@@ -73,7 +75,10 @@ def why_vague(report: Report, owner: str | None, mutant: Mutant, good: Good, *, 
     failed = [one for one in report.findings if not one.ok]
     said = [one.message for one in failed if owner is None or one.where == owner]
     if owner is None:
-        return None if any(int(found) == mutant.first for one in said for found in _BYTE.findall(one)) else "no byte"
+        wanted = {mutant.first}
+        if mutant.first in _TOLD_BY_LISTING and any("bundle.json cannot be read" in one for one in said):
+            wanted.add(_TOLD_BY_LISTING.stop)
+        return None if any(int(found) in wanted for one in said for found in _BYTE.findall(one)) else "no byte"
     about = [one.where for one in failed if one.what not in CONTAINER]
     if owner == KEYS and not said and any(one.where == KEYS and _is_of_another(one, good) for one in report.findings):
         return None  # Who else than this device is vouched for is said, and that the manifest is not by that key.

@@ -88,6 +88,22 @@ def test_forgery_is_missed_when_a_file_that_it_changed_is_not_named(subjects: Su
     assert "['journal.jsonl'] not named" in str(why_not_named(report, frozenset({name, "journal.jsonl"})))
 
 
+@pytest.mark.parametrize("first", [13, 14, 25, 26])
+def test_byte_behind_the_listings_sizes_is_named_when_the_listing_is_gone_with_them(
+    subjects: Subjects, first: int
+) -> None:
+    """BU-16, BU-22: a run of 3,000 blanked from byte 14 on; what stood there only bundle.json tells, which was gone."""
+    whole = subjects.whole
+    data = whole[:first] + bytes(20_000) + whole[first + 20_000 :]
+    (subjects.folder / "blanked.zip").write_bytes(data)
+    mutant = mutations.Mutant("piece blanked", data, mutations.first_difference(whole, data))
+    for check in bundle_checks(subjects):
+        report = check("blanked.zip")
+        assert why_missed(report, None, mutant, subjects.good, has_key=False) is None, report.to_text()
+        far = mutations.Mutant("piece blanked", data, 5)
+        assert "no byte" in str(why_missed(report, None, far, subjects.good, has_key=False))
+
+
 def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
