@@ -149,6 +149,15 @@ def device_folder(opens: HybridIdentity | None = None) -> Iterator[tuple[Path, P
         shutil.rmtree(run)
 
 
+def noisy_second(width: int, height: int, bitrate: int, rate: int) -> list[tuple[bytes, bool]]:
+    """A second of moving noise as libx264 codes it at `bitrate` (bit/s): coded pictures, and whether each is a key."""
+    generator = np.random.default_rng(7)
+    noise = np.repeat(generator.integers(0, 255, (height * 3 // 2, width // 4), dtype=np.uint8), 4, axis=1)
+    encoder = X264Encoder(width, height, rate, bitrate=bitrate)
+    found = [encoder.encode(np.roll(noise, n, axis=1), n * SECOND_US // rate) for n in range(rate)]
+    return [(unit.data, unit.is_key) for units in found for unit in units]
+
+
 def recorder_of(
     folder: Path, camera: Camera, clock: Clock, *, microphone: Microphone | None = None, **recorder: object
 ) -> RecorderService:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.device import SECOND_US, RawCamera, UnitCamera, device_folder, recorder_of
+from bench.device import SECOND_US, RawCamera, UnitCamera, device_folder, noisy_second, recorder_of
 from bench.harness import Fact
 from edge.camera.encode import X264Encoder
 from edge.camera.port import EncodedUnit, StreamInfo
@@ -37,7 +37,7 @@ def memory_of_an_hour() -> Fact:
 
     Sealed files are taken away.
     """
-    second = _second(1280, 720, 4_000_000)
+    second = noisy_second(1280, 720, 4_000_000, RATE)
     generator, sound = np.random.default_rng(8), SoundEncoder(SoundSection())
     picture = generator.integers(0, 255, (720 * 3 // 2, 1280), dtype=np.uint8)
     pcm = generator.integers(-3000, 3000, (SOUND_RATE, 1), dtype=np.int16)
@@ -117,14 +117,6 @@ def pictures_under_load() -> Fact:
         figure=f"{late}, worst delay {1000 * worst:.0f} ms",
         bound="0",
     )
-
-
-def _second(width: int, height: int, bitrate: int) -> list[tuple[bytes, bool]]:
-    generator = np.random.default_rng(7)
-    noise = np.repeat(generator.integers(0, 255, (height * 3 // 2, width // 4), dtype=np.uint8), 4, axis=1)
-    encoder = X264Encoder(width, height, RATE, bitrate=bitrate)
-    found = [encoder.encode(np.roll(noise, n, axis=1), n * SECOND_US // RATE) for n in range(RATE)]
-    return [(unit.data, unit.is_key) for units in found for unit in units]
 
 
 def _take_away(folder: Path) -> None:
