@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.reader.decoder_words import heard
 from edge.reader.picturesize import JPEG_END, Header, header_of, kind_of
 from vedette.errors import Refused
 
@@ -25,6 +26,8 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_MEMORY_BYTES = 256 * 1024 * 1024
 ROWS_AT_ONCE = 64
 CUT = "the picture is cut off: the file ends within it, and only what is there was looked at"
+DAMAGED = "the picture is damaged within ({}), and only what could be decoded was looked at"
+FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 # A JPEG can be decoded at an eighth of its size, so larger ones are still read.
 REDUCTIONS = ((1, cv2.IMREAD_GRAYSCALE), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
               (8, cv2.IMREAD_REDUCED_GRAYSCALE_8))  # fmt: skip
@@ -50,7 +53,8 @@ class Picture:
 def read_picture(path: Path) -> Picture:
     """The picture of a file, upright and grey; raises Unreadable with the reason.
 
-    A JPEG that was cut is decoded as far as it goes, and says so (`trouble`): what is missing is one grey.
+    A JPEG that was cut is decoded as far as it goes, and says so (`trouble`): what is missing is one grey. So does a
+    picture that is damaged within. For the command line tools only: see `decoder_words`.
     """
     content = _content(path)
     header = header_of(content.data)
@@ -64,10 +68,11 @@ def read_picture(path: Path) -> Picture:
     reduction, flag = _reduction(header, content.size * (2 if header.cut else 1))
     if header.cut:
         content = np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)])
-    luma = _decoded(content, flag)
+    luma, damage = heard(lambda: _decoded(content, flag))
     if luma is None or luma.size == 0:
-        raise Unreadable("a damaged picture of which nothing can be decoded")
-    return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=CUT if header.cut else "")
+        raise Unreadable(f"a damaged picture of which nothing can be decoded{f' ({damage})' if damage else ''}")
+    damaged = DAMAGED.format(damage) if damage else ""
+    return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=CUT if header.cut else damaged)
 
 
 def _content(path: Path) -> Luma:
@@ -110,7 +115,9 @@ def _eight_bits(luma: NDArray[np.generic]) -> Luma:
         return np.asarray(luma, dtype=np.uint8)
     grey = np.empty(luma.shape, dtype=np.uint8)
     parts = [slice(at, at + ROWS_AT_ONCE) for at in range(0, luma.shape[0], ROWS_AT_ONCE)]
-    top = 65535.0 if luma.dtype == np.uint16 else max(1e-6, *(float(_numbers(luma[part]).max()) for part in parts))
+    most = max(1e-6, *(float(_numbers(luma[part]).max()) for part in parts))
+    # Sensors of 10, 12 or 14 bits put their values into 16 as they are.
+    top = next(full for full in FULL_SCALES if most <= full) if luma.dtype == np.uint16 else most
     for part in parts:
         grey[part] = np.clip(_numbers(luma[part]) * (255.0 / top), 0, 255)
     return grey

@@ -269,6 +269,13 @@ def test_cut_pictures_of_other_kinds_are_read_in_part_or_refused(tmp_path: Path,
             assert read_picture(path).luma.shape == (40, 64)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_values_of_fewer_bits_in_sixteen_are_as_bright_as_their_scale(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "sensor.png"
+    cv2.imwrite(str(path), np.round(gradient() / 255.0 * (2**bits - 1)).astype(np.uint16))
+    assert np.abs(read_picture(path).luma.astype(int) - gradient()).max() <= 1
+
+
 def test_a_folder_in_place_of_a_picture_is_refused_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").mkdir()
     with pytest.raises(Unreadable, match="directory"):
