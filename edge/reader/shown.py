@@ -14,8 +14,9 @@ from typing import Protocol
 from edge.reader.characters import CharacterVote
 from edge.reader.detect import Detection
 from edge.reader.gate import Judged, Reason, Verdict
-from edge.reader.ocr import Alternative, PlateText
+from edge.reader.ocr import Alternative, Character, PlateText
 from edge.reader.reads import Counters, Fate, Gone
+from edge.reader.regions import only_region, regions_of
 from vedette.plates import BAR
 
 HEADS = ("picture", "plate", "country", "sure", "verdict")
@@ -78,6 +79,7 @@ class Shown:
             "reason": self.judged.reason.value if self.judged.reason is not None else None,
             "fields": fields_of(self.plate.text) if self.plate is not None else None,
             "alternatives": _alternatives(self.plate.alternatives if self.plate is not None else ()),
+            "characters": [_place(one) for one in self.plate.characters] if self.plate is not None else [],
         }
         return found if self.track is None else {**found, "track": self.track, "looks": self.looks}
 
@@ -146,7 +148,8 @@ def row(name: str, plate: _Text | None, verdict: str) -> str:
     """
     short = name if len(name) <= WIDTHS[0] else "…" + name[1 - WIDTHS[0] :]
     sure = f"{min(plate.confidence_permille // 10, 99)} %" if plate is not None else ""
-    cells = (short, plate.text if plate is not None else "", plate.region if plate is not None else "", sure, verdict)
+    text, country = (plate.text, only_region(plate.text, plate.region)) if plate is not None else ("", "")
+    cells = (short, text, country, sure, verdict)
     return _aligned(cells)
 
 
@@ -167,13 +170,19 @@ def _text(plate: _Text | None) -> Json:
     return {
         "text": plate.text if plate is not None else "",
         "text_ascii": plate.text_ascii if plate is not None else "",
-        "region": plate.region if plate is not None else "",
+        "region": only_region(plate.text, plate.region) if plate is not None else "",
+        "regions": list(regions_of(plate.text, plate.region)) if plate is not None else [],
         "confidence_permille": plate.confidence_permille if plate is not None else 0,
     }
 
 
 def _alternatives(alternatives: Sequence[Alternative]) -> list[Json]:
     return [{"text": one.text, "confidence_permille": one.confidence_permille} for one in alternatives]
+
+
+def _place(one: Character) -> Json:
+    others = [{"text": symbol, "permille": permille} for symbol, permille in one.alternatives]
+    return {"text": one.symbol, "permille": one.confidence_permille, "others": others}
 
 
 def _character(vote: CharacterVote) -> Json:

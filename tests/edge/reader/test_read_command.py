@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge.reader import commands
+from edge.reader.drawn import draw
 from edge.reader.look import Looker
 from edge.reader.ocr import PlateText
 from edge.reader.shown import row
@@ -65,8 +66,8 @@ def test_a_photograph_gives_one_line_with_its_plate(run: Run, street: tuple[Luma
     assert list(line) == ["file", "frame", "plates", "ms"]
     assert (line["file"], line["frame"]) == (str(path), 0)
     plate = next(plate for plate in line["plates"] if plate["text"] == street[1])
-    assert list(plate)[:6] == ["text", "text_ascii", "region", "confidence_permille", "box_px", "corners_px"]
-    assert list(plate)[6:] == ["verdict", "reason", "fields", "alternatives"]
+    assert list(plate)[:5] == ["text", "text_ascii", "region", "regions", "confidence_permille"]
+    assert list(plate)[5:] == ["box_px", "corners_px", "verdict", "reason", "fields", "alternatives", "characters"]
     assert (plate["verdict"], plate["reason"]) == ("read", None)
     serial, letter, prefecture = street[1].split("|")
     assert plate["fields"] == {"serial": serial, "letter": letter, "prefecture": prefecture}
@@ -152,6 +153,22 @@ def test_a_cut_picture_is_looked_at_and_then_named_as_cut(run: Run, tmp_path: Pa
         ("cut.jpg", True), ("cut.jpg", False), ("whole.jpg", True),
     ]  # fmt: skip
     assert "cut off" in lines[1]["error"]
+
+
+def test_a_picture_damaged_within_is_looked_at_and_named(run: Run, tmp_path: Path) -> None:
+    """HT-43."""
+    luma = draw(width_px=1280, height_px=720, plates=1).luma
+    content = bytearray(cv2.imencode(".jpg", luma)[1].tobytes())
+    content[-2000:-1900] = bytes(range(100))
+    (tmp_path / "damaged.jpg").write_bytes(content)
+    saved(tmp_path, "whole.jpg", luma)
+    code, lines = run(tmp_path)
+    assert code == 1
+    assert [[plate["text"] for plate in line.get("plates", ["-"])] for line in (lines[0], lines[2])] == [
+        ["LS15EBC"]
+    ] * 2
+    assert lines[1]["file"].endswith("damaged.jpg")
+    assert "damaged within (Corrupt JPEG data" in lines[1]["error"]
 
 
 def test_a_damaged_video_is_an_error_line(run: Run, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.reader.detect import Detection
 from edge.reader.gate import Judged, Reason, Verdict
-from edge.reader.ocr import Alternative, PlateText
+from edge.reader.ocr import Alternative, Character, PlateText
 from edge.reader.reads import Counters, Fate, Gone, Passage
 from edge.reader.shown import WIDTHS, Shown, counted_json, fields_of, gone_json, gone_row, heading, row
 
@@ -51,6 +52,30 @@ def test_plate_of_a_picture_has_the_places_of_the_file_when_it_was_decoded_small
     assert found["corners_px"] == [[40.2, 80.0], [440.0, 80.0], [440.0, 180.0], [40.0, 180.0]]
     assert found["alternatives"] == [{"text": "12346|أ|6", "confidence_permille": 60}]
     assert "track" not in found
+
+
+def test_each_character_is_told_with_what_else_may_stand_in_its_place() -> None:
+    """HT-45."""
+    sure = Character(symbol="8", confidence_permille=610, alternatives=(("B", 300), ("3", 40)))
+    plate = replace(text(), characters=(sure, Character(symbol="أ", confidence_permille=990, alternatives=())))
+    looked = replace(shown(Verdict.READ), plate=plate).to_json()
+    assert looked["characters"] == [
+        {"text": "8", "permille": 610, "others": [{"text": "B", "permille": 300}, {"text": "3", "permille": 40}]},
+        {"text": "أ", "permille": 990, "others": []},
+    ]
+    assert shown(Verdict.TOO_SMALL, Reason.HEIGHT).to_json()["characters"] == []
+
+
+def test_a_country_stands_in_json_and_table_only_where_no_other_fits() -> None:
+    """HT-44."""
+    american = replace(text("FIA2041"), region="")
+    found = replace(shown(Verdict.READ), plate=american).to_json()
+    assert (found["region"], found["regions"]) == ("", ["BR", "DE", "GR", "PL", "US"])
+    only = replace(text("1AB234"), region="")
+    found = replace(shown(Verdict.READ), plate=only).to_json()
+    assert (found["region"], found["regions"]) == ("US", ["US"])
+    assert row("car.jpg", only, "read").split()[2] == "US"
+    assert shown(Verdict.TOO_SMALL, Reason.HEIGHT).to_json()["regions"] == []
 
 
 def test_plate_of_a_video_has_its_track_and_looks() -> None:
