@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.reader.calibration import find_calibration
-from edge.reader.detect import MAX_OVERLAP, Detection, Detector, overlap
+from edge.reader.calibration import IDENTITY, Calibration, find_calibration
+from edge.reader.detect import MAX_OVERLAP, Detection, Detector, overlap, shared
 from edge.reader.infer import Model
 from edge.reader.ocr import PlateReader, PlateText
-from edge.reader.registry import open_registry
+from edge.reader.registry import Registry, open_registry
 from edge.reader.weighing import merged
 
 Luma = NDArray[np.uint8]
@@ -21,6 +23,8 @@ FRAMES = (0.6, 1.1)
 # A plate that takes this share of the picture's width fills it: the picture was cut to it.
 FILLS_SHARE = 0.4
 CONFIDENT_PERMILLE = 400
+# Above this side a picture is always looked at from closer too: a plate far off is a few pixels wide at the first look.
+LARGE_PX = 1920
 DOUBTFUL_PERMILLE = 450
 HOPELESS_PERMILLE = 20
 # A read below this gets its corners found anew, with this much room around the plate, in its widths.
@@ -48,26 +52,56 @@ class Looker:
 
     @classmethod
     def load(cls, *, threads: int, folder: Path | None = None) -> Looker:
-        """Both models of the package or of `folder`, hashes checked; errors as in `registry` and `infer`."""
+        """Both models of the package or of `folder`, hashes checked; errors as in `registry` and `infer`.
+
+        OpenCV, whose pool is the process's, gets as many threads.
+        """
         registry = open_registry(folder)
         registry.check_calibration()
+        calibration = find_calibration(registry.model("reader").sha256, folder=folder)
+        return cls._loaded(registry, calibration, threads)
+
+    @classmethod
+    def load_uncalibrated(cls, *, threads: int, folder: Path | None = None) -> Looker:
+        """As `load`, but with the reader's own confidence, whatever lies beside: to measure what that is worth."""
+        return cls._loaded(open_registry(folder), IDENTITY, threads)
+
+    @classmethod
+    def _loaded(cls, registry: Registry, calibration: Calibration, threads: int) -> Looker:
         files = (registry.model("detector"), registry.model("reader"))
         detector, reader = (Model.load(file.path, threads=threads) for file in files)
-        calibration = find_calibration(files[1].sha256, folder=folder)
+        cv2.setNumThreads(threads)
         return cls(Detector(detector), PlateReader(reader, calibration), {file.name: file.sha256 for file in files})
 
     def look(self, luma: Luma) -> list[Look]:
-        """Every plate of a grey picture (height, width), the surest detection first.
+        """Every plate of a grey picture (height, width), the surest detection first; of a large one the surest read.
 
-        Where nothing is read with confidence, the picture is looked at again from closer, and as if it were cut to its
-        plate.
+        A large picture is looked at from closer too, any picture where nothing is read with confidence; that one also
+        as if it were cut to its plate.
         """
         looks = [self._closely(luma, look) for look in self._read_all(luma, self.detector.detect(luma))]
-        if any(look.plate is not None and look.plate.confidence_permille >= CONFIDENT_PERMILLE for look in looks):
+        is_large = max(luma.shape) > LARGE_PX
+        if is_large:
+            looks = self._with_further(luma, looks)
+        if any(_is_confident(look) for look in looks):
             return looks
+        closer = [] if is_large else self.detector.detect_closer(luma)
         filling = [one for one in self._framed(luma) if _width(one) >= FILLS_SHARE * luma.shape[1]]
-        again = [*self.detector.detect_closer(luma), *filling]
-        return _better(looks + self._read_all(luma, again))
+        return _better(looks + self._read_all(luma, [*closer, *filling]))
+
+    def _with_further(self, luma: Luma, looks: Sequence[Look]) -> list[Look]:
+        """The looks at a large picture, and those at plates that were too small in it when it was made smaller.
+
+        What was read with confidence stands, and nothing that shares its place is read again.
+        """
+        kept = [look for look in looks if _is_confident(look)]
+        lacking = [one for one in self.detector.detect_whole_closer(luma) if not _is_among(one, kept)]
+        further = [self._closely(luma, look) for look in self._read_all(luma, lacking)]
+        unsure = [look for look in looks if not _is_confident(look)]
+        for look in sorted([*further, *unsure], key=_confidence, reverse=True):
+            if not _is_among(look.detection, kept):
+                kept.append(look)
+        return sorted(kept, key=_confidence, reverse=True)
 
     def _framed(self, luma: Luma) -> list[Detection]:
         return [one for share in FRAMES for one in self.detector.detect_framed(luma, share)[:1]]
@@ -121,12 +155,21 @@ class Looker:
         return [max(looks, key=_confidence)]
 
 
+def _is_among(detection: Detection, looks: Sequence[Look]) -> bool:
+    """Whether one of the looks is at the same plate, at a part of it, or at one that it is a part of."""
+    return any(shared(detection.box_px, look.detection.box_px) >= MAX_OVERLAP for look in looks)
+
+
 def _width(detection: Detection) -> int:
     return detection.box_px[2] - detection.box_px[0]
 
 
 def _confidence(look: Look) -> int:
     return look.plate.confidence_permille if look.plate is not None else -1
+
+
+def _is_confident(look: Look) -> bool:
+    return _confidence(look) >= CONFIDENT_PERMILLE
 
 
 def _better(looks: list[Look]) -> list[Look]:

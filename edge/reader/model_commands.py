@@ -37,7 +37,7 @@ EXPLAINED = """\
 milliseconds, median / 95th percentile
 picture   one look of the detector, then every plate read thoroughly: the most that a picture of a video takes
 glances   one look of the detector, then one glance at every plate: the least
-look      what `vedette read` does: thoroughly, and from closer where nothing was read with confidence
+look      what `vedette read` does: thoroughly, and from closer where nothing was read surely or above 1920 px
 frames/s  the pace that 19 of 20 pictures keep; the third plate is smeared and takes the reader several runs"""
 
 
@@ -104,12 +104,15 @@ def verify(args: argparse.Namespace) -> int:
 
     done = verify_models(args.models)
     lines = [f"{one.name} {one.version}: {one.path.name} is the file that was released" for one in done.models]
+    if done.registry.calibration_sha256 is not None:
+        lines.append("calibration.toml, what the confidence is worth, is the file that was released")
     lines.append("both compute in 8-bit integers throughout, and XNNPACK runs each in one piece")
     lines.append(f"signed by {done.registry.signed_by}; tried with {runtime_name()}")
     found = {
         "folder": str(done.registry.folder),
         "signed_by": done.registry.signed_by,
         "runtime": runtime_name(),
+        "calibration_sha256": done.registry.calibration_sha256,
         "models": [_identity(one) for one in done.models],
     }
     cli.show(args, found, "\n".join(lines))

@@ -28,10 +28,12 @@ class Verified:
 def verify_models(folder: Path | None = None) -> Verified:
     """Checks the models of `folder`, or of the package.
 
-    Raises as `open_registry`, `Registry.model` and `Model.load`; Integrity for a model that takes another picture than
-    the registry says, computes in floating point or leaves XNNPACK; Refused where this runtime has no XNNPACK.
+    Raises as `open_registry`, `Registry.check_calibration`, `Registry.model` and `Model.load`; Integrity for a model
+    that takes another picture than the registry says, computes in floating point or leaves XNNPACK; Refused where this
+    runtime has no XNNPACK.
     """
     registry = open_registry(folder)
+    registry.check_calibration()
     models = tuple(registry.model(name) for name in NAMES)
     for file in models:
         check_network(file, read_network(file.path))

@@ -100,10 +100,12 @@ class Registry:
         return _checked(self.folder, name, entry)
 
     def check_calibration(self) -> None:
-        """Raises Integrity where a calibration lies beside the models that is not the one named here."""
+        """Raises Integrity where the calibration beside the models is not the one named here, or is missing."""
         path = self.folder / CALIBRATION
         if not path.is_file():
-            return
+            if self.calibration_sha256 is None:
+                return
+            raise Integrity(f"{path} is missing, which the registry names; install the package again")
         found = hashlib.sha256(files.read(path, max_bytes=MAX_REGISTRY_BYTES)).hexdigest()
         if found != self.calibration_sha256:
             raise Integrity(

@@ -24,7 +24,7 @@ from models.evaluate.conditions import by_condition
 from models.evaluate.drawing import SEED, held_out_lettering, pictures
 from models.evaluate.manifest import pictures_of
 from models.evaluate.ours import Looks
-from models.evaluate.samples import DRAWN, MODELS, PHOTOGRAPH, of_drawn, of_photographs, uncalibrated
+from models.evaluate.samples import DRAWN, MODELS, PHOTOGRAPH, of_drawn, of_photographs
 from models.evaluate.table import markdown
 from models.train import data
 from models.train.places import BUILD
@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> None:
         samples = _enough(collected(Looker.load(threads=args.threads, folder=args.models), args))
         print(checked(samples, args.seed), end="")
         return
-    with uncalibrated(args.models, threads=args.threads) as looker:
-        samples, reader = _enough(collected(looker, args)), looker.model_hashes["reader"]
+    looker = Looker.load_uncalibrated(threads=args.threads, folder=args.models)
+    samples, reader = _enough(collected(looker, args)), looker.model_hashes["reader"]
     found = panels(samples, cross_fitted(samples), args.seed)
     text = report(found)
     print(text, end="")

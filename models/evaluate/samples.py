@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.reader.look import Looker
-from edge.reader.registry import CALIBRATION
 from models.evaluate import ours
 from models.evaluate.calibration import Sample
 from models.evaluate.conditions import measure
@@ -31,17 +26,6 @@ class DrawnRead:
     picture: DrawnPicture
     read: Read | None
     sample: Sample
-
-
-@contextmanager
-def uncalibrated(folder: Path | None, *, threads: int) -> Iterator[Looker]:
-    """The models of `folder` or of the package with the reader's own confidence, whatever calibration lies beside."""
-    home = folder if folder is not None else MODELS
-    with tempfile.TemporaryDirectory() as place:
-        for path in (*home.glob("*.tflite"), *home.glob("registry.*")):
-            if path.name != CALIBRATION:
-                shutil.copyfile(path, Path(place) / path.name)
-        yield Looker.load(threads=threads, folder=Path(place))
 
 
 def of_photographs(looker: ours.Looks, pictures: Iterable[Picture], sizes: Sequence[float]) -> Iterator[Sample]:

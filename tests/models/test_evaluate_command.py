@@ -80,9 +80,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(module, *words)`: the exit code of a command with the made-up reader in place of the models."""
 
     def made(module: Any, *words: object) -> int:
-        loader = SimpleNamespace(load=lambda **_: MadeUpReader())
+        loader = SimpleNamespace(load=lambda **_: MadeUpReader(), load_uncalibrated=lambda **_: MadeUpReader())
         monkeypatch.setattr(command, "Looker", loader)
-        monkeypatch.setattr(samples, "Looker", loader)
         monkeypatch.setattr(calibrate, "Looker", loader)
         monkeypatch.setattr(sys, "argv", ["x", *map(str, words)])
         return int(module.main())
@@ -258,20 +257,6 @@ def test_a_plate_that_is_masked_or_unknown_measures_no_confidence(folder: Path) 
             row["plates"][0]["text"] = text
         path.write_text("\n".join(map(json.dumps, rows)))
         assert list(samples.of_photographs(MadeUpReader(), pictures_of(folder), (1.0,))) == []
-
-
-def test_the_readers_own_confidence_is_measured_whatever_calibration_lies_beside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("registry.toml", "registry.sig", "reader.tflite", "detector.tflite", CALIBRATION):
-        (tmp_path / name).write_text("x")
-
-    def load(*, threads: int, folder: Path) -> list[str]:
-        return sorted(path.name for path in folder.iterdir())
-
-    monkeypatch.setattr(samples, "Looker", SimpleNamespace(load=load))
-    with samples.uncalibrated(tmp_path, threads=1) as seen:
-        assert seen == ["detector.tflite", "reader.tflite", "registry.sig", "registry.toml"]
 
 
 def test_too_few_reads_make_no_calibration(folder: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

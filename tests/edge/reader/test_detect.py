@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.reader import detect
-from edge.reader.detect import Detection, Detector, decode, fit, is_convex, overlap
+from edge.reader.detect import Detection, Detector, decode, fit, is_convex, overlap, shared
 from edge.reader.infer import Model, ModelUnusable
 from edge.reader.registry import find_model
 
@@ -149,3 +149,41 @@ def test_closer_looks_cover_the_whole_picture_and_put_plates_back_in_place(monke
     found = detector.detect_closer(marks)  # type: ignore[arg-type]
     assert (seen > 0).all() and seen.max() == 4
     assert [one.box_px[:2] for one in found] == [(10, 20), (650, 20), (10, 420), (650, 420)]
+
+
+@pytest.mark.parametrize(
+    ("quarter_at", "left", "is_whole"),
+    [
+        (0, 0, True),
+        (0, 849, True),
+        (0, 850, False),
+        (0, 870, False),
+        (640, 650, False),
+        (640, 651, True),
+        (640, 1500, True),
+    ],
+)
+def test_a_plate_that_a_quarters_edge_may_cut_is_left_to_the_quarter_that_holds_it_whole(
+    monkeypatch: pytest.MonkeyPatch, quarter_at: int, left: int, is_whole: bool
+) -> None:
+    """HT-42: of 1600 px one quarter ends at 960, the other begins at 640; the picture's own edges cut nothing."""
+    detector = Detector(Model.load(find_model("detector").path, threads=1))
+    marks = np.arange(1_600_000, dtype=np.uint32).reshape(1000, 1600)
+
+    def one_plate(part: NDArray[np.uint32]) -> list[Detection]:
+        if part[0, 0] != quarter_at:
+            return []
+        x = float(left - quarter_at)
+        corners = ((x, 20.0), (x + 100, 20.0), (x + 100, 45.0), (x, 45.0))
+        return [Detection(corners_px=corners, confidence_permille=600)]
+
+    monkeypatch.setattr(detector, "detect", one_plate)
+    assert len(detector.detect_closer(marks)) == 1  # type: ignore[arg-type]
+    found = detector.detect_whole_closer(marks)  # type: ignore[arg-type]
+    assert bool(found) is is_whole
+
+
+def test_what_two_boxes_share_is_measured_by_the_smaller_one() -> None:
+    assert shared((0, 0, 100, 40), (10, 10, 30, 20)) == 1.0
+    assert shared((0, 0, 10, 10), (5, 0, 25, 10)) == 0.5
+    assert shared((0, 0, 10, 10), (10, 0, 20, 10)) == shared((0, 0, 0, 0), (0, 0, 5, 5)) == 0.0

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.reader.detect import Detection, overlap
-from edge.reader.look import Look, Looker, Luma, _better
+from edge.reader.detect import Detection, overlap, shared
+from edge.reader.drawn import draw
+from edge.reader.look import LARGE_PX, Look, Looker, Luma, _better
 from edge.reader.ocr import PlateText
 from models.train import data
 
@@ -33,6 +34,16 @@ def held_out() -> list[data.Photo]:
 def test_the_hashes_of_both_models_are_known(looker: Looker) -> None:
     assert set(looker.model_hashes) == {"detector", "reader"}
     assert all(len(value) == 64 for value in looker.model_hashes.values())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_opencv_gets_no_more_threads_than_the_models(threads: int) -> None:
+    before = cv2.getNumThreads()
+    try:
+        Looker.load(threads=threads)
+        assert cv2.getNumThreads() == threads
+    finally:
+        cv2.setNumThreads(before)
 
 
 @pytest.mark.parametrize("folder", ["ma_scenes", "br_scenes"])
@@ -101,6 +112,63 @@ def test_small_plates_in_a_large_picture_are_found_from_closer(looker: Looker, h
         assert looker.detector.detect_closer(wide)
         right += any(_read(looker, wide, photo))
     assert right >= MINIMUM_OF_SIX
+
+
+def _street(far_px: int) -> tuple[Luma, tuple[float, float]]:
+    """A drawn car near by and, low on the right, a second one whose plate is about `far_px` wide; where that is."""
+    luma = draw(width_px=3264, height_px=2448, plates=1).luma.copy()
+    wide = round(far_px / 0.085)
+    far = draw(width_px=wide, height_px=3 * wide // 4, plates=2)
+    corner = far.plates[1][0]
+    left, top = round(corner[0]) - 2 * far_px, round(corner[1]) - 2 * far_px
+    part = far.luma[top : top + 4 * far_px, left : left + 5 * far_px]
+    luma[1900 : 1900 + part.shape[0], 2600 : 2600 + part.shape[1]] = part
+    return luma, (2600 + corner[0] - left + far_px / 2, 1900 + corner[1] - top + far_px / 10)
+
+
+@pytest.mark.parametrize("far_px", [42, 51, 60, 110])
+def test_a_far_plate_in_a_large_picture_is_read_beside_a_near_one_and_each_once(looker: Looker, far_px: int) -> None:
+    """HT-42."""
+    luma, (x, y) = _street(far_px)
+    looks = looker.look(luma)
+    assert sorted(look.plate.text for look in looks if look.plate) == ["AB12CDE", "LS15EBC"]
+    far = next(look.detection.box_px for look in looks if look.plate and look.plate.text == "AB12CDE")
+    assert far[0] < x < far[2] and far[1] < y < far[3]
+    assert shared(looks[0].detection.box_px, looks[1].detection.box_px) == 0
+
+
+@pytest.mark.parametrize(("width", "is_closer"), [(LARGE_PX, False), (LARGE_PX + 1, True)])
+def test_a_picture_with_a_sure_plate_is_looked_at_from_closer_only_above_a_size(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch, width: int, is_closer: bool
+) -> None:
+    """HT-42."""
+    asked: list[tuple[int, ...]] = []
+    for name in ("detect_closer", "detect_whole_closer"):
+        monkeypatch.setattr(looker.detector, name, lambda luma: asked.append(luma.shape) or [])
+    looks = looker.look(draw(width_px=width, height_px=1080, plates=1).luma)
+    assert [look.plate.text for look in looks if look.plate] == ["LS15EBC"]
+    assert bool(asked) is is_closer
+
+
+def test_what_was_read_surely_stands_and_what_was_not_gives_way_to_a_surer_look(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HT-42: a part of a plate that is read is no plate; a misread one is read again where a closer look finds it."""
+    luma, _ = _street(51)
+    near, far = (Detection(corners_px=_box(*box), confidence_permille=800) for box in (NEAR, FAR))
+    part = Detection(corners_px=_box(449, 1433, 560, 1490), confidence_permille=999)
+    doubtful = Detection(corners_px=_box(2665, 1990, 2760, 2011), confidence_permille=320)
+    monkeypatch.setattr(looker.detector, "detect", lambda _: [near, doubtful])
+    monkeypatch.setattr(looker.detector, "detect_whole_closer", lambda _: [part, far])
+    looks = looker.look(luma)
+    assert [look.detection for look in looks if look.plate] == [near, far]
+
+
+NEAR, FAR = (449, 1433, 724, 1505), (2701, 2003, 2753, 2015)
+
+
+def _box(x0: int, y0: int, x1: int, y1: int) -> tuple[tuple[float, float], ...]:
+    return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
 
 
 def _read(looker: Looker, luma: Luma, photo: data.Photo) -> list[bool]:

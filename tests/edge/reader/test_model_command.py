@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from edge.reader import model_verify
+from edge.reader.calibration import IDENTITY
 from edge.reader.infer import Model, ModelUnusable, Placement, placement_of
-from edge.reader.registry import NAMES, RELEASE_KEY, find_model, package_folder, sign_registry
+from edge.reader.look import Looker
+from edge.reader.registry import CALIBRATION, NAMES, RELEASE_KEY, find_model, package_folder, sign_registry
 from edge.reader.service import open_reader
 from vedette import cli
 from vedette.config import ReaderSection
-from vedette.errors import NotTrusted, Refused
+from vedette.errors import Integrity, NotTrusted, Refused
 from vedette.keys import SigningKey
 
 Tiny = Callable[..., bytes]
@@ -61,7 +63,7 @@ def shipped(tmp_path: Path) -> Path:
     """A copy of the package's folder that may be damaged."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    for name in ("registry.toml", "registry.sig", *(find_model(one).path.name for one in NAMES)):
+    for name in ("registry.toml", "registry.sig", CALIBRATION, *(find_model(one).path.name for one in NAMES)):
         shutil.copy(package_folder() / name, folder / name)
     return folder
 
@@ -136,6 +138,30 @@ def test_verify_is_refused_when_the_registry_was_changed(ask: Ask, shipped: Path
     path.write_text(path.read_text().replace("version = ", "version =  ", 1))
     answer = ask("verify", "--models", shipped)
     assert (answer.code, "registry.toml was changed after it was signed" in answer.complaint) == (10, True)
+
+
+def test_verify_checks_the_calibration_too(ask: Ask, shipped: Path) -> None:
+    """MR-11."""
+    answer = ask("verify", "--models", shipped)
+    assert (answer.code, "calibration.toml, what the confidence is worth, is the file" in answer.out) == (0, True)
+    path = shipped / CALIBRATION
+    path.write_text(path.read_text().replace("[0, ", "[1, ", 1))
+    answer = ask("verify", "--models", shipped)
+    assert (answer.code, "calibration.toml has hash" in answer.complaint, answer.out) == (10, True, "")
+    path.unlink()
+    answer = ask("verify", "--models", shipped)
+    assert (answer.code, "calibration.toml is missing" in answer.complaint, answer.out) == (10, True, "")
+
+
+def test_models_without_their_calibration_are_not_loaded_but_to_measure_it(shipped: Path) -> None:
+    """MR-10."""
+    calibrated = Looker.load(threads=1, folder=shipped)
+    (shipped / CALIBRATION).unlink()
+    with pytest.raises(Integrity, match="is missing"):
+        Looker.load(threads=1, folder=shipped)
+    measured = Looker.load_uncalibrated(threads=1, folder=shipped)
+    assert measured.model_hashes == calibrated.model_hashes
+    assert (measured.reader._calibration == IDENTITY, calibrated.reader._calibration == IDENTITY) == (True, False)
 
 
 def test_verify_does_not_trust_another_key_or_none(ask: Ask, shipped: Path) -> None:

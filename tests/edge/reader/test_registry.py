@@ -248,3 +248,14 @@ def test_a_calibration_counts_only_as_the_registry_names_it(tmp_path: Path, mode
     (tmp_path / registry.CALIBRATION).write_text("reads = 2\n")
     with pytest.raises(Integrity, match="does not name"):
         open_registry(tmp_path).check_calibration()
+
+
+def test_a_calibration_that_the_registry_names_may_not_be_missing(tmp_path: Path, models_key: SigningKey) -> None:
+    """MR-10."""
+    write(tmp_path, models_key)
+    (tmp_path / registry.CALIBRATION).write_text("reads = 1\n")
+    registry.record_calibration(tmp_path)
+    sign_registry(tmp_path, models_key)
+    (tmp_path / registry.CALIBRATION).unlink()
+    with pytest.raises(Integrity, match=r"calibration\.toml is missing, which the registry names"):
+        open_registry(tmp_path).check_calibration()
