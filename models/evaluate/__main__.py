@@ -76,14 +76,17 @@ def peers_asked(words: Sequence[str], pictures: Sequence[Picture]) -> list[peers
     return found
 
 
-def seen_by_us(looker: ours.Looks, pictures: Sequence[Picture]) -> dict[str, Seen]:
-    """Every picture through our models, with a word on stderr for each set."""
-    seen = {}
+def seen_by_us(looker: ours.Looks, pictures: Sequence[Picture]) -> tuple[dict[str, Seen], int]:
+    """Every picture through our models, with a word on stderr for each set and each bad file; how many were bad."""
+    seen, bad = {}, 0
     for number, picture in enumerate(pictures):
         if number == 0 or picture.set != pictures[number - 1].set:
             print(f"looking at {picture.set} …", file=sys.stderr, flush=True)
-        seen[picture.name] = ours.see(looker, picture)
-    return seen
+        seen[picture.name], trouble = ours.see(looker, picture)
+        if trouble:
+            bad += 1
+            print(f"evaluate: {trouble}", file=sys.stderr, flush=True)
+    return seen, bad
 
 
 def misses(verdicts: Sequence[Verdict]) -> list[str]:
@@ -98,11 +101,11 @@ def misses(verdicts: Sequence[Verdict]) -> list[str]:
     return found
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measures, prints the table and writes what else was asked for."""
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints the table and writes what else was asked for; returns 1 where a file could not be read whole."""
     pictures = chosen(args)
     others = peers_asked(args.peer, pictures)
-    mine = seen_by_us(Looker.load(threads=args.threads, folder=args.models), pictures)
+    mine, bad = seen_by_us(Looker.load(threads=args.threads, folder=args.models), pictures)
     verdicts = [judge(one, mine[one.name]) for one in pictures]
     tallies = []
     for name in dict.fromkeys(one.set for one in pictures):
@@ -121,6 +124,7 @@ def run(args: argparse.Namespace) -> None:
         _write(args.export, "".join(f"{line}\n" for line in peers.lines(mine.values())))
     if args.gallery is not None:
         print(gallery.write(args.gallery, verdicts), file=sys.stderr)
+    return 1 if bad else 0
 
 
 def _write(path: Path, text: str) -> None:
@@ -131,11 +135,10 @@ def _write(path: Path, text: str) -> None:
 def main() -> int:
     """Reads the command line; returns the exit code."""
     try:
-        run(parser().parse_args())
+        return run(parser().parse_args())
     except VedetteError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return error.exit_code
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ picture whose `note` says it was rotated has boxes wider than its plates.  The s
 
 Where pictures show plates that nobody labelled, those that a person has seen since stand in `FURTHER`, one JSON object
 for each: {"file": "set/name.jpg", "box": [x0, y0, x1, y1]}.  They tell a stray on such a plate from one on no plate.
+Labels that a person saw to be wrong, on the picture itself, stand in `CORRECTIONS` by what differs, not as whole texts:
+{"file": "set/name.jpg", "at": 0, "labelled": "5", "seen": "B"}.  Both figures are given, as labelled and corrected.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from models.evaluate.jsonlines import BadLine, Line, lines_of
@@ -22,6 +24,7 @@ from models.train import data
 
 MANIFEST = "manifest.jsonl"
 FURTHER = Path(__file__).with_name("further.jsonl")
+CORRECTIONS = Path(__file__).with_name("corrections.jsonl")
 KINDS = ("scene", "crop")
 
 Box = tuple[float, float, float, float]
@@ -30,12 +33,16 @@ Corners = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plate:
-    """One labelled plate; `box` in pixels of the file, `tight` where the box is known to fit the plate."""
+    """One labelled plate; `box` in pixels of the file, `tight` where the box is known to fit the plate.
+
+    `corrected` is what a person saw on it where the label says something else.
+    """
 
     text: str | None
     box: Box | None
     corners: Corners | None
     tight: bool
+    corrected: str | None = None
 
     @property
     def quad(self) -> Corners | None:
@@ -44,6 +51,24 @@ class Plate:
             return self.corners
         x0, y0, x1, y1 = self.box
         return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """What stands on a plate from character `at` on, where its label says something else."""
+
+    at: int
+    labelled: str
+    seen: str
+
+    def of(self, text: str | None) -> str | None:
+        """The corrected text of a label; None where the label does not say what was corrected."""
+        end = self.at + len(self.labelled)
+        return (
+            text[: self.at] + self.seen + text[end:]
+            if text is not None and text[self.at : end] == self.labelled
+            else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,10 +94,10 @@ class Picture:
 
 def pictures_of(folder: Path) -> list[Picture]:
     """Every picture of the folder's manifest in its order; raises `BadLine` naming the file, line and field."""
-    path, further = folder / MANIFEST, _further(FURTHER)
+    path, further, corrections = folder / MANIFEST, _further(FURTHER), _corrections(CORRECTIONS)
     found: dict[str, Picture] = {}
     for line in lines_of(path):
-        picture = _picture(line, folder, further)
+        picture = _corrected(_picture(line, folder, further), corrections)
         if picture.name in found:
             raise line.wrong("file", f"{picture.name} stands in an earlier line already")
         found[picture.name] = picture
@@ -86,6 +111,22 @@ def _further(path: Path) -> dict[str, list[Box]]:
     for line in lines_of(path):
         boxes[line.text("file")].append(line.box("box"))
     return boxes
+
+
+def _corrections(path: Path) -> dict[str, Correction]:
+    return {
+        line.text("file"): Correction(
+            at=int(line.number("at", least=0)), labelled=line.text("labelled"), seen=line.text("seen")
+        )
+        for line in lines_of(path)
+    }
+
+
+def _corrected(picture: Picture, corrections: Mapping[str, Correction]) -> Picture:
+    correction = corrections.get(picture.name)
+    if correction is None:
+        return picture
+    return replace(picture, plates=tuple(replace(p, corrected=correction.of(p.text)) for p in picture.plates))
 
 
 def _picture(line: Line, folder: Path, further: Mapping[str, Sequence[Box]]) -> Picture:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.reader import pictures
 from edge.reader.commands import GATES
 from edge.reader.gate import Reason, Verdict, judge
 from edge.reader.look import Look
@@ -48,19 +49,31 @@ class Looks(Protocol):
         """The one plate of a crop."""
 
 
-def luma_of(picture: Picture) -> tuple[Luma, float]:
-    """The picture in grey, and how many pixels of the file one of its pixels spans; `Refused` names what is wrong."""
+def opened(picture: Picture) -> pictures.Picture:
+    """The picture in grey, as `read_picture` gives it; `Refused` names the file and what is wrong."""
     try:
-        read = read_picture(picture.path)
+        return read_picture(picture.path)
     except Unreadable as error:
         raise Refused(f"{picture.path}: {error}") from error
+
+
+def luma_of(picture: Picture) -> tuple[Luma, float]:
+    """The picture in grey, and how many pixels of the file one of its pixels spans; errors as in `opened`."""
+    read = opened(picture)
     return read.luma, float(read.reduction)
 
 
-def see(looker: Looks, picture: Picture) -> Seen:
-    """One picture through our models; the time is that of the look alone, without decoding."""
-    luma, pixel = luma_of(picture)
-    return see_luma(looker, picture, luma, pixel)
+def see(looker: Looks, picture: Picture) -> tuple[Seen, str]:
+    """One picture through our models, and what is wrong with its file; the time is that of the look, without decoding.
+
+    Of a file that cannot be read nothing is seen.
+    """
+    try:
+        read = opened(picture)
+    except Refused as error:
+        return Seen(file=picture.name, reads=(), on_box=(None,) * len(picture.plates)), str(error)
+    seen = see_luma(looker, picture, read.luma, float(read.reduction))
+    return seen, f"{picture.path}: {read.trouble}" if read.trouble else ""
 
 
 def see_luma(looker: Looks, picture: Picture, luma: Luma, pixel: float) -> Seen:

@@ -1,6 +1,7 @@
 """The rules by which a picture is judged; the same for our models and for any other program.
 
-Found: a box that overlaps the labelled one with IoU of MIN_IOU or more; judged only where the label is tight.
+Found: a box that overlaps the labelled one with IoU of MIN_IOU or more; judged where the label is tight, and once more
+with loose labels, which a tight box may miss.
 Read: of the reads that lie on a plate (IoU of NEAR_IOU or more, or no box on either side; in a crop every read) the one
 that counts is the surest, shown ones first.  Stood by: what a device as it is shipped would count as a look, which asks
 for more confidence than showing.  Exact: its text is the known one (`texts.same`).  Stray: a shown read away
@@ -28,14 +29,17 @@ FIELDS = ("serial", "letter", "prefecture")
 class PlateVerdict:
     """How one labelled plate fared; None where its label does not tell.
 
-    `best_iou` is that of the nearest box, `strictly` as `exact` but with each `?` as exactly one character.
+    `best_iou` is that of the nearest box, `found_loosely` as `found` but by loose labels too, `strictly` as `exact` but
+    with each `?` as exactly one character, `corrected` as `exact` but by what a person saw where the label is wrong.
     """
 
     plate: Plate
     best_iou: float
     found: bool | None
+    found_loosely: bool | None
     read: Read | None
     exact: bool | None
+    corrected: bool | None
     strictly: bool | None
     on_box: bool | None
     fields: dict[str, bool]
@@ -92,8 +96,10 @@ def _plate(picture: Picture, seen: Seen, index: int) -> PlateVerdict:
         plate=plate,
         best_iou=best_iou,
         found=best_iou >= MIN_IOU if is_scene and plate.tight else None,
+        found_loosely=best_iou >= MIN_IOU if is_scene and plate.box is not None else None,
         read=read,
         exact=None if known is None else same(read.text if read else None, known),
+        corrected=None if known is None else same(read.text if read else None, plate.corrected or known),
         strictly=None if known is None else same_length(read.text if read else None, known),
         on_box=on_box,
         fields=_fields(picture, known, read),
@@ -143,7 +149,10 @@ class Tally:
     program: str
     pictures: int = 0
     found: list[bool] = field(default_factory=list)
+    found_loosely: list[bool] = field(default_factory=list)
     exact: list[bool] = field(default_factory=list)
+    corrected: list[bool] = field(default_factory=list)
+    corrections: int = 0
     on_box_or_crop: list[bool] = field(default_factory=list)
     strictly: list[bool] = field(default_factory=list)
     fields: dict[str, list[bool]] = field(default_factory=lambda: {name: [] for name in FIELDS})
@@ -179,9 +188,14 @@ def tally(name: str, program: str, verdicts: Iterable[Verdict]) -> Tally:
 def _count(counts: Tally, verdict: PlateVerdict, *, whole_picture: bool) -> None:
     if verdict.found is not None:
         counts.found.append(verdict.found)
+    if verdict.found_loosely is not None:
+        counts.found_loosely.append(verdict.found_loosely)
     if verdict.exact is None or verdict.strictly is None or verdict.plate.text is None:
         return
     (counts.exact if whole_picture else counts.on_box_or_crop).append(verdict.exact)
+    if whole_picture and verdict.corrected is not None:
+        counts.corrected.append(verdict.corrected)
+        counts.corrections += verdict.plate.corrected is not None
     if verdict.on_box is not None:
         counts.on_box_or_crop.append(verdict.on_box)
     if MASK in verdict.plate.text:

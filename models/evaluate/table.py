@@ -15,11 +15,13 @@ from models.evaluate.scoring import FIELDS, Tally
 Z_95 = 1.959964
 NOTHING = "–"
 LEGEND = (
-    "Shares in per cent, of how many, Wilson 95 % interval. Found: IoU of 0.5 or more, where the label is tight. "
-    "Exact: every character; a `?` of the label matches one character or none, or exactly one in the column that says "
-    "so. Shown: plates whose read passes the gates of `vedette read`, right or wrong. Stood by: those that "
-    "also reach the confidence that a device asks for by default. Strays: shown reads away from labelled plates; on no "
-    "plate: of these, what does not lie on a plate that nobody labelled and that was looked at since."
+    "Shares in per cent, of how many, Wilson 95 % interval. Found: IoU of 0.5 or more, where the label is tight, and "
+    "in a column of its own also where it is loose. Exact: every character; a `?` of the label matches one character "
+    "or none, or exactly one in the column that says so. Labels corrected: against what a person saw on the picture "
+    "where the label says something else. Shown: plates whose read passes the gates of `vedette read`, right or "
+    "wrong. Stood by: those that also reach the confidence that a device asks for by default. Strays: shown reads "
+    "away from labelled plates; on no plate: of these, what does not lie on a plate that nobody labelled and that was "
+    "looked at since."
 )
 
 
@@ -53,6 +55,10 @@ def _field(name: str) -> Callable[[Tally], str]:
     return lambda one: share(one.fields[name])
 
 
+def _found_loosely(one: Tally) -> str:
+    return share(one.found_loosely) if len(one.found_loosely) > len(one.found) else NOTHING
+
+
 def _strays(one: Tally) -> str:
     if one.judged_for_strays == 0:
         return NOTHING
@@ -76,7 +82,9 @@ COLUMNS = (
     Column(head="program", cell=lambda one: one.program),
     Column(head="pictures", cell=lambda one: str(one.pictures)),
     Column(head="found", cell=lambda one: share(one.found)),
+    Column(head="found, loose labels too", cell=_found_loosely),
     Column(head="exact end to end", cell=lambda one: share(one.exact)),
+    Column(head="exact, labels corrected", cell=lambda one: share(one.corrected) if one.corrections else NOTHING),
     Column(head="exact on the labelled box or crop", cell=lambda one: share(one.on_box_or_crop)),
     Column(head="exact, `?` one character", cell=lambda one: share(one.strictly)),
     *(Column(head=name, cell=_field(name)) for name in FIELDS),

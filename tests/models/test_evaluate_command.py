@@ -171,9 +171,20 @@ def test_a_wrong_call_is_told_in_one_line(
 
 
 def test_a_picture_that_is_not_there_is_named(folder: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "street" / "c.png").unlink()
+    (folder / "street" / "a.png").unlink()
+    (folder / "street" / "b.png").write_bytes(b"no picture")
+    coded = cv2.imencode(".jpg", np.full((100, 200), 90, dtype=np.uint8))[1].tobytes()
+    (folder / "street" / "c.png").write_bytes(coded[:-2])
     assert run(command, "--folder", folder) == 1
-    assert "c.png: No such file" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    bad = [line for line in err.splitlines() if line.startswith("evaluate: ")]
+    said = ("a.png: No such file", "b.png: no picture of a kind", "c.png: the picture is cut off")
+    assert all(words in line for words, line in zip(said, bad, strict=True))
+    found = cells(out, 0)
+    assert (len(bad), found["pictures"]) == (3, "4")
+    assert found["found"].startswith("50.0 of 4")
+    assert found["exact end to end"].startswith("0.0 of 4")
+    assert found["exact on the labelled box or crop"].startswith("0.0 of 4")
 
 
 def test_pictures_that_were_trained_on_count_only_when_asked_for(

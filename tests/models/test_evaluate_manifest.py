@@ -64,6 +64,29 @@ def test_plates_that_a_person_saw_since_stand_beside_the_labels(
     assert (first.further, second.further) == (((50.0, 2.0, 80.0, 12.0),), ())
 
 
+@pytest.mark.parametrize(
+    ("correction", "corrected"),
+    [
+        ({"file": "us/a.jpg", "at": 1, "labelled": "B1", "seen": "81"}, "A81"),
+        ({"file": "us/a.jpg", "at": 0, "labelled": "AB1", "seen": "AB12"}, "AB12"),
+        ({"file": "us/a.jpg", "at": 0, "labelled": "B", "seen": "8"}, None),
+        ({"file": "us/b.jpg", "at": 0, "labelled": "A", "seen": "4"}, None),
+    ],
+)
+def test_a_label_is_corrected_only_where_it_says_what_was_seen_to_be_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, correction: dict[str, Any], corrected: str | None
+) -> None:
+    path = tmp_path / "corrections.jsonl"
+    path.write_text(json.dumps(correction))
+    monkeypatch.setattr(manifest, "CORRECTIONS", path)
+    line = LINE | {"file": "us/a.jpg", "plates": [LINE["plates"][0] | {"text": "AB1"}]}
+    (one,) = pictures_of(folder(tmp_path, line))
+    assert (one.plates[0].text, one.plates[0].corrected) == ("AB1", corrected)
+    unknown = LINE | {"file": "us/a.jpg", "plates": [LINE["plates"][0] | {"text": None}]}
+    (one,) = pictures_of(folder(tmp_path, unknown))
+    assert one.plates[0].corrected is None
+
+
 def test_a_set_is_the_folder_of_a_picture_or_that_of_the_manifest(tmp_path: Path) -> None:
     home = tmp_path / "mine"
     home.mkdir()
@@ -141,7 +164,8 @@ def test_there_may_be_as_many_lines_as_the_limit_and_no_more(tmp_path: Path, mon
     folder(tmp_path, LINE, LINE | {"file": "us/b.jpg"})
     nothing = tmp_path / "further.jsonl"
     nothing.touch()
-    monkeypatch.setattr(manifest, "FURTHER", nothing)
+    for name in ("FURTHER", "CORRECTIONS"):
+        monkeypatch.setattr(manifest, name, nothing)
     monkeypatch.setattr(jsonlines, "MAX_LINES", 2)
     assert len(pictures_of(tmp_path)) == 2
     monkeypatch.setattr(jsonlines, "MAX_LINES", 1)

@@ -220,6 +220,25 @@ def test_the_table_leaves_out_what_no_row_fills_and_gives_every_share_its_count(
     assert not {"program", "serial", "found", "MB", "exact, `?` one character", "strays per 100"} & set(cells)
 
 
+def test_a_corrected_label_counts_in_a_column_of_its_own() -> None:
+    wrong = dataclasses.replace(plate("5BC123"), corrected="SBC123")
+    verdicts = [judged(picture(wrong), read("SBC123")), judged(picture(plate("AB12")), read("AB12"))]
+    counts = tally("a", "x", verdicts)
+    assert (counts.exact, counts.corrected, counts.corrections) == ([False, True], [True, True], 1)
+    said = table([counts])
+    assert "exact, labels corrected" in said and "| 100.0 of 2" in said
+    assert "exact, labels corrected" not in table([tally("a", "x", verdicts[1:])]).splitlines()[0]
+
+
+def test_loose_labels_count_for_finding_in_a_column_of_their_own() -> None:
+    loose = picture(plate(tight=False))
+    counts = tally("a", "x", [judged(picture(plate()), read()), judged(loose, read()), judged(loose, read("1", FAR))])
+    assert (counts.found, counts.found_loosely) == ([True], [True, True, False])
+    assert "| 66.7 of 3" in table([counts])
+    head = table([tally("a", "x", [judged(picture(plate()), read())])]).splitlines()[0]
+    assert "found" in head and "loose" not in head
+
+
 def test_programs_are_named_where_there_are_several() -> None:
     verdicts = [judged(picture(plate()), read())]
     assert "| other" in table([tally("a", "vedette", verdicts), tally("a", "other", verdicts)])
