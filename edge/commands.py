@@ -14,6 +14,7 @@ from typing import Any
 from edge import camera_network
 from edge.camera import open_camera
 from edge.camera.port import EncodedUnit, Given, SmallFrame
+from edge.camera_network import INSTALLED
 from edge.ring import REASONS
 from vedette import cli, commands, config, daemon, files, spool
 from vedette.clock import Clock, SystemClock, iso, uuid7
@@ -27,7 +28,6 @@ from vedette.zones import find_zone
 SERVICES = ("recorder", "reader", "panel", "position", "keeper")
 STATUSES = ("recorder", "reader", "panel", "position", "uplink", "keeper")
 STALE_US = 10_000_000
-DEFAULT_CONFIG = Path("/var/lib/vedette/device.toml")
 MAX_PROBE_S = 60
 
 _TEMPLATE = """\
@@ -225,7 +225,7 @@ def _status(args: argparse.Namespace) -> int:
         status["fresh"] = isinstance(seen_us, int) and now_us - seen_us < STALE_US
     rows = [[name, _state(status), _seen(status), _numbers(status)] for name, status in found.items()]
     text = cli.table(rows, heads=("service", "state", "seen", "numbers"))
-    if args.config.resolve() == camera_network.INSTALLED and (trouble := camera_network.unsettled(device.camera)):
+    if args.config.resolve() == INSTALLED and (trouble := camera_network.unsettled(device.camera)):
         text += f"\n{trouble}"
     cli.show(args, found, text)
     return 0
@@ -279,7 +279,7 @@ def _look(
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=f"device.toml (default: {DEFAULT_CONFIG})")
+    parser.add_argument("--config", type=Path, default=INSTALLED, help=f"device.toml (default: {INSTALLED})")
 
 
 def _toml(text: str) -> str:

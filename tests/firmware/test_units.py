@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge import camera_network
+from vedette import cli
 from vedette.config import CameraSection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,14 @@ def test_addition_for_far_stores_has_no_fault_when_systemd_verifies_it(copies: P
     shutil.copy(FOLDER / "scale" / place.name, place)
     done = _verify(copies)
     assert ([line for line in done.stderr.splitlines() if "scale" in line], done.returncode) == ([], 0)
+
+
+@pytest.mark.parametrize("service", DEVICE)
+def test_commands_without_a_configuration_take_that_of_the_installed_device(service: str) -> None:
+    (command,) = _unit(service)["ExecStart"]
+    assert f"--config {camera_network.INSTALLED}" in command
+    for verb in ("status", "start", "camera-network"):
+        assert cli.build_parser("device", verb).parse_args(["device", verb]).config == camera_network.INSTALLED
 
 
 def test_worker_elsewhere_writes_nothing_but_parts_and_its_status_when_it_runs() -> None:
