@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -112,8 +113,44 @@ def test_damage_in_the_middle_costs_no_more_than_its_own_frames(tmp_path: Path) 
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
     path.write_bytes(content)
-    frames, _ = read(path)
+    frames, trouble = read(path)
     assert len(frames) >= FRAMES - 4
+    assert "the video is damaged" in trouble
+
+
+@pytest.mark.parametrize("at", [0.3, 0.4, 0.6, 0.7])
+def test_pictures_of_which_the_decoder_made_up_a_part_are_told(tmp_path: Path, at: float) -> None:
+    """HT-43."""
+    path = make_clip(tmp_path / "clip.mp4", options=FAST)
+    content = bytearray(path.read_bytes())
+    start = int(at * len(content))
+    content[start : start + 100] = np.random.default_rng(1).integers(0, 256, 100, dtype=np.uint8).tobytes()
+    path.write_bytes(content)
+    frames, trouble = read(path)
+    assert len(frames) == FRAMES
+    assert "could be decoded only in part: 1" in trouble
+
+
+def test_pictures_before_the_first_whole_one_are_no_damage() -> None:
+    decoded = clips._Decoded()
+    packet = SimpleNamespace(
+        decode=lambda: [_frame(is_corrupt=True), _frame(is_corrupt=True), _frame(is_corrupt=False)]
+    )
+    for _ in clips._frames(av, SimpleNamespace(demux=lambda _: [packet]), None, 10, decoded):
+        pass
+    assert (decoded.frames, decoded.in_part) == (3, 0)
+
+
+def _frame(*, is_corrupt: bool) -> SimpleNamespace:
+    return SimpleNamespace(
+        width=128,
+        height=96,
+        time=0.0,
+        is_corrupt=is_corrupt,
+        format=SimpleNamespace(name="rgb24"),
+        to_ndarray=lambda format: np.zeros((96, 128), dtype=np.uint8),
+        rotation=0,
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am a text", b"\0" * 1000, b"\0\0\0\x18ftypmp42"])
