@@ -27,7 +27,9 @@ RARE = -1.0
 LAST_PREFECTURE = 89
 
 _MOROCCAN = re.compile(rf"([1-9?][\d?]{{0,4}})([{ARABIC}?])([1-9?][\d?]?)")
-_MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم]|قس|قمم)")
+_MOROCCAN_SHORT = re.compile(r"([1-9]\d{1,5})([شجم]|قس|سق|قمم|ممق)")
+# Letters that stand from the right, as they are written, are seen from the left.
+_WRITTEN = {"سق": "قس", "ممق": "قمم"}
 _MOROCCAN_STATE = re.compile(rf"([1-9]\d{{1,5}}){MOROCCO}")
 _MOROCCAN_TEMPORARY = re.compile(r"([1-9?][\d?]{2,6})(WW|W18)")
 _MOROCCAN_DIGITS = re.compile(r"[1-9]\d{4,7}")
@@ -152,7 +154,8 @@ def _moroccan(bare: str) -> Reading | None:
         return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + rare + foreign)
     match = _MOROCCAN_SHORT.fullmatch(bare)
     if match is not None:
-        return Reading(text=BAR.join(match.groups()), region="MA", prior=KNOWN + RARE)
+        number, sign = match.groups()
+        return Reading(text=f"{number}{BAR}{_WRITTEN.get(sign, sign)}", region="MA", prior=KNOWN + RARE)
     match = _MOROCCAN_STATE.fullmatch(bare)
     return Reading(text=f"{match.group(1)}{BAR}م", region="MA", prior=KNOWN + RARE) if match else None
 

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from edge.reader.alphabet import BAR, HIDDEN
 from models.synth import degrade, formats, plate
 from models.synth.lettering import Faces, Place
+from models.synth.mistaken import MistakenSource
 
 CROP_HEIGHT_PX = 48
 CROP_WIDTH_PX = 160
 POOL = 3000
 REDRAW_SHARE = 0.2
 EMPTY_SHARE = 0.025
+# Things that a detector took for a plate, read as nothing like an empty street.
+MISTAKEN_SHARE = 0.1
 TWO_ROW_SHARE = 0.07
 HIDDEN_SHARE = 0.13
 # Of plates with hidden characters: two hidden, those side by side, and hidden on the photograph, not on the plate.
@@ -217,12 +220,19 @@ class CropSource:
     faces: Faces | None = None
     harsh: float = 0.9
     pool: list[plate.DrawnPlate] = field(default_factory=list)
+    mistaken: MistakenSource = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sets up what is no plate, from the same generator."""
+        self.mistaken = MistakenSource(rng=self.rng, backgrounds=self.backgrounds)
 
     def next(self) -> Crop:
         """One crop."""
         kind = self.rng.random()
         if self.backgrounds and kind < EMPTY_SHARE:
             return self._empty()
+        if self.backgrounds and kind < EMPTY_SHARE + MISTAKEN_SHARE:
+            return self._mistaken()
         if self.real and self.rng.random() < self.real_share:
             return self._real()
         return self._drawn()
@@ -232,6 +242,11 @@ class CropSource:
         around = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         corners = np.array([[0, 0], [around.shape[1], 0], around.shape[::-1], [0, around.shape[0]]], dtype=np.float32)
         return Crop(luma=seen(around, corners, rng, harsh=self.harsh), symbols="")
+
+    def _mistaken(self) -> Crop:
+        luma, quad = self.mistaken.next()
+        quad = jittered(quad, self.rng, loose=self._loose())
+        return Crop(luma=seen(luma, quad, self.rng, harsh=self.harsh), symbols="")
 
     def _real(self) -> Crop:
         rng = self.rng

@@ -60,8 +60,16 @@ US = (
     "XXX XXX", "XXX*XXXX", "LLLLLL", "LLLLL", "LLL DLD", "DDDD LL", "DD LLLL", "LLDDLL", "LLDLDL", "DDDLLD",
 )  # fmt: skip
 OTHER = ("XXXXXXX", "XXXXXX", "XXXXX", "XXXXXXXX", "LLL DDDD", "DDDDDD", "LL DDDDD", "DDDD", "LLL", "DDDDD LL")
-MOROCCAN_LETTERS = "أأأأأببببهههوووددددطجشم"
+# Somewhat as they are on the street, with the rare ones not rare: from 15 % to 7 %.
+MOROCCAN_LETTERS = "أأأأببببهههووووددددطططججششمم"
+# Of plates of a special series; several letters of one are set from the left like the number, or from the right as
+# they are written: which of the two the street has is not documented.
+SPECIAL_SHARE, FROM_THE_RIGHT_SHARE = 0.16, 0.4
+# The prefectures of the largest cities come on top of an even choice: each three times as often as another.
+CITIES, CITY_SHARE = (1, 6, 40, 72), 0.09
+
 LATIN_OF = {"أ": "A", "ب": "B", "د": "D", "ه": "H", "و": "W", "ط": "T"}
+OF_LATIN = {latin: letter for letter, latin in LATIN_OF.items()}
 TUNISIAN_SHARE = 0.07
 
 
@@ -97,12 +105,12 @@ def _number(rng: Generator, digits: int) -> str:
 
 def moroccan(rng: Generator) -> PlateLabel:
     """A Moroccan plate: serial|letter|prefecture, or one of the special series."""
-    if rng.random() < 0.14:
+    if rng.random() < SPECIAL_SHARE:
         drawn = _moroccan_special(rng)
         return PlateLabel(region="MA", drawn=drawn, symbols=readable(drawn))
     serial = _number(rng, int(rng.choice([1, 2, 3, 4, 5, 5, 5, 5, 5])))
     letter = MOROCCAN_LETTERS[int(rng.integers(len(MOROCCAN_LETTERS)))]
-    prefecture = str(int(rng.choice([1, 6, 40, 72]))) if rng.random() < 0.25 else str(int(rng.integers(1, 90)))
+    prefecture = str(int(rng.choice(CITIES))) if rng.random() < CITY_SHARE else str(int(rng.integers(1, 90)))
     if letter in LATIN_OF and rng.random() < 0.04:
         letter = LATIN_OF[letter]
     text = f"{serial}|{letter}|{prefecture}"
@@ -113,10 +121,12 @@ def _moroccan_special(rng: Generator) -> str:
     """Temporary WW and W18, police, state, local government, auxiliary forces, army, corps of diplomats."""
     serial = _number(rng, int(rng.integers(3, 7)))
     gap = " " if rng.random() < 0.7 else ""
-    signs = ("WW", "WW", "WW", "W18", "ش", "ش", "م", "غ", "غ", "ج", "قس", "CD", "CC", "OI")
+    signs = ("WW", "WW", "WW", "W18", "ش", "ش", "م", "غ", "غ", "ج", "قس", "قس", *["قمم"] * 4, "CD", "CC", "OI")
     sign = signs[int(rng.integers(len(signs)))]
     if sign in ("CD", "CC", "OI"):
         return f"{int(rng.integers(1, 200))}{gap}{sign}{gap}{int(rng.integers(1, 99))}"
+    if len(sign) > 1 and sign[0] == "ق" and rng.random() < FROM_THE_RIGHT_SHARE:
+        sign = sign[::-1]
     bar = "|" if rng.random() < 0.15 and sign not in ("WW", "W18") else gap
     return f"{serial}{bar}{sign}"
 

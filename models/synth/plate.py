@@ -18,8 +18,8 @@ from models.synth.formats import PlateLabel
 from models.synth.lettering import Canvas, Faces, Place, letter, pick
 
 HEIGHT_PX = 80
-# Police, state and local government: white on black.
-DARK_SERIES = "شغمجس"
+# Police, state, local government, auxiliary forces and army: white on black.
+DARK_SERIES = "شغمجسق"
 SMALL_PRINT = (
     "TEXAS", "California", "MISSOURI", "OHIO", "New York", "ALASKA", "FLORIDA", "The Lone Star State", "SUNSHINE STATE",
     "SHOW ME STATE", "www.visit.com", "AUTOHAUS", "SP - SAO PAULO", "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE",

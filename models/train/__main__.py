@@ -5,6 +5,9 @@ graphics processor a longer training of the reader, the shipped files, their cal
 Weights and labels lie under build/models.  What was stopped goes on where it was: a step that is done is not done
 again, and a training goes on from its checkpoint.  `--rehearse` takes a fiftieth of the training: to see that every
 step runs on a machine before it is left alone with them.
+
+A training of one network can go on from what is shipped, with no weights but those of the clone:
+`python -m models.train reader --start-from models/reader.tflite --keep`.
 """
 
 from __future__ import annotations
@@ -114,6 +117,7 @@ def main() -> None:
     )
     parser.add_argument("--again", type=int, default=1, help="times that each drawn batch is learned from, varied")
     parser.add_argument("--start-from", type=Path, default=None, help="weights, or a shipped .tflite, to go on from")
+    parser.add_argument("--keep", action="store_true", help="hold the reader to what --start-from reads rightly")
     parser.add_argument("--frozen", type=int, default=0, help="first layers that keep their kernels")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out, if there is one")
     parser.add_argument(
@@ -143,7 +147,7 @@ def main() -> None:
     if args.what == "reader":
         from models.train import reader
 
-        reader.run(args.data, plan, out, args.labels)
+        reader.run(args.data, plan, out, args.labels, keep=args.keep)
     else:
         from models.train import detector
 

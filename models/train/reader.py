@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import nn
 
 from edge.reader.alphabet import BAR, BLANK, INDEX_OF, SYMBOLS
 from models.synth.crops import Crop, CropSource, Luma, Quad, RealPlate, cut, normalised
-from models.train import data
+from models.train import data, shipped
 from models.train.data import Character, Photo
 from models.train.loop import DEVICE, Course, Plan, halves, relit, train
 from models.train.nets import Reader
 
+# What the loss of a crop of nothing is divided by, as that of a plate is by its characters.
+EMPTY_CHARACTERS = 8
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -112,15 +115,46 @@ def collate(crops: list[Crop]) -> Batch:
     return pictures, targets, torch.tensor([len(crop.symbols) for crop in crops], dtype=torch.long)
 
 
-def loss_of(net: nn.Module, batch: Batch) -> torch.Tensor:
-    """CTC loss of one batch."""
+def loss_of(net: nn.Module, batch: Batch, kept: nn.Module | None = None) -> torch.Tensor:
+    """CTC loss of one batch, and with `kept` how far the answers are from those that it gives rightly.
+
+    Both are for each character; a crop of nothing counts as one of `EMPTY_CHARACTERS`.
+    """
     pictures, targets, lengths = batch
     pictures = pictures.to(DEVICE).contiguous(memory_format=torch.channels_last)
     with halves():
         logits = net(pictures)
-    scores = logits.float().log_softmax(-1).transpose(0, 1)
-    steps = torch.full((len(pictures),), scores.shape[0], dtype=torch.long)
-    return nn.functional.ctc_loss(scores, targets.to(DEVICE), steps, lengths, blank=BLANK, zero_infinity=True)
+    scores = logits.float().log_softmax(-1)
+    steps = torch.full((len(pictures),), scores.shape[1], dtype=torch.long)
+    loss = nn.functional.ctc_loss(
+        scores.transpose(0, 1), targets.to(DEVICE), steps, lengths, blank=BLANK, reduction="none", zero_infinity=True
+    )
+    characters = torch.where(lengths > 0, lengths, EMPTY_CHARACTERS).to(DEVICE)
+    if kept is None:
+        return (loss / characters).mean()
+    return ((loss + _departure(scores, kept, (pictures, targets, lengths))) / characters).mean()
+
+
+def _departure(scores: torch.Tensor, kept: nn.Module, batch: Batch) -> torch.Tensor:
+    """For each crop the divergence from what `kept` answers, nothing where that is wrong."""
+    pictures, targets, lengths = batch
+    with torch.no_grad(), halves():
+        known = kept(pictures).float()
+    wanted = ["".join(SYMBOLS[int(i) - 1] for i in part) for part in targets.split(lengths.tolist())]
+    right = torch.tensor([a == b for a, b in zip(greedy(known), wanted, strict=True)], device=scores.device)
+    apart = nn.functional.kl_div(scores, known.log_softmax(-1), reduction="none", log_target=True).sum((1, 2))
+    return apart * right
+
+
+def kept_from(weights: Path) -> Reader:
+    """The network that training goes on from, to be asked and not trained."""
+    net = Reader()
+    if weights.suffix == ".tflite":
+        shipped.resume(net, weights, torch.rand(8, 1, 48, 160) * 2 - 1)
+    else:
+        net.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    net.to(DEVICE, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return net
 
 
 def varied(batch: Batch) -> Batch:
@@ -181,8 +215,11 @@ def relabelled(photos: Sequence[Photo], labels: Path) -> list[RealPlate]:
     ]
 
 
-def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> None:
-    """Trains a reader on the drawn and the real material and writes its weights to `out`."""
+def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None, *, keep: bool = False) -> None:
+    """Trains a reader on the drawn and the real material and writes its weights to `out`.
+
+    With `keep` it is held to what the network that it starts from reads rightly.
+    """
     photos = data.photos(data_root)
     training = [p for p in photos if not p.held_out]
     real = real_plates(training) + (relabelled(training, labels) if labels else [])
@@ -200,7 +237,8 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None) -> N
     for layer in net.body[: plan.frozen]:
         layer.requires_grad_(False)
     print(f"reader of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
+    loss = functools.partial(loss_of, kept=kept_from(plan.start_from)) if keep and plan.start_from else loss_of
     course = Course(
-        source=source, collate=collate, pictures=lambda batch: batch[0], loss=loss_of, vary=varied, report=report
+        source=source, collate=collate, pictures=lambda batch: batch[0], loss=loss, vary=varied, report=report
     )
     train(net, course, plan, out)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import cv2
 import numpy as np
 import pytest
 
-from edge.reader.alphabet import BAR, INDEX_OF
+from edge.reader.alphabet import ARABIC, BAR, INDEX_OF
 from edge.reader.grammar import reading_of
-from models.synth import degrade, formats
+from models.synth import clutter, degrade, formats, mistaken
 from models.synth.crops import CropSource, RealPlate, cut, jittered, normalised, swapped
 from models.synth.scenes import SIZE_PX, SceneSource, Street, bounds
 
@@ -46,6 +49,26 @@ def test_whole_moroccan_texts_are_moroccan_readings() -> None:
     assert all(reading is not None and reading.region == "MA" for reading in readings)
 
 
+def test_rare_moroccan_letters_and_prefectures_are_not_rare() -> None:
+    rng = np.random.default_rng(2)
+    fields = [label.symbols.split(BAR) for _ in range(6000) if (label := formats.moroccan(rng)).symbols.count(BAR) == 2]
+    letters = Counter(formats.OF_LATIN.get(letter, letter) for _, letter, _ in fields)
+    assert set(letters) == set(ARABIC)
+    assert max(letters.values()) < 3 * min(letters.values())
+    prefectures = Counter(int(prefecture) for _, _, prefecture in fields)
+    assert set(prefectures) == set(range(1, 90))
+    assert max(prefectures.values()) < 5 * np.median(list(prefectures.values()))
+
+
+def test_every_special_moroccan_series_is_drawn_and_read() -> None:
+    rng = np.random.default_rng(2)
+    special = [label for _ in range(3000) if BAR not in (label := formats.moroccan(rng)).symbols]
+    readings = [reading_of(label.symbols) for label in special]
+    series = {reading.text.split(BAR)[1] for reading in readings if reading is not None and BAR in reading.text}
+    assert series == {"WW", "W18", "ش", "م", "ج", "قس", "قمم"}
+    assert {label.symbols.strip("0123456789") for label in special} >= {"CD", "CC", "OI", "ممق", "سق"}
+
+
 def test_patterns_are_filled_by_their_classes() -> None:
     rng = np.random.default_rng(3)
     for _ in range(200):
@@ -62,6 +85,21 @@ def test_the_same_seed_draws_the_same_crops() -> None:
         assert a.symbols == b.symbols
         assert np.array_equal(a.luma, b.luma)
         assert a.luma.shape == (48, 160)
+
+
+def test_what_is_no_plate_is_cut_like_one_and_read_as_nothing() -> None:
+    needs_fonts()
+    around = [np.full((96, 288), 90, dtype=np.uint8)]
+    source = CropSource(rng=np.random.default_rng(4), backgrounds=around)
+    crops = [source.next() for _ in range(300)]
+    nothing = [crop for crop in crops if not crop.symbols]
+    assert 0.08 * len(crops) < len(nothing) < 0.2 * len(crops)
+    # An even street gives an even crop: what is more than noise is a thing that was laid on it.
+    assert sum(cv2.GaussianBlur(crop.luma, (0, 0), 2).std() > 20 for crop in nothing) > len(nothing) / 2
+
+
+def test_every_kind_of_clutter_is_mistaken_for_a_plate() -> None:
+    assert {kind for kind, _ in mistaken.KINDS} == {kind for kind, _ in clutter.KINDS}
 
 
 def test_the_same_seed_draws_the_same_scenes_and_plates_stay_inside() -> None:
