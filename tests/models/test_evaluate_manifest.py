@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ def test_a_label_is_corrected_only_where_it_says_what_was_seen_to_be_wrong(
     unknown = LINE | {"file": "us/a.jpg", "plates": [LINE["plates"][0] | {"text": None}]}
     (one,) = pictures_of(folder(tmp_path, unknown))
     assert one.plates[0].corrected is None
+
+
+def test_what_a_person_saw_is_installed_with_the_code_that_reads_it() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(manifest.FURTHER.parents[2] / "setup.cfg", encoding="utf-8")
+    installed = {one.strip() for one in setup["options.package_data"]["models.evaluate"].split(",")}
+    assert installed == {path.name for path in manifest.FURTHER.parent.glob("*.jsonl")}
 
 
 def test_a_set_is_the_folder_of_a_picture_or_that_of_the_manifest(tmp_path: Path) -> None:
