@@ -54,9 +54,9 @@ class BundleParts:
     `manifest`, `receipt`, `enrolment` are signed records, `proof` a tlog-proof, `journal` lines (without newlines)
     of the chain of the service that made the item, in order and without holes. `heads` is the centre's word of how far
     the device had signed for that chain (`vedette.bundle_heads`), `recording_parts` its word of which parts of the
-    recording left together (`vedette.bundle_parts`). `sealed` or `opened` (the MP4) or both. `signer` is
-    the centre's key. `companions` are the files for people by what they are (`COMPANIONS`;
-    `vedette.bundle_companions` makes them).
+    recording left together (`vedette.bundle_parts`). `sealed` or `opened` (the MP4) or both; neither where a redacted
+    copy leaves without its original (BU-51). `signer` is the centre's key. `companions` are the
+    files for people by what they are (`COMPANIONS`; `vedette.bundle_companions` makes them).
     """
 
     manifest: bytes
@@ -224,8 +224,8 @@ def file_names(item: str, kind: str) -> dict[str, str]:
 
 def _contents(parts: BundleParts) -> dict[str, Content]:
     manifest = peek_manifest(parts.manifest)
-    if parts.sealed is None and parts.opened is None:
-        raise Refused(f"item {manifest.item}: a bundle needs its sealed file, the opened one, or both")
+    if parts.sealed is None and parts.opened is None and not set(REDACTED) <= set(parts.companions):
+        raise Refused(f"item {manifest.item}: a bundle needs its sealed file, the opened one, or a redacted copy")
     names = file_names(manifest.item, manifest.kind)
     keys = Keys(centre=parts.signer.public, log_origin=parts.log_origin, enrolment=parts.enrolment)
     contents: dict[str, Content | None] = {

@@ -2,14 +2,15 @@
 
 Decided here: the centre's record of a device's newest heads and of how much of that journal it has itself, and how both
 are held against the lines in the bundle. A line that is another than the one that was signed for is damage; lines that
-were signed for and are not here are said, with their numbers, and are no damage: a bundle holds a stretch (BU-5).
-Implements BU-34 to BU-40 of docs/spec/bundle.md.
+were signed for and are not here are said, with their numbers, and are no damage: a bundle holds a stretch (BU-5), and
+what stands behind it is missed only where the centre does not have it either, nor another bundle that is checked with
+it. Implements BU-34 to BU-40 and BU-53 of docs/spec/bundle.md.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vedette.clock import iso
@@ -25,6 +26,8 @@ from vedette.records import Body, Manifest, keyring, open_record, sign_record
 HELD_HEADS = "vedette/held-heads/1"
 MAX_RECORDS = 16
 MAX_PROBLEM_CHARACTERS = 512
+SIGNED_LINES = "signed lines"
+ELSEWHERE = "they stand in other bundles here"
 NOT_COME = "HAD NOT COME to the centre when this was made, as it says itself"
 NONE_HERE = "none here: how far the device had signed for its journal is not known from this bundle"
 _MAX_BASE64 = 4 * (MAX_HEADS_BYTES // 3 + 1)
@@ -68,11 +71,13 @@ class SignedHead:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shortfall:
     """How a bundle's journal, which ends at line `here_to` (None: no line is here), compares with line `signed_to`, for
-    which the device had signed at `told_us`. `held_to` is the last line that the centre has.
+    which the device had signed at `told_us`. `held_to` is the last line that the centre has, `head` the SHA-256
+    (hex) of line `signed_to`.
     """
 
     service: str
     signed_to: int
+    head: str
     told_us: int
     here_to: int | None
     held_to: int
@@ -86,6 +91,11 @@ class Shortfall:
     def not_come(self) -> range:
         """Those of them that the centre does not have either."""
         return range(max(self.here_to or 0, self.held_to) + 1, self.signed_to + 1)
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a line that was signed for is missed: the centre does not have it, or no line of the item is here."""
+        return bool(self.not_come) or (self.here_to is None and bool(self.not_here))
 
     def __str__(self) -> str:
         signed = f"the device signed at {iso(self.told_us)} for line {self.signed_to} of {self.service}"
@@ -144,6 +154,7 @@ def shortfall(held: HeldHeads, signed: Sequence[SignedHead], here_to: int | None
     return Shortfall(
         service=held.service,
         signed_to=furthest.head.seq,
+        head=furthest.head.head,
         told_us=furthest.told_us,
         here_to=here_to,
         held_to=held.held[0] if held.held else 0,
@@ -169,8 +180,41 @@ class Known:
     device: PublicKey | None
 
 
-def check_heads(name: str, record: bytes, known: Known, checks: Checks) -> None:
-    """Make the checks of BU-36 to BU-39 on the file `name`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lines:
+    """What bundles that are checked together are held against each other by: the lines of a journal that stand in one
+    (SHA-256 in hex by number), and what it misses, None where nothing.
+    """
+
+    device: str
+    service: str
+    here: Mapping[int, str]
+    owed: Shortfall | None
+
+    @classmethod
+    def of(cls, manifest: Manifest, entries: Sequence[Entry], short: Shortfall | None) -> Lines | None:
+        """Of a bundle; None where its item names no journal."""
+        if manifest.journal is None:
+            return None
+        here = {one.seq: one.sha256 for one in entries}
+        owed = short if short is not None and short.is_owed else None
+        return cls(device=manifest.device, service=manifest.journal.service, here=here, owed=owed)
+
+
+def is_elsewhere(lines: Lines, others: Iterable[Lines]) -> bool:
+    """Whether all that a bundle misses stands in `others`, up to the very line that was signed for (BU-53)."""
+    short = lines.owed
+    if short is None or short.here_to is None:
+        return False
+    there: dict[int, str] = {}
+    for one in others:
+        if (one.device, one.service) == (lines.device, lines.service):
+            there |= one.here
+    return there.get(short.signed_to) == short.head and all(number in there for number in short.not_come)
+
+
+def check_heads(name: str, record: bytes, known: Known, checks: Checks) -> Shortfall | None:
+    """Make the checks of BU-36 to BU-39 on the file `name`; how far its journal goes, None where that is not known."""
     manifest, found = known.manifest, list[HeldHeads]()
 
     def check() -> Shortfall:
@@ -186,12 +230,13 @@ def check_heads(name: str, record: bytes, known: Known, checks: Checks) -> None:
         return shortfall(held, signed, last_line_here(manifest, known.entries))
 
     short = checks.run("signed heads", name, check, lambda said: f"signed by {manifest.device}: line {said.signed_to}")
-    if short is not None and short.not_here:
-        checks.absent("signed lines", name, str(short))
+    if short is not None and short.is_owed:
+        checks.absent(SIGNED_LINES, name, str(short))
     elif short is not None:
-        checks.run("signed lines", name, lambda: None, str(short))
+        checks.run(SIGNED_LINES, name, lambda: None, str(short))
     if found and found[0].problem is not None:
         checks.absent("journal at the centre", name, f"the centre found this wrong with it: {found[0].problem}")
+    return short
 
 
 def _check_lines(held: HeldHeads, signed: Sequence[SignedHead], manifest: Manifest, here: Mapping[int, Entry]) -> None:

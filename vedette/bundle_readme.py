@@ -38,7 +38,7 @@ WHAT IS HERE
   {item}.receipt   the centre's signed receipt for it
   {item}.proof     proof that the centre's public log holds it (C2SP tlog-proof)
   journal.jsonl   the device's custody journal while it recorded; every line signed and chained
-{sealed}{opened}{companions}
+{sealed}{opened}{companions}{no_original}
 A read of a number plate is a lead, not a certainty: look at the pictures.
 """
 
@@ -59,6 +59,12 @@ _COMPANIONS = {
     "verifier_py": "verifier for Python",
     "verifier_html": "verifier for a web browser",
 }
+
+
+_NO_ORIGINAL = """
+THE ORIGINAL IS NOT HERE, neither sealed nor opened: only a redacted copy of it is. Its record names the original and
+what was changed; that all the rest is as in the original can be checked only by whoever has the original.
+"""
 
 
 def readme(
@@ -90,5 +96,6 @@ def readme(
         sealed=sealed if sealed_name else "",
         opened=f"  {opened_name}  the item, opened\n" if opened_name else "",
         companions="".join(f"  {name:15} {_COMPANIONS[what]}\n" for name, what in there.items()),
+        no_original="" if sealed_name or opened_name else _NO_ORIGINAL,
         ways="".join(f"  {way}\n" for way in ways),
     ).encode()

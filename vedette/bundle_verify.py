@@ -22,14 +22,14 @@ from vedette.clock import iso
 from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted
 from vedette.evidence_checks import Evidence, Read, check_evidence, digest_of, lines_of, vouched_for
-from vedette.findings import Checks, Report
+from vedette.findings import ORIGINAL, Checks, Report
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy
 from vedette.onvif_boxes import Export
 from vedette.proof import MAX_PROOF_BYTES
 from vedette.records import MAX_RECORD_BYTES, keyring, open_record
 from vedette.redaction import Redaction
-from vedette.redaction_checks import RedactedCopy, check_redacted
+from vedette.redaction_checks import NO_ORIGINAL, RedactedCopy, check_redacted
 from vedette.sealed import Identity
 from vedette.trust import Trust
 
@@ -61,11 +61,12 @@ def verify(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What bundles that are checked together are held against each other by: the record of the redacted copy, and the
-    part of a recording, each None where there is none of this item.
+    """What bundles that are checked together are held against each other by: the record of the redacted copy, the
+    part of a recording and the lines of the journal, each None where there is none of this item.
     """
 
     redaction: Redaction | None = None
+    lines: bundle_heads.Lines | None = None
     part: bundle_parts.Present | None = None
 
 
@@ -131,12 +132,16 @@ class _Bundle:
         if read is None:
             return Found()
         device = evidence.device
-        self._heads(bundle_heads.Known(manifest=read.manifest, entries=read.entries, centre=centre, device=device))
+        known = bundle_heads.Known(manifest=read.manifest, entries=read.entries, centre=centre, device=device)
+        lines = bundle_heads.Lines.of(read.manifest, read.entries, self._heads(known))
         part = self._recording_part(read, centre)
         if not set(self._redacted) & set(self._listed):
-            return Found(part=part)
+            return Found(part=part, lines=lines)
+        if not self._has_original:
+            self._checks.absent(ORIGINAL, self._names["redacted"], NO_ORIGINAL)
         manifest_sha256 = hashlib.sha256(manifest).hexdigest()
-        return Found(part=part, redaction=check_redacted(self._copy(), read.manifest, manifest_sha256, self._checks))
+        redaction = check_redacted(self._copy(), read.manifest, manifest_sha256, self._checks)
+        return Found(part=part, lines=lines, redaction=redaction)
 
     def _recording_part(self, read: Read, centre: PublicKey | None) -> bundle_parts.Present | None:
         """Which part of its recording the item is; None where it is of none."""
@@ -161,14 +166,17 @@ class _Bundle:
             ends=bundle_parts.Ends.of(read.entries),
         )
 
-    def _heads(self, known: bundle_heads.Known) -> None:
+    def _heads(self, known: bundle_heads.Known) -> bundle_heads.Shortfall | None:
         name = self._names["heads"]
         if name not in self._listed:
             self._checks.absent("signed heads", name, bundle_heads.NONE_HERE)
-            return
+            return None
         record = self._part("heads", MAX_RECORD_BYTES)
-        if record is not None:
-            bundle_heads.check_heads(name, record, known, self._checks)
+        return None if record is None else bundle_heads.check_heads(name, record, known, self._checks)
+
+    @property
+    def _has_original(self) -> bool:
+        return bool({self._names["sealed"], self._names["opened"]} & set(self._listed))
 
     @property
     def _redacted(self) -> list[str]:
@@ -197,7 +205,7 @@ class _Bundle:
         redacted = set(self._redacted)
         if 0 < len(redacted & set(self._listed)) < len(redacted):
             raise Integrity("a redacted copy, its record and its plan come together; one of them is not in the listing")
-        if not {self._names["sealed"], self._names["opened"]} & set(self._listed):
+        if not self._has_original and not redacted & set(self._listed):
             raise Integrity("neither the sealed file nor the opened one is in the bundle")
 
     def _file(self, one: Listed) -> None:

@@ -135,7 +135,8 @@ def _manifest(evidence: Evidence, checks: Checks) -> Manifest | None:
 def _sealed(evidence: Evidence, manifest: Manifest, checks: Checks) -> None:
     name, opener = evidence.names["sealed"], evidence.sealed
     if opener is None:
-        checks.absent("sealed file", name, "not here; only the opened item is")
+        said = "not here, nor is the opened one" if evidence.opened is None else "not here; only the opened item is"
+        checks.absent("sealed file", name, said)
         return
 
     def check() -> None:

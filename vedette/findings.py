@@ -14,6 +14,11 @@ from vedette.errors import Integrity, NotTrusted, VedetteError
 
 T = TypeVar("T")
 PARTS = "recording's parts"
+ORIGINAL = "redaction's original"
+_NOT_SHOWN = {
+    PARTS: "that the recording is whole is not shown",
+    ORIGINAL: "what a redacted copy left unchanged cannot be compared with the original here",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +63,8 @@ class Report:
         failed = sum(not finding.ok for finding in self.findings)
         verdict = f"{failed} of {len(lines)} checks FAILED"
         if self.ok:
-            is_whole = not any(finding.absent and finding.what == PARTS for finding in self.findings)
-            verdict = "every check holds" if is_whole else "every check holds; that the recording is whole is not shown"
+            absent = {finding.what for finding in self.findings if finding.absent}
+            verdict = "; ".join(["every check holds", *(said for what, said in _NOT_SHOWN.items() if what in absent)])
         return "\n".join([*lines, verdict])
 
 

@@ -19,6 +19,10 @@ from vedette.records import Manifest
 from vedette.redaction import MAX_REDACTION_BYTES, Member, ParentId, RedactedSet, Redaction, open_redaction
 
 Measured = tuple[int, str]
+NO_ORIGINAL = (
+    "the original is not in this bundle: that what the record does not list as changed is the original's cannot be"
+    " compared here; whoever has the original can"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

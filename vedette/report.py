@@ -265,7 +265,12 @@ def _export(facts: Facts, said: Words) -> Section:
 
 def _files(facts: Facts, said: Words) -> Section:
     rows = tuple(Row(label=said["file_" + what], value=name, is_code=True) for what, name in facts.files.items())
-    return Section(title=said["files_title"], rows=rows)
+    sentences = (said["redacted_alone"],) if _is_redacted_alone(facts) else ()
+    return Section(title=said["files_title"], sentences=sentences, rows=rows)
+
+
+def _is_redacted_alone(facts: Facts) -> bool:
+    return "redacted" in facts.files and not {"sealed", "opened"} & set(facts.files)
 
 
 def _minute(utc_us: int) -> str:

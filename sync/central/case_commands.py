@@ -78,6 +78,11 @@ def _register_evidence(verbs: Any) -> None:
     exported.add_argument("--opened-only", action="store_true", help="leave the sealed file out (needs --identity)")
     exported.add_argument("--sealed-only", action="store_true", help="leave the opened file out")
     exported.add_argument(
+        "--redacted-only",
+        action="store_true",
+        help="leave the original out, sealed and opened (needs --redacted)",
+    )
+    exported.add_argument(
         "--redacted",
         type=Path,
         metavar="COPY",
@@ -185,11 +190,15 @@ def _owed_table(owed: Sequence[missing.OwedLines]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
+    if args.redacted_only and (not args.redacted or args.identity or args.opened_only or args.sealed_only):
+        raise Usage("--redacted-only needs --redacted COPY, and is without --identity, --opened-only and --sealed-only")
+    if args.opened_only and not args.identity:
+        raise Usage("--opened-only needs --identity")
     store = Store(args.central)
     identities = load_identities(args.identity) if args.identity and not args.sealed_only else []
     wanted = export.Wanted(
         identities=tuple(identities),
-        with_sealed=not args.opened_only,
+        with_sealed=not args.opened_only and not args.redacted_only,
         reason=args.reason,
         redacted=args.redacted,
         incomplete=args.incomplete,

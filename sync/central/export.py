@@ -33,7 +33,8 @@ _PIECE_BYTES = 1 << 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """What goes into a bundle: the opened file when there are `identities`, the sealed one when `with_sealed`, and a
-    redacted copy (the MP4, with its record and plan beside it, or the folder of a recording's) where one is named.
+    redacted copy (the MP4, with its record and plan beside it, or the folder of a recording's) where one is named;
+    beside such a copy the original may stay out (BU-51).
     `incomplete` allows a recording of which not every part is at the centre.
     """
 

@@ -131,7 +131,7 @@ def test_both_take_or_both_refuse_what_is_changed_and_signed_again(is_own: bool,
     mine = [(one.exit_code, one.absent) for one in checks.report().findings]
     lines = [(json.loads(line), line) for line in made.journal]
     try:
-        (is_short, _said), _to, problem = heads.check_heads(
+        (is_short, _said), _to, problem, _owed = heads.check_heads(
             content, json.loads(made.manifest)["body"], lines, (centre.public.raw, device.public.raw)
         )
         theirs = [(0, False), (0, is_short), *([(0, True)] if problem is not None else [])]

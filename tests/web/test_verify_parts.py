@@ -61,7 +61,7 @@ def test_page_says_of_a_bundle_by_itself_that_the_recording_is_not_whole(page: A
     found = check(page, "#zip", str(paths[1]))
     assert found["exit_code"] == 0
     assert said_by(found) == ours_of(bundle_verify.verify(paths[1]))
-    assert "that the recording is whole is not shown" in page.locator("#verdict").inner_text()
+    assert "That the recording is whole is not shown" in page.locator("#verdict").inner_text()
     assert page.locator("td", has_text=f"part 2 of 4 {of}").count() == 1
     assert check(page, "#zip", [str(one) for one in paths])["exit_code"] == 0
     assert page.locator("#verdict").inner_text() == "Every check holds."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from vedette.verifier.records import (
@@ -193,3 +194,25 @@ def marks_of(entries: list[Any], item: str) -> list[Mark]:
             raise Bad(f"custody seq {entry['seq']}: the checkpoint goes back to byte {offset}")
         marks.append((offset, digest, detail["media_us"], is_end))
     return marks
+
+
+def marked(pieces: Iterator[bytes], marks: list[Any]) -> str:
+    """What holds where the file's bytes are those of the marks, up to the last of them."""
+    running, position, rest = hashlib.sha256(), 0, b""
+    good: Any = (0, "", 0, False)
+    for mark in marks:
+        while position < mark[0]:
+            rest = rest or next(pieces, b"")
+            if not rest:
+                break
+            taken, rest = rest[: mark[0] - position], rest[mark[0] - position :]
+            running.update(taken)
+            position += len(taken)
+        ends = f"the file ends at byte {position}" if position < mark[0] else ""
+        if ends or running.hexdigest() != mark[1]:
+            where = f"between byte {good[0]} and byte {mark[0]} ({good[2] / 1e6:.3f} s to {mark[2] / 1e6:.3f} s)"
+            raise Bad(f"{ends or 'the bytes are not those that were recorded'} {where}; what is before is whole")
+        good = mark
+    if any(mark[3] for mark in marks) and (rest or next(pieces, b"")):
+        raise Bad(f"bytes follow after the end that was recorded (byte {good[0]})")
+    return f"{len(marks)} hold: {good[0]} bytes, {good[2] / 1e6:.3f} s"

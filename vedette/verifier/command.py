@@ -13,13 +13,19 @@ from typing import Any
 
 from vedette.verifier.container import Folder, Zip
 from vedette.verifier.evidence import Bundle
+from vedette.verifier.heads import elsewhere_said, is_elsewhere
 from vedette.verifier.parts import part_alone, parts_together
 from vedette.verifier.records import Bad, dumps, loads, public_key
 from vedette.verifier.redactions import whole_set
 from vedette.verifier.witnesses import policy_of
 
-
 # ---- from here on in verify.py ----
+NOT_SHOWN = {
+    "recording's parts": "that the recording is whole is not shown",
+    "redaction's original": "what a redacted copy left unchanged cannot be compared with the original here",
+}
+
+
 def verify(
     path: Path,
     key: bytes | None = None,
@@ -32,8 +38,10 @@ def verify(
     inside = bundles_in(path)
     findings: list[Any] = []
     redactions, parts = [], []
-    for one in inside or [path]:
-        found, redaction, part = verify_one(one, *asked)
+    checked = [(one, *verify_one(one, *asked)) for one in inside or [path]]
+    lines = [here for *_rest, here in checked if here is not None]
+    for one, found, redaction, part, here in checked:
+        found = [elsewhere_said(each) for each in found] if is_elsewhere(here, lines) else found
         findings += [(what, f"{one.name}/{where}", *rest) for what, where, *rest in found] if inside else found
         redactions += [redaction] if redaction is not None else []
         parts += [part] if part is not None else []
@@ -48,16 +56,16 @@ def verify(
 
 
 def verify_one(path: Path, key: bytes | None, origin: str | None, policy: Any, redactor: bytes | None) -> Any:
-    """The findings of one bundle, the record of the redacted copy of its item, and its part of a recording, if any."""
+    """The findings of one bundle, the record of the redacted copy, the part of a recording, and the journal's lines."""
     name = path.resolve().name
     try:
         source = Folder(path) if path.is_dir() else Zip(path)
     except Bad as error:
-        return [("bundle", name, error.code, str(error))], None, None
+        return [("bundle", name, error.code, str(error))], None, None, None
     bundle = Bundle(source, name, key, origin)
     bundle.policy, bundle.redactor = policy, redactor
     bundle.check()
-    return bundle.findings, bundle.redaction, bundle.part
+    return bundle.findings, bundle.redaction, bundle.part, bundle.lines_here
 
 
 def bundles_in(path: Path) -> list[Path]:
@@ -106,8 +114,8 @@ def main() -> int:
     for what, where, state, said in findings:
         print(f"{'absent' if state is None else 'FAILED' if state else 'ok    '}  {what:19}  {where}: {said}")
     failed = sum(bool(one[2]) for one in findings)
-    is_whole = not any(what == "recording's parts" and state is None for what, _where, state, _said in findings)
-    holds = "every check holds" if is_whole else "every check holds; that the recording is whole is not shown"
+    absent = {what for what, _where, state, _said in findings if state is None}
+    holds = "; ".join(["every check holds", *(said for what, said in NOT_SHOWN.items() if what in absent)])
     print(f"{failed} of {len(findings)} checks FAILED" if failed else holds)
     if key is None:
         print("The keys were taken from the bundle itself: compare the fingerprint, or use --trust or --key.")

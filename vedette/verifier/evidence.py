@@ -14,12 +14,13 @@ from vedette.verifier.chains import (
     chain_of,
     check_extent,
     checkpoint,
+    marked,
     marks_of,
     proof_of,
     when,
 )
 from vedette.verifier.container import Folder, Zip
-from vedette.verifier.heads import check_heads
+from vedette.verifier.heads import check_heads, journal_here
 from vedette.verifier.parts import MAX_PARTS_RECORD, ends_of, own_part, place_said
 from vedette.verifier.records import (
     DEVICE,
@@ -46,7 +47,15 @@ from vedette.verifier.records import (
     shaped,
     text,
 )
-from vedette.verifier.redactions import MAX_REDACTION, changes_of, check_parent, place_of, redaction_of
+from vedette.verifier.redactions import (
+    MAX_REDACTION,
+    NO_ORIGINAL,
+    agree_on,
+    changes_of,
+    check_parent,
+    place_of,
+    redaction_of,
+)
 from vedette.verifier.witnesses import witnessed
 
 
@@ -59,6 +68,7 @@ class Bundle:
     redaction: Any = None
     part: Any = None
     ends: Any = None
+    lines_here: Any = None
 
     def __init__(self, source: Folder | Zip, name: str, key: bytes | None, origin: str | None) -> None:
         self.source, self.name, self.trusted, self.origin = source, name, key, origin
@@ -123,9 +133,12 @@ class Bundle:
         redacted = {one.format(self.item) for one in REDACTED}
         if 0 < len(redacted & set(self.listed)) < len(redacted):
             raise Bad("a redacted copy, its record and its plan come together; one of them is not in the listing")
-        if not {f"{self.item}.{self.kind}.age", f"{self.item}.{ending}"} & set(self.listed):
+        if not self.has_original() and not redacted & set(self.listed):
             raise Bad("neither the sealed file nor the opened one is in the bundle")
         return True
+
+    def has_original(self) -> bool:
+        return bool({f"{self.item}.{self.kind}.age", f"{self.item}.{KINDS[self.kind]}"} & set(self.listed))
 
     def file(self, one: Any) -> None:
         digest, size = hashlib.sha256(), 0
@@ -190,7 +203,8 @@ class Bundle:
                 "sealed file", sealed, lambda: self.sealed(sealed), "size and SHA-256 are those that the device signed"
             )
         else:
-            self.findings.append(("sealed file", sealed, None, "not here; only the opened item is"))
+            said = "not here; only the opened item is" if self.has_original() else "not here, nor is the opened one"
+            self.findings.append(("sealed file", sealed, None, said))
         receipt = self.run("receipt", f"{self.item}.receipt", lambda: self.receipt(centre), "the centre signed for it")
         self.run("log inclusion", f"{self.item}.proof", lambda: self.proof(centre, receipt), lambda said: str(said))
         if self.policy is not None:
@@ -200,7 +214,8 @@ class Bundle:
         if manifest["kind"] == "segment" and manifest["recording"] is not None:
             self.recording_part(f"{self.item}.parts", centre)
         if manifest["kind"] == "segment" and entries and sealed in self.listed:
-            self.run("checkpoints", sealed, lambda: self.checkpoints(entries, sealed), lambda said: str(said))
+            marks = marks_of(entries, self.item)
+            self.run("checkpoints", sealed, lambda: self.marks(sealed, marks), str)
         if opened in self.listed:
             self.opened(opened)
         if {one.format(self.item) for one in REDACTED} & set(self.listed):
@@ -260,6 +275,8 @@ class Bundle:
     def redacted(self) -> None:
         """The copy, its plan and its parent are those that its record names, and the list of changes can be read."""
         copy, name, plan = (one.format(self.item) for one in REDACTED)
+        if not self.has_original():
+            self.findings.append(("redaction's original", copy, None, NO_ORIGINAL))
         said = "" if self.redactor else "; nobody vouches for this key here, compare it"
         body = self.run(
             "redaction",
@@ -269,18 +286,15 @@ class Bundle:
         )
         if body is None:
             return
-
-        def same(found: tuple[int, str], wanted: tuple[int, str], message: str) -> None:
-            if found != wanted:
-                raise Bad(message)
-
         found, wanted = self.hashes.get(copy, (-1, "")), (body["derived_size"], body["derived_sha256"])
         other = "its bytes are not those that the record names"
-        self.run("redacted copy", copy, lambda: same(found, wanted, other), "the bytes the record names")
+        self.run("redacted copy", copy, lambda: agree_on(found, wanted, other), "the bytes the record names")
         size, digest = self.hashes.get(plan, (-1, ""))
         other_plan = "it is not the plan that the record names"
         named = (size, body["plan_sha256"])
-        self.run("redaction plan", plan, lambda: same((size, digest), named, other_plan), "the one the record names")
+        self.run(
+            "redaction plan", plan, lambda: agree_on((size, digest), named, other_plan), "the one the record names"
+        )
         ours = f"item {self.item} of {self.manifest['device']}, whose manifest and proofs are checked here"
         self.run("redaction's parent", name, lambda: check_parent(body, self.manifest, self.manifest_sha256), ours)
         self.run("redaction's changes", name, lambda: changes_of(body), str)
@@ -314,11 +328,13 @@ class Bundle:
         )
 
     def heads(self, name: str, entries: list[Any], keys: tuple[Any, Any]) -> None:
+        lines = self.read("journal.jsonl", MAX_JOURNAL).split(b"\n") if entries else []
+        here = list(zip(entries, lines, strict=False))
+        self.lines_here = journal_here(self.manifest, here)
         if name not in self.listed:
             said = "none here: how far the device had signed for its journal is not known from this bundle"
             self.findings.append(("signed heads", name, None, said))
             return
-        here = list(zip(entries, self.read("journal.jsonl", MAX_JOURNAL).split(b"\n"), strict=False)) if entries else []
         found = self.run(
             "signed heads",
             name,
@@ -326,7 +342,8 @@ class Bundle:
             lambda found: f"signed by {self.manifest['device']}: line {found[1]}",
         )
         if found:
-            (is_short, said), _line, problem = found
+            (is_short, said), _line, problem, owed = found
+            self.lines_here["owed"] = owed if is_short else None
             self.findings.append(("signed lines", name, None if is_short else 0, said))
             if problem is not None:
                 said = f"the centre found this wrong with it: {problem}"
@@ -356,32 +373,11 @@ class Bundle:
             self.findings.append(("journal", "journal.jsonl", Bad.code, said))
         return lines
 
-    def checkpoints(self, entries: list[Any], name: str) -> str:
-        marks, running, position, good = (
-            marks_of(entries, self.manifest["item"]),
-            hashlib.sha256(),
-            0,
-            (0, "", 0, False),
-        )
-        pieces, rest = self.source.pieces(name), b""
-        for mark in marks:
-            while position < mark[0]:
-                rest = rest or next(pieces, b"")
-                if not rest:
-                    break
-                taken, rest = rest[: mark[0] - position], rest[mark[0] - position :]
-                running.update(taken)
-                position += len(taken)
-            ends = f"the file ends at byte {position}" if position < mark[0] else ""
-            if ends or running.hexdigest() != mark[1]:
-                where = f"between byte {good[0]} and byte {mark[0]} ({good[2] / 1e6:.3f} s to {mark[2] / 1e6:.3f} s)"
-                raise Bad(f"{ends or 'the bytes are not those that were recorded'} {where}; what is before is whole")
-            good = mark
-        if any(mark[3] for mark in marks) and (rest or next(pieces, b"")):
-            raise Bad(f"bytes follow after the end that was recorded (byte {good[0]})")
+    def marks(self, name: str, marks: list[Any]) -> str:
+        said = marked(self.source.pieces(name), marks)
         if not marks and self.manifest["complete"]:
             raise Bad("the custody chain has no checkpoint of this item")
-        return f"{len(marks)} hold: {good[0]} bytes, {good[2] / 1e6:.3f} s"
+        return said
 
     def opened(self, name: str) -> None:
         manifest = self.manifest

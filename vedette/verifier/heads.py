@@ -80,7 +80,9 @@ def signed_of(held: Any, key: bytes) -> list[Any]:
 
 
 def check_heads(content: bytes, manifest: Any, lines: list[tuple[Any, bytes]], keys: tuple[Any, Any]) -> Any:
-    """What is short, in words (None where nothing is), the furthest line signed for, and the centre's problem."""
+    """Whether lines are missed, with the sentence; the furthest line signed for; the centre's problem; and the numbers
+    of the lines that had not come, with that furthest line and its hash.
+    """
     centre, device = keys
     held, journal = held_of(content, centre), manifest["journal"]
     if device is None:
@@ -107,7 +109,8 @@ def check_heads(content: bytes, manifest: Any, lines: list[tuple[Any, bytes]], k
             raise Bad(f"line {head['seq']} was signed for at {when(told_us)} as one of another start")
     told_us, head = max(signed, key=lambda one: (one[1]["seq"], one[0]))
     said = f"the device signed at {when(told_us)} for line {head['seq']} of {held['service']}"
-    return shortfall(said, head["seq"], last, held_to), head["seq"], held["problem"]
+    owed = None if last is None else (range(max(last, held_to) + 1, head["seq"] + 1), head["seq"], head["head"])
+    return shortfall(said, head["seq"], last, held_to), head["seq"], held["problem"], owed
 
 
 def agree(known: dict[int, tuple[str, str]], seq: int, digest: str, whose: str) -> None:
@@ -117,7 +120,7 @@ def agree(known: dict[int, tuple[str, str]], seq: int, digest: str, whose: str) 
 
 
 def shortfall(said: str, signed_to: int, last: int | None, held_to: int) -> tuple[bool, str]:
-    """Whether lines are short, and the sentence."""
+    """Whether lines are missed, and the sentence."""
     here = last or 0
     if here >= signed_to:
         return False, f"{said}, and the journal here reaches it"
@@ -125,9 +128,34 @@ def shortfall(said: str, signed_to: int, last: int | None, held_to: int) -> tupl
     if last is None:
         short = "no line of it that holds is here"
     if held_to >= signed_to:
-        return True, f"{said}; {short}; the centre says that it has them"
+        return last is None, f"{said}; {short}; the centre says that it has them"
     owed = lines_of(max(here, held_to), signed_to)
     return True, f"{said}; {short}; {owed} HAD NOT COME to the centre when this was made, as it says itself"
+
+
+def journal_here(manifest: Any, lines: list[tuple[Any, bytes]]) -> Any:
+    """The lines of a journal that stand in a bundle, by number; None where its item names no journal."""
+    journal = manifest["journal"]
+    here = {entry["seq"]: sha(line) for entry, line in lines}
+    return journal and {"journal": (manifest["device"], journal["service"]), "here": here, "owed": None}
+
+
+def is_elsewhere(mine: Any, all_lines: list[Any]) -> bool:
+    """Whether all lines that a bundle misses stand in others, up to the very line that was signed for."""
+    if mine is None or mine["owed"] is None:
+        return False
+    numbers, signed_to, head = mine["owed"]
+    there: dict[int, str] = {}
+    for one in all_lines:
+        if one["journal"] == mine["journal"]:
+            there |= one["here"]
+    return there.get(signed_to) == head and all(number in there for number in numbers)
+
+
+def elsewhere_said(finding: Any) -> Any:
+    """The finding, where it misses lines that stand in other bundles: that it does not."""
+    what, where, _code, said = finding
+    return (what, where, 0, f"{said}; they stand in other bundles here") if what == "signed lines" else finding
 
 
 def lines_of(before: int, last: int) -> str:

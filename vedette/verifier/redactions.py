@@ -26,6 +26,17 @@ from vedette.verifier.records import (
 )
 
 # ---- from here on in verify.py ----
+NO_ORIGINAL = (
+    "the original is not in this bundle: that what the record does not list as changed is the original's cannot be"
+    " compared here; whoever has the original can"
+)
+
+
+def agree_on(found: tuple[int, str], wanted: tuple[int, str], message: str) -> None:
+    if found != wanted:
+        raise Bad(message)
+
+
 # A redacted copy (docs/spec/redaction.md): its record, and what of it can be checked with the parent sealed.
 REDACTION, REDACTION_2, MAX_REDACTION = "vedette/redaction/1", "vedette/redaction/2", 16 << 20
 MAX_RUNS, MAX_NAMES, MAX_PARTS = 50_000, 20_000, 1000

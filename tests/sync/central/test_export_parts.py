@@ -14,10 +14,14 @@ import pytest
 
 from sync.central import fleet
 from sync.central.export import Wanted, export
+from sync.central.heads import JournalHeads
 from vedette import bundle_folder, bundle_verify, cli, verifier
+from vedette.bundle_heads import SIGNED_LINES
 from vedette.clock import iso, uuid7
+from vedette.custody_entry import parse_line
+from vedette.custody_heads import Head, Heads
 from vedette.errors import Refused
-from vedette.findings import PARTS
+from vedette.findings import PARTS, Report
 from vedette.records import JournalHead
 
 SECOND_US = 1_000_000
@@ -261,3 +265,39 @@ def test_recording_of_too_many_parts_leaves_without_a_word(
     made = leave(centre, filmed.recording, tmp_path / "out", incomplete=True)
     assert "has 4 parts, more than the 3" in made[0][1]
     assert said_of(tmp_path / "out", centre) == (0, [])
+
+
+def tell(centre: Any, device: Any, head: Head) -> None:
+    heads, told_us = JournalHeads(centre.store), centre.clock.utc_us()
+    made = Heads(device="car-1", told_us=told_us, time_source="ntp", time_error_us=9, heads=(head,))
+    heads.take("car-1", made.sign(device.key))
+    heads.settle()
+
+
+def last_of(filmed: Filmed) -> Any:
+    return parse_line(filmed.journal.read_bytes().splitlines()[-1])
+
+
+def missed(report: Report) -> list[bool]:
+    assert report.ok, report.to_text()
+    return [one.absent for one in report.findings if one.what == SIGNED_LINES]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_only_lines_that_are_nowhere_are_missed_of_a_recording_in_parts(
+    centre: Any, device: Any, worker: Any, tmp_path: Path, is_whole: bool
+) -> None:
+    """BU-38, BU-53: of three parts each by itself and together; a line that had not come is missed in each"""
+    filmed = film(centre, device, numbers=range(3), over=STOPPED)
+    send(device, worker, filmed, 1, 2, 3)
+    if is_whole:
+        tell(centre, device, Head.of(last_of(filmed)))
+    else:
+        journal = device.journal()
+        tell(centre, device, Head.of([journal.append("camera.fault") for _ in range(2)][-1]))
+        journal.close()
+    made = leave(centre, filmed.recording, tmp_path / "out")
+    trust = fleet.centre_trust(centre.folder)
+    assert missed(bundle_folder.verify_folder(tmp_path / "out", trust)) == [not is_whole] * 3
+    for path, _note in made:
+        assert missed(bundle_verify.verify(path, trust)) == [not is_whole]

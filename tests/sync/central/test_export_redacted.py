@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sync.central import fleet
 from sync.central.export import Wanted, export
 from vedette import cli, verifier
 from vedette.clock import uuid7
-from vedette.errors import Integrity, NotFound, Refused
+from vedette.errors import Integrity, NotFound, Refused, Usage
 from vedette.keys import SigningKey
 
 RATE, SIZE = 10, (320, 180)
@@ -175,3 +176,34 @@ def test_nothing_leaves_when_a_copy_is_missing_changed_or_anothers(
     assert not (tmp_path / "out").exists()
     (one_alone,) = leave(centre, recording[1][1], tmp_path / "one.zip", copies)
     assert one_alone.is_file()
+
+
+def test_a_redacted_recording_leaves_without_its_original_and_every_verifier_holds_it(
+    centre: Any, recording: Any, copies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """BU-51, BU-52: by the command, of a whole recording; no byte of the sealed original is in any bundle"""
+    words = ["evidence", "export", str(centre.folder), recording[0], "--incomplete", "--redacted", str(copies)]
+    out = tmp_path / "out"
+    assert cli.main([*words, "--redacted-only", "--reason", "press", "-o", str(out)]) == 0
+    assert verdicts(centre, out, capsys) == [(0, ""), (0, "")]
+    assert cli.main(["evidence", "verify", str(out), "--trust", str(tmp_path / "trust.json")]) == 0
+    assert "what a redacted copy left unchanged cannot be compared" in capsys.readouterr().out.splitlines()[-1]
+    for path, item in zip(sorted(out.iterdir()), recording[1], strict=True):
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+        assert {f"{item}.redacted.mp4", f"{item}.redaction", f"{item}.plan.toml", f"{item}.manifest"} <= names
+        assert not {f"{item}.segment.age", f"{item}.mp4", f"{item}.onvif.mp4"} & names
+        with centre.store.blobs.local(centre.store.item(item).sealed_sha256) as sealed:
+            assert sealed.read_bytes()[-64:] not in path.read_bytes()
+
+
+def test_original_is_left_out_only_where_that_is_asked_for_with_a_copy(
+    centre: Any, recording: Any, copies: Path, tmp_path: Path
+) -> None:
+    """BU-51: and `--opened-only` without a key is no way to leave it out unasked"""
+    words = ["evidence", "export", str(centre.folder), recording[1][0], "-o", str(tmp_path / "out.zip")]
+    copy, key = ["--redacted", str(copies)], ["--identity", str(centre.escrow / "evidence.identity")]
+    for more in (["--redacted-only"], ["--redacted-only", *copy, *key], ["--redacted-only", *copy, "--sealed-only"]):
+        assert cli.main([*words, *more]) == Usage.exit_code
+    assert cli.main([*words, *copy, "--opened-only"]) == Usage.exit_code
+    assert not (tmp_path / "out.zip").exists()
