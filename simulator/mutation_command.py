@@ -56,10 +56,9 @@ def _text(tally: Tally) -> str:
 
     ways = sorted({how for _form, how in tally.tried})
     rows = [(how, *(str(tally.tried[form, how]) for form in FORMS)) for how in ways]
+    places = ("item", "bundle folder", "bundle listed anew", "bundle zip", "exported recording", "copy alone")
     lines = [
-        cli.table(
-            rows, heads=("damage", "item", "bundle folder", "bundle listed anew", "bundle zip", "exported recording")
-        ),
+        cli.table(rows, heads=("damage", *places)),
         "",
     ]
     lines += [f"MISSED  {one.form} {one.file} {one.how} at byte {one.first}: {one.why[:200]}" for one in tally.missed]

@@ -2,8 +2,8 @@
 
 Decided here: what is damaged how often, and what counts as caught: a failed check with a defined exit code, never a
 crash. What counts as located is `simulator.located`, what is exchanged in several files at once `simulator.forgeries`,
-which bundles are taken out of an exported recording `simulator.taken_parts`, and where the item lies
-`simulator.subjects`.
+which bundles are taken out of an exported recording `simulator.taken_parts`, what is done to a redacted
+copy that left without its original `simulator.redacted_alone`, and where the item lies `simulator.subjects`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from simulator.forgeries import forge
 from simulator.located import Good, why_vague
 from simulator.mutations import Mutant, mutate
+from simulator.redacted_alone import change
 from simulator.subjects import Subjects
 from simulator.taken_parts import take, why_not_told
 from vedette import bundle
@@ -29,9 +30,9 @@ from vedette.bundle import LISTING, README
 from vedette.errors import Integrity, NotTrusted, VedetteError
 from vedette.findings import Report
 
-FORMS = ("item", "folder", "relisted", "zip", "recording")
+FORMS = ("item", "folder", "relisted", "zip", "recording", "redacted")
 CAUGHT = (Integrity.exit_code, NotTrusted.exit_code)
-FORGED, TRAVELLING, SETS = 0.2, 0.1, 0.03
+FORGED, TRAVELLING, SETS, ALONE = 0.2, 0.1, 0.03, 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +82,8 @@ def _trials(subjects: Subjects, rng: random.Random) -> Iterator[tuple[str, str, 
     """Endless trials; the first checks that all is well before anything is damaged."""
     good = [
         subjects.check_item(),
-        *(subjects.check_bundle(name) for name in ("folder", "relisted", "0.zip")),
+        *(subjects.check_bundle(name) for name in ("folder", "relisted", "0.zip", "redacted")),
+        subjects.check_travelling("redacted"),
         subjects.check_travelling("0.zip"),
     ]
     subjects.lay_recording(subjects.exported.good)
@@ -91,8 +93,10 @@ def _trials(subjects: Subjects, rng: random.Random) -> Iterator[tuple[str, str, 
         raise AssertionError(f"the undamaged specimen does not verify: {bad}")
     yield "", "", "", None
     while True:
-        form = "recording" if rng.random() < SETS else rng.choice(("item", *FORMS[:-1]))
-        if form == "recording":
+        form = "recording" if rng.random() < SETS else rng.choice(("item", *FORMS[:-2]))
+        if form != "recording" and rng.random() < ALONE:
+            yield _try_redacted(subjects, rng)
+        elif form == "recording":
             yield _try_recording(subjects, rng)
         elif form == "zip":
             yield _try_zip(subjects, rng)
@@ -125,6 +129,15 @@ def _try_forgery(subjects: Subjects, form: str, rng: random.Random) -> tuple[str
     why = _first(why_not_named(one, forged.named) for one in reports)
     named = " ".join(sorted(forged.named))
     return form, named, forged.how, _miss(form, named, Mutant(forged.how, b"", 0), why)
+
+
+def _try_redacted(subjects: Subjects, rng: random.Random) -> tuple[str, str, str, Miss | None]:
+    changed = change(subjects, rng)
+    with subjects.changed("redacted", changed.files, is_listed=changed.is_listed):
+        reports = [_report(check, "redacted") for check in (subjects.check_bundle, subjects.check_travelling)]
+    why = _first(why_not_named(one, changed.named) for one in reports)
+    named = " ".join(sorted(changed.named))
+    return "redacted", named, changed.how, _miss("redacted", named, Mutant(changed.how, b"", 0), why)
 
 
 def _reports(subjects: Subjects, form: str, rng: random.Random) -> list[Report | BaseException]:

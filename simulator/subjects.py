@@ -33,13 +33,14 @@ from vedette.verifier.witnesses import policy_of
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subjects:
     """One good item as a spool and as a bundle has it, the second of three of one recording, with others to take bytes
-    from (see `Sources`).
+    from (see `Sources`). `alone` are the files of its redacted copy's bundle without the original.
     """
 
     folder: Path
     item: str
     maker: Maker
     files: dict[str, bytes]
+    alone: dict[str, bytes]
     whole: bytes
     good: Good
     sources: Sources
@@ -58,11 +59,13 @@ class Subjects:
         item = _item_of(good)
         renamed = [{name.replace(_item_of(one), item): data for name, data in one.items()} for one in others]
         (folder / "recording").mkdir()
-        for form in ("item", "folder", "relisted"):
+        alone = _unzipped(bundle.make(folder / "alone.zip", replace(target, sealed=None, opened=None)).read_bytes())
+        for form in ("item", "folder", "relisted", "redacted"):
             (folder / form).mkdir()
-            for name, data in good.items():
+            for name, data in (alone if form == "redacted" else good).items():
                 (folder / form / name).write_bytes(data)
         return cls(
+            alone=alone,
             folder=folder,
             item=item,
             maker=maker,
@@ -106,19 +109,20 @@ class Subjects:
             (self.folder / "recording" / name).write_bytes(whole)
 
     @contextmanager
-    def changed(self, form: str, files: dict[str, bytes | None]) -> Iterator[None]:
-        """For a while these bytes in place of the good ones, None for a file that is gone; in the folder `relisted`
-        the centre lists and signs what there is then.
+    def changed(self, form: str, files: dict[str, bytes | None], *, is_listed: bool = False) -> Iterator[None]:
+        """For a while these bytes in place of the good ones, None for a file that is gone; in the folder `relisted`,
+        and where `is_listed`, the centre lists and signs what there is then.
         """
+        good = self.alone if form == "redacted" else self.files
         try:
             for name, data in files.items():
                 self._put(form, name, data)
-            if form == "relisted":
-                self._list_anew(files)
+            if form == "relisted" or is_listed:
+                self._put(form, LISTING, self._listed_anew(good, files))
             yield
         finally:
             for name in (*files, LISTING):
-                self._put(form, name, self.files.get(name))
+                self._put(form, name, good.get(name))
 
     def _put(self, form: str, name: str, data: bytes | None) -> None:
         path = self.folder / form / name
@@ -159,15 +163,16 @@ class Subjects:
             raise AssertionError(f"verify.py ends with {code} where its findings make {report.exit_code}")
         return report
 
-    def _list_anew(self, changed: dict[str, bytes | None]) -> None:
-        good, files = Listing.peek(self.files[LISTING]), []
-        for one in good.files:
-            data = changed.get(one.name, self.files[one.name])
+    def _listed_anew(self, there: dict[str, bytes], changed: dict[str, bytes | None]) -> bytes:
+        good, files = Listing.peek(there[LISTING]), []
+        names = [one.name for one in good.files]
+        more = [replace(good.files[0], name=name) for name in changed if name not in names]
+        for one in (*good.files, *more):
+            data = changed[one.name] if one.name in changed else there[one.name]
             if data is not None:
                 own = {"size": len(data), "sha256": sha256(data).hexdigest(), "crc32": zlib.crc32(data)}
                 files.append(replace(one, **own))  # type: ignore[arg-type]
-        record = sign_record(BUNDLE, replace(good, files=tuple(files)).to_body(), self.maker.centre)
-        self._put("relisted", LISTING, record)
+        return sign_record(BUNDLE, replace(good, files=tuple(files)).to_body(), self.maker.centre)
 
 
 def _unzipped(whole: bytes) -> dict[str, bytes]:

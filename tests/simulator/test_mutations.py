@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator import forgeries, mutation_trial, mutations, taken_parts
+from simulator import forgeries, mutation_trial, mutations, redacted_alone, taken_parts
 from simulator.film import play
 from simulator.mutation_trial import why_missed, why_not_named
 from simulator.subjects import Subjects
@@ -19,11 +19,15 @@ from vedette.findings import PARTS, Finding, Report
 
 COUNT = int(os.environ.get("VEDETTE_MUTANTS", "1500"))
 MOST_GROWTH_BYTES = 64 << 20
-WAYS = len(mutations._BYTES) + len(mutations._LINES) + len(forgeries.WAYS) + len(taken_parts.WAYS)
+WAYS = (
+    len(mutations._BYTES)
+    + len(mutations._LINES)
+    + sum(len(one.WAYS) for one in (forgeries, taken_parts, redacted_alone))
+)
 
 
 def test_every_damage_is_found_and_placed_when_items_and_bundles_are_mutated() -> None:
-    """BU-3, BU-16, BU-18, BU-22, BU-30, BU-31, BU-44, CJ-19, RD-40: more by VEDETTE_MUTANTS, an hour by `make fuzz`."""
+    """BU-3, BU-16, BU-18, BU-22, BU-30, BU-31, BU-44, BU-52, CJ-19, RD-40: more by VEDETTE_MUTANTS, `make fuzz`."""
     tally = mutation_trial.run(seed=20261125, count=COUNT)
     assert [f"{one.form} {one.file} {one.how} at {one.first}: {one.why}" for one in tally.missed] == []
     assert tally.count == COUNT
@@ -275,3 +279,16 @@ def test_item_itself_names_the_damage_when_its_bundle_is_listed_anew_over_it(
         report = subjects.check_bundle("relisted")
     assert [one.where for one in failed(report) if one.what == what] == [name]
     assert not [one for one in failed(report) if one.what in ("file", "container", "listing's signature")]
+
+
+@pytest.mark.parametrize("way", redacted_alone.WAYS, ids=lambda way: way.__name__)
+def test_changed_copy_without_its_original_is_named_by_both_verifiers(
+    subjects: Subjects, way: redacted_alone.Way
+) -> None:
+    """BU-51, BU-52, RD-38, RD-40: a swapped copy, a changed record, an original that was added"""
+    for seed in range(8):
+        changed = way(subjects, random.Random(seed))
+        with subjects.changed("redacted", changed.files, is_listed=changed.is_listed):
+            for check in (subjects.check_bundle, subjects.check_travelling):
+                assert why_not_named(check("redacted"), changed.named) is None, changed.how
+    assert subjects.check_bundle("redacted").ok
