@@ -140,7 +140,7 @@ def _notes(exporting: _Export, row: ItemRow, *, has_journal: bool) -> Iterator[s
     if said is not None and (len(said.parts) > 1 or exporting.notes):
         yield f"{bundle_parts.place(row.sequence, said)} of recording {said.recording}"
     yield from exporting.notes
-    if not has_journal:
+    if not has_journal and row.kind != "custody":  # no line names a file of the journal itself
         yield "the device's custody journal of this item has not arrived yet; export again later"
 
 

@@ -66,6 +66,16 @@ def test_bundle_verifies_when_an_item_is_exported(
     assert (access.user, access.action, access.reason) == ("chief", "export", "court order 7")
 
 
+def test_file_of_the_journal_itself_leaves_without_a_word_of_a_journal_to_come(
+    centre: Any, stored: Any, tmp_path: Path
+) -> None:
+    """No line names it, so there is nothing to wait for."""
+    (row,) = centre.store.items(kind="custody")
+    ((path, note),) = export(centre.store, row.item, tmp_path / "out.zip", wanted(centre, opened=False), user="chief")
+    assert note == ""
+    assert bundle_verify.verify(path, fleet.centre_trust(centre.folder)).ok
+
+
 def redacted(folder: Path, centre: Any, stored: Any, **parent: Any) -> Path:
     """A copy with its record and plan, as `vedette evidence redact` leaves them; not a real film."""
     manifest, key = centre.store.manifest(stored.id), SigningKey.generate()
