@@ -112,7 +112,10 @@ def test_centre_recovers_what_nobody_activated_and_it_opens_and_verifies(stage: 
     (claimed,) = [one for one in lines if one.event == "ring.claimed"]
     assert (claimed.detail["id"], claimed.detail["by"]) == (asked["id"], ring.REMOTE)
     assert REASON not in str([one.detail for one in lines])
-    (settled,) = [one for one in lines if one.event == "ring.settled"]
+    settled = until(
+        lambda: next((one for one in custody_on_device(stage) if one.event == "ring.settled"), None),
+        "the claim settled",
+    )
     assert settled.detail["segments"] == len(wanted)
     # Its end makes the recorder's journal an item, and only then does the centre have the lines.
     stage.services["recorder"].stop()
