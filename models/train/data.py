@@ -1,7 +1,8 @@
 """The photographs: where they are, which are for training, which for validation, and where their plates lie.
 
-Decides the split: by plate text, so that one vehicle never stands on both sides.  `us_*`, `br_*` and `es_*` are for
-validation only, because of their licences.
+Decides the split: by plate text where one is known, so that no text is read in training and in validation; else by the
+file's name, so that the detector may have learned from another picture of a held-out car.  `us_*`, `br_*` and `es_*`
+are for validation only, because of their licences.
 """
 
 from __future__ import annotations
