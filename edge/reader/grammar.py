@@ -91,7 +91,7 @@ _ROMANIAN = (
     "TL VS VL VN"
 )
 _SLOVENIAN = "CE GO KK KP KR LJ MB MS NM PO SG"
-_COUNTIES = {"RO": frozenset(_ROMANIAN.split()), "SI": frozenset(_SLOVENIAN.split())}
+COUNTIES = {"RO": frozenset(_ROMANIAN.split()), "SI": frozenset(_SLOVENIAN.split())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +175,7 @@ def shape_of(text: str) -> str:
 
 def _region(text: str) -> str:
     shape = shape_of(text)
-    regions = {region for region in REGIONS_OF.get(shape, frozenset()) if text[:2] in _COUNTIES.get(region, {text[:2]})}
+    regions = {region for region in REGIONS_OF.get(shape, frozenset()) if text[:2] in COUNTIES.get(region, {text[:2]})}
     if len(regions) == 1 and shape not in AMERICAN:
         return next(iter(regions))
     return ""

@@ -41,5 +41,5 @@ def _fits(shape: str, known: str) -> bool:
 
 def _may_begin_so(start: str, region: str) -> bool:
     """Whether the first two letters are a county of that country, or it has none."""
-    counties = grammar._COUNTIES.get(region)
+    counties = grammar.COUNTIES.get(region)
     return counties is None or HIDDEN in start or start in counties

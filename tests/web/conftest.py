@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
+from browser_tab import Tab
 from fastapi.testclient import TestClient
 
 from sync.central.fleet import centre_trust, enrol, make_centre
@@ -319,3 +321,13 @@ def form_token(page: str, name: str = "form_token") -> str:
 def token() -> Callable[[str], str]:
     """Finds the form token in a page."""
     return form_token
+
+
+@pytest.fixture(scope="module")
+def verify_page(chromium: Any, verify_html: Path) -> Iterator[Any]:
+    """`verify.html` in a tab; at the end it must have met no error."""
+    tab = Tab(chromium, locale="en-GB", offline=True)
+    tab.page.goto(verify_html.as_uri())
+    yield tab.page
+    tab.context.close()
+    assert tab.errors == []

@@ -3,59 +3,47 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import good_set
 import pytest
-from browser_tab import Tab
 
 CASES = good_set.cases()
 
 
-@pytest.fixture(scope="module")
-def page(chromium: Any, verify_html: Path) -> Iterator[Any]:
-    """The page in a tab; at the end it must have met no error."""
-    tab = Tab(chromium, locale="en-GB", offline=True)
-    tab.page.goto(verify_html.as_uri())
-    yield tab.page
-    tab.context.close()
-    assert tab.errors == []
-
-
-def check(page: Any, into: str, files: Any) -> tuple[int, list[str]]:
+def check(verify_page: Any, into: str, files: Any) -> tuple[int, list[str]]:
     """Exit code and failed findings as lines."""
-    page.evaluate("document.getElementById('verdict').className = 'busy'")
-    page.set_input_files(into, files)
-    page.wait_for_selector("#verdict:not(.busy)", state="attached")
-    found = page.evaluate("globalThis.vedette")
+    verify_page.evaluate("document.getElementById('verdict').className = 'busy'")
+    verify_page.set_input_files(into, files)
+    verify_page.wait_for_selector("#verdict:not(.busy)", state="attached")
+    found = verify_page.evaluate("globalThis.vedette")
     lines = [f"{one['what']} | {one['where']} | {one['said']}" for one in found["findings"] if one["code"]]
     return found["exit_code"], lines
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_page_says_of_a_set_what_is_wrong_and_where(name: str, page: Any, tmp_path: Path) -> None:
+def test_page_says_of_a_set_what_is_wrong_and_where(name: str, verify_page: Any, tmp_path: Path) -> None:
     """BU-32, RD-50, RD-51, RD-52, RD-53, RD-26"""
     case = CASES[name]
     folder = case.lay(tmp_path / "case")
-    code, lines = check(page, "#folder", str(folder))
+    code, lines = check(verify_page, "#folder", str(folder))
     assert code == case.exit_code, lines
     for said in case.says:
         assert any(said in line for line in lines), (said, lines)
 
 
-def test_page_takes_several_zips_and_folders_of_them(page: Any, tmp_path: Path) -> None:
+def test_page_takes_several_zips_and_folders_of_them(verify_page: Any, tmp_path: Path) -> None:
     """BU-32: chosen together, or unpacked beside each other; one zip by itself is one bundle"""
     folder = CASES["whole"].lay(tmp_path / "case")
     zips = sorted(folder.iterdir())
-    assert check(page, "#zip", [str(one) for one in zips]) == (0, [])
-    assert page.locator("td", has_text="redaction's set").count() == 1
-    code, lines = check(page, "#zip", [str(one) for one in zips[:2]])
+    assert check(verify_page, "#zip", [str(one) for one in zips]) == (0, [])
+    assert verify_page.locator("td", has_text="redaction's set").count() == 1
+    code, lines = check(verify_page, "#zip", [str(one) for one in zips[:2]])
     assert code == 10
     assert [line.split(" | ")[0] for line in lines] == ["redaction's set"]
     for one in zips:
         zipfile.ZipFile(one).extractall(folder / one.stem)
         one.unlink()
-    assert check(page, "#folder", str(folder)) == (0, [])
-    assert page.locator("td", has_text="redaction's place").count() == 3
+    assert check(verify_page, "#folder", str(folder)) == (0, [])
+    assert verify_page.locator("td", has_text="redaction's place").count() == 3
