@@ -1,7 +1,8 @@
 """Messages between the device's services: one small JSON file each, in the run folder (memory, never the disk).
 
 A file appears whole by rename and is taken by its one consumer, in the order of the machine's monotonic clock, which no
-setting of the wall clock turns round. Who may command what is the consumer's rule. An inbox holds `MAX_INBOX` messages:
+setting of the wall clock turns round. One that its consumer dies over is there for the next one, once (`each`). Who may
+command what is the consumer's rule. An inbox holds `MAX_INBOX` messages:
 where nobody takes them, the oldest goes for the newest, so that memory cannot fill up.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from vedette.errors import Integrity
 MAX_COMMAND_BYTES = 16 * 1024
 MAX_WAITING = 256
 MAX_INBOX = 1024
+AGAIN = ".again.json"
 _SERVICE = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
 
 
@@ -53,6 +56,24 @@ def take(run_dir: Path, service: str) -> list[dict[str, Any]]:
         if body is not None:
             found.append(body)
     return found
+
+
+def each(run_dir: Path, service: str) -> Iterator[dict[str, Any]]:
+    """The waiting commands, oldest first, `MAX_WAITING` at most; each is removed when the next is asked for.
+
+    A consumer that dies over one finds it again when it is back, and not a third time: one that makes its consumer
+    crash must not do so for ever. What is no command is removed and left out.
+    """
+    inbox = folder(run_dir, service)
+    for name in _waiting(inbox)[:MAX_WAITING]:
+        path, body = inbox / name, _read(inbox / name)
+        if body is None or name.endswith(AGAIN):
+            path.unlink(missing_ok=True)
+        else:
+            path = path.replace(path.with_suffix(AGAIN))
+        if body is not None:
+            yield body
+            path.unlink(missing_ok=True)
 
 
 def _waiting(inbox: Path) -> list[str]:

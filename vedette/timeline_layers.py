@@ -105,6 +105,10 @@ class _Reading:
             why = "ring_evicted" if one.item in gone else "ring_kept"
             yield _layer(RETAINED, one.from_us, one.to_us, State.RETAINED, why)
         for index, entry in enumerate(self.entries):
+            most_us = entry.detail.get("most_us")
+            if entry.event == "pre_event.lost" and isinstance(most_us, int):
+                value = f"{most_us // SECOND_US} s"
+                self.notes.append(Note(at_us=self.axis.at(index), kind="pre_event_lost", value=value))
             if entry.event == "ring.claimed" and entry.detail.get("resumed") is not True:
                 value = f"{entry.detail.get('id')} ({entry.detail.get('by')}, {entry.detail.get('reason')})"
                 self.notes.append(Note(at_us=self.axis.at(index), kind="ring_claimed", value=value))
@@ -168,6 +172,8 @@ class _Reading:
                 yield Overlay(row="heat", from_us=start_us, to_us=end_us, label="hot_board")
             for start_us, end_us in self._losses(first, last):
                 yield Overlay(row="sound", from_us=start_us, to_us=end_us, label="sound_lost")
+            for index, start_us, end_us in self._framed(first, last, "reminder.began", "reminder.ended"):
+                yield Overlay(row="reminder", from_us=start_us, to_us=end_us, label=_reminder(self.entries[index]))
             for start_us, end_us, label in self._faults(first, last):
                 yield Overlay(row="camera", from_us=start_us, to_us=end_us, label=label)
         yield from self._clock()
@@ -243,10 +249,14 @@ class _Reading:
 
     def pairs(self, first: int, last: int, began: str, ended: str) -> Iterator[tuple[int, int, str]]:
         """(from, to, by whom) of each interval that these two events frame within a run."""
+        for index, start_us, end_us in self._framed(first, last, began, ended):
+            yield start_us, end_us, str(self.entries[index].detail.get("by", ""))
+
+    def _framed(self, first: int, last: int, began: str, ended: str) -> Iterator[tuple[int, int, int]]:
+        """(line that began it, from, to) of each of these intervals."""
         for index in range(first, last + 1):
             if self.entries[index].event == began:
-                end = self._next(index, last, ended)
-                yield self.axis.at(index), self.axis.at(end), str(self.entries[index].detail.get("by", ""))
+                yield index, self.axis.at(index), self.axis.at(self._next(index, last, ended))
 
     def _losses(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """(from, to) of each time without sound in a run; where the disk took one of its two lines the other tells."""
@@ -299,6 +309,12 @@ class _Reading:
         ranks = [self.axis.boots[self.axis.boot(one)].best.rank for one in (index - 1, index)]
         if min(ranks) < SURE:
             self.notes.append(Note(at_us=at_us, kind="off_length_unproven"))
+
+
+def _reminder(began: Entry) -> str:
+    """How the officer was reminded of a recording: by its period, or why not."""
+    period_s, why = began.detail.get("period_s"), str(began.detail.get("why") or "")
+    return f"reminded:{period_s} s" if isinstance(period_s, int) else f"not_reminded_{why}"
 
 
 def _break(before: Entry, is_reboot: bool) -> tuple[State, str]:

@@ -31,6 +31,7 @@ _HATCH = {State.UNKNOWN: "#c1121f", State.OFF: "#b4b9c1", State.STARTING: "#a08a
 _OVERLAYS = {
     "muted": "#5b6470", "sound": "#a3475e", "stealth": "#20242b", "camera": "#7d5ba6", "clock": "#b5651d",
     "place": "#4a6b8a", "heat": "#c8501e", "signed": "#2a6f77",
+    "reminder": "#5d7a3a",
 }  # fmt: skip
 _STYLE = (
     "text{font:14px 'DejaVu Sans',Verdana,sans-serif;fill:#1d2127}.h{font-size:20px;font-weight:bold}.s{font-size:12px;"

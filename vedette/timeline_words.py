@@ -6,7 +6,7 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
-ROWS = ("muted", "sound", "stealth", "camera", "heat", "clock", "place", "signed")
+ROWS = ("muted", "sound", "stealth", "reminder", "camera", "heat", "clock", "place", "signed")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("What was recorded, and what was not and why", "Ce qui a été enregistré, et ce qui ne l’a pas été"),
@@ -26,6 +26,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "marked_row": ("marked", "marqué"),
     "muted": ("muted", "son coupé"),
     "stealth": ("stealth", "discret"),
+    "reminder_row": ("reminder", "rappel"),
+    "reminded": ("the officer is reminded every {}", "rappel à l’agent toutes les {}"),
+    "not_reminded_stealth": ("no reminder: stealth", "pas de rappel : mode discret"),
+    "not_reminded_policy": ("no reminder by policy", "pas de rappel selon la règle"),
+    "not_reminded_panel": ("no reminder: the panel does not run", "pas de rappel : le panneau ne tourne pas"),
     "sound_row": ("no sound", "sans son"),
     "sound_lost": ("none came", "rien n’est venu"),
     "camera_row": ("camera", "caméra"),
@@ -106,6 +111,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "died_between": (
         "the run's last line; when it died before the next start is not known",
         "dernière ligne de ce démarrage ; le moment de l’arrêt avant le suivant n’est pas connu",
+    ),
+    "pre_event_lost": (
+        "the pre-event buffer, {} at most, was lost with the process that died in standby",
+        "le tampon d’avant-événement, {} au plus, est perdu avec le processus mort en veille",
     ),
     "proven_to": (
         "recording {} was cut: proven up to here, a second more may be in its file",

@@ -282,6 +282,7 @@ class PanelService:
                 "presses": self._presses,
                 "signals": self._signals,
                 "hidden": self._hidden,
+                "reminder_s": self._reminder_us // 1_000_000,
                 "errors": self._errors,
             },
         )

@@ -94,17 +94,24 @@ class Duty:
                 self._change(Change(mode=mode, on=True, by=RESTARTED))
 
     def go_on(self, history: History, now: Moment) -> None:
-        """Go on with what a run before this one was recording, as long again after it as after any activation."""
+        """Go on with what a run before this one was recording, as long again after it as after any activation.
+
+        What it was asked to record and had not begun is begun; what it was asked to stop has its tail and no more.
+        """
         policy, since = self.policy, history.broke_off
         until_us = now.mono_us + policy.post_event_us
         if history.marked and since is not None and now.mono_us - since.mono_us <= policy.post_event_us:
             self.state = State(marks=(Window(from_us=now.mono_us, to_us=until_us),))
-        if policy.always or not history.was_recording or history.activation == activation.SCHEDULE:
+        if policy.always or not history.is_owed or history.owed_to == activation.SCHEDULE:
             return
-        if history.held:
-            self.state = replace(self.state, held_by=history.activation)
+        if history.stopping:
+            until_us = now.mono_us + policy.stop_tail_us
+            if policy.stop_tail_us == 0:
+                return
+        if history.held and not history.stopping:
+            self.state = replace(self.state, held_by=history.owed_to)
         else:
-            self.state = replace(self.state, kept_by=history.activation, kept_until_us=until_us)
+            self.state = replace(self.state, kept_by=history.owed_to, kept_until_us=until_us)
 
     def sign_off(self) -> None:
         """End the intervals that are open, in custody only: the next run goes on with them."""
@@ -114,12 +121,13 @@ class Duty:
 
     def take(self, picture_us: int) -> bool:
         """Obey the commands that wait; True when there was one."""
-        taken: list[dict[str, Any]] = []
+        is_any = False
         with suppress(OSError):
-            taken = commands.take(self._run_dir, SERVICE)
-        for body in taken:
-            self._obey(body, max(picture_us, self._clock.mono_us()) if self.modes.sleep else picture_us)
-        return bool(taken)
+            # One is removed when it was obeyed: a recorder that dies over it finds it again (AC-46).
+            for body in commands.each(self._run_dir, SERVICE):
+                is_any = True
+                self._obey(body, max(picture_us, self._clock.mono_us()) if self.modes.sleep else picture_us)
+        return is_any
 
     def tick(self, picture_us: int, *, oldest_us: int, mono_us: int) -> None:
         """Forget what is over; once a second ask the schedule, whose beginning ends sleep."""

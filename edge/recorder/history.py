@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge.camera.condition import Moment
+from edge.recorder.activation import CONTINUOUS, SCHEDULE
 from edge.recorder.facts import Detail, Ending, SegmentFacts
 from edge.recorder.segments import Progress
 from vedette import files
@@ -27,6 +28,8 @@ from vedette.timeline_axis import is_reboot
 MAX_FILES = 16
 RETROACTIVE = "retroactive"
 STATE = "recorder.state"
+ALWAYS = (CONTINUOUS, SCHEDULE)
+SLEEPS = ("sleep.began", "sleep.ended", "recorder.alive")
 NAMES_MACHINE = ("service.started", "service.stopped", STATE)
 STOPPED, ENDED, SERVICE_STOPPED = "stopped", "ended", "service_stopped"
 
@@ -64,7 +67,9 @@ class History:
     `broke_off` is where the last recorded picture ended, None when there is none; its monotonic time is below zero
     where that was before the machine's present boot, whose name is `machine`. `activation` is that of the last
     recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and `marked`
-    whether its last segment was.
+    whether its last segment was. `asked` is what was activated and had not begun to be recorded, `stopping` says that
+    a stop was obeyed and the recording had not ended. `lost_buffer`: the run before this one died while it recorded
+    nothing, with what its pre-event buffer held.
     """
 
     segments: dict[str, Segment] = field(default_factory=dict)
@@ -74,12 +79,25 @@ class History:
     held: bool = False
     last_stop: str | None = None
     marked: bool = False
+    asked: str | None = None
+    stopping: bool = False
+    lost_buffer: bool = False
     machine: str | None = None
 
     @property
     def was_recording(self) -> bool:
         """True when something broke the last recording off that nobody had asked to stop."""
         return self.activation is not None and self.last_stop not in (STOPPED, ENDED)
+
+    @property
+    def owed_to(self) -> str | None:
+        """The activation for which a run that died would be recording now, whatever has stopped since."""
+        return self.activation if self.was_recording else self.asked
+
+    @property
+    def is_owed(self) -> bool:
+        """True when video was wanted, recorded or about to be, as the last run broke off."""
+        return self.owed_to is not None
 
     def to_detail(self) -> Detail:
         """Everything but the segments, as an entry's detail."""
@@ -92,6 +110,8 @@ class History:
             "held": self.held,
             "last_stop": self.last_stop,
             "marked": self.marked,
+            "asked": self.asked,
+            "stopping": self.stopping,
         }
 
 
@@ -126,6 +146,8 @@ class _Reading:
         self._last: Entry | None = None
         self._boot = 0
         self._end: tuple[int, int, int] | None = None
+        self._begun: tuple[int, int, int] | None = None
+        self._asleep = False
 
     def found(self) -> History:
         """The history once all lines are read."""
@@ -136,6 +158,8 @@ class _Reading:
                 segment.facts = replace(segment.facts, mono_us=None)
         if last is not None:
             history.machine = self._machines.get(last.boot)
+        if self._begun is not None:
+            self._went_on(*self._begun)
         if self._end is not None and last is not None:
             boot, mono_us, utc_us = self._end
             earlier_us = min(-1, _mono_of(last, utc_us, None))
@@ -149,20 +173,55 @@ class _Reading:
             self._machines[entry.boot] = machine
         if self._last is not None and is_reboot(self._last, entry, self._machines):
             self._boot += 1
-        self._last = entry
+        before, self._last = self._last, entry
         if entry.event in (STATE, "service.stopped"):
             self._learn_state(entry)
+        elif entry.event == "service.started":
+            is_death = before is not None and before.event != "service.stopped"
+            history.lost_buffer = is_death and not history.was_recording and not self._asleep
         elif entry.event == "recording.started":
+            self._begins(entry)
             history.activation, history.held = str(detail.get("activation")), bool(detail.get("held"))
-            history.last_stop = None
+            history.last_stop, history.asked, history.stopping = None, None, False
         elif entry.event == "recording.stopped":
             history.last_stop = str(detail.get("reason"))
+            self._is_over()
+        elif entry.event == "activation.received":
+            self._learn_request(entry, str(detail.get("command")), str(detail.get("activation")))
+        elif entry.event in SLEEPS:
+            self._asleep = entry.event == "sleep.began" or detail.get("state") == "asleep"
         elif entry.event == "gap" and isinstance(to_us := detail.get("to_us"), int):
             self._went_on(self._boot, _mono_of(entry, to_us, detail.get("to_mono_us")), to_us)
         elif entry.item is not None and entry.event.startswith("segment."):
             self._learn_segment(entry, entry.item)
         elif entry.event.startswith("ring.") and isinstance(item := detail.get("segment"), str):
             self._learn_marks(history.ring, entry, item, entry.event.removeprefix("ring."))
+
+    def _learn_request(self, entry: Entry, command: str, activation: str) -> None:
+        """What was asked for, until a line says that it was done; in standby a mark begins a recording too."""
+        history = self._history
+        history.marked = history.marked or command == "mark"
+        if command == "stop":
+            history.asked, history.stopping = None, history.was_recording
+            self._begun = self._begun if history.was_recording else None
+        elif not history.was_recording:
+            self._begins(entry)
+            history.held = command == "start" or (history.asked is not None and history.held)
+            history.asked = history.asked or activation
+        else:
+            history.held = command == "start" or (history.held and not history.stopping)
+            history.stopping = False
+            if command == "start" and history.activation in ALWAYS:
+                history.activation = activation  # It holds the recording when the hours of the schedule are over.
+
+    def _begins(self, entry: Entry) -> None:
+        """Recording is wanted from here on, where it was not before; all is missing until a picture is recorded."""
+        if not self._history.was_recording and self._begun is None:
+            self._begun = (self._boot, entry.mono_us, entry.utc_us)
+
+    def _is_over(self) -> None:
+        if not self._history.was_recording:
+            self._begun, self._history.asked, self._history.stopping = None, None, False
 
     def _went_on(self, boot: int, mono_us: int, utc_us: int) -> None:
         """Recording went on until then at least."""
@@ -181,12 +240,15 @@ class _Reading:
         history.activation = None if activation is None else str(activation)
         history.last_stop = None if last_stop is None else str(last_stop)
         history.held, history.marked = bool(detail.get("held")), bool(detail.get("marked"))
+        asked = detail.get("asked")
+        history.asked, history.stopping = None if asked is None else str(asked), bool(detail.get("stopping"))
 
     def _learn_segment(self, entry: Entry, item: str) -> None:
         history = self._history
         segment = self._learn_marks(history.segments, entry, item, entry.event.removeprefix("segment."))
         if segment is None or segment.facts.activation == RETROACTIVE:
             return  # What was claimed from the ring says nothing of what was being recorded.
+        self._begun = None
         self._went_on(*segment.end, segment.facts.started_us + segment.media_us)
         history.marked = segment.marked if segment.ending is None else segment.ending.marked
 

@@ -100,7 +100,7 @@ class PreEventBuffer:
     """
 
     def __init__(self, *, length_us: int, most_bytes: int = LEAST_BYTES, keeps_sound: bool = False) -> None:
-        self._length_us = length_us
+        self.length_us = length_us
         self._keeps_sound = keeps_sound
         self._streams: deque[_Stream] = deque([_Stream(NO_STREAM)])
         self._cut_us: dict[str, int] = {}
@@ -133,7 +133,7 @@ class PreEventBuffer:
     def add(self, unit: Recorded) -> None:
         """Keep `unit`, and let go of what is too old or too much."""
         is_picture = isinstance(unit, EncodedUnit)
-        if self._length_us == 0 or not (is_picture or self._keeps_sound):
+        if self.length_us == 0 or not (is_picture or self._keeps_sound):
             return
         groups = self._streams[-1].groups
         if isinstance(unit, EncodedUnit) and unit.is_key:
@@ -143,11 +143,11 @@ class PreEventBuffer:
         groups[-1].append(unit)
         self.size_bytes += len(unit.data)
         self._newest_us = unit.mono_us
-        self._shrink(unit.mono_us - self._length_us)
+        self._shrink(unit.mono_us - self.length_us)
 
     def age(self, now_us: int) -> None:
         """Let go of what is too old at `now_us` (monotonic): for while no unit comes that would say what time it is."""
-        while (stream := self._oldest()) is not None and stream.first_ends_us <= now_us - self._length_us:
+        while (stream := self._oldest()) is not None and stream.first_ends_us <= now_us - self.length_us:
             self._let_go(stream)
 
     def take(self) -> list[Stretch]:
@@ -190,14 +190,14 @@ class PreEventBuffer:
         return self.size_bytes * 8000 // max(1, self.held_us) if self.size_bytes > self.most_bytes else 0
 
     def _is_in_period(self, why: str) -> bool:
-        return self._newest_us - self._cut_us[why] < max(QUIET_US, self._length_us)
+        return self._newest_us - self._cut_us[why] < max(QUIET_US, self.length_us)
 
     def _cut(self, why: str, kbps: int) -> None:
         """Bytes decided what was let go: to be told once in a period."""
         if why not in self._cut_us or not self._is_in_period(why):
             said: Detail = {
                 "why": why,
-                "length_us": self._length_us,
+                "length_us": self.length_us,
                 "held_us": self.held_us,
                 "most_mib": self.most_bytes >> 20,
                 "kbps": kbps,

@@ -30,6 +30,7 @@ from edge.recorder.heat import Heat
 from edge.recorder.history import ENDED, SERVICE_STOPPED, STOPPED, History
 from edge.recorder.keeping import CAMERA_FAULT, Keeping, Terms
 from edge.recorder.preevent import buffer_of
+from edge.recorder.reminding import Reminding
 from edge.recorder.retaining import policy_of
 from edge.recorder.satellites import SatelliteTime
 from edge.recorder.source import Source
@@ -106,6 +107,7 @@ class RecorderService:
         self._ended, self._resting, self._hot_rests = False, "", config.recorder.hot_rests
         self._heat, self._satellites = Heat(config.recorder.hot_c), SatelliteTime(terms.position)
         self._source = Source(camera, microphone, rests=self._duty.was_asleep)
+        self._reminding = Reminding(config.run)
         self._telling = Telling(camera, device=config.device.id, zone=terms.zone, find_fix=terms.position)
         self._watch, self._sound_watch, self._storage = CameraWatch(), SoundWatch(), storage_watch_of(config, terms)
         self._watch.expect(self._now())
@@ -147,6 +149,7 @@ class RecorderService:
         """End the recording and the journal's file; both are complete items afterwards."""
         self._source.close()
         self._duty.sign_off()
+        self._tell(self._reminding.end(SERVICE_STOPPED))
         self._keeping.end(SERVICE_STOPPED)
         self._keeping.close()
         self._bus.close()
@@ -173,14 +176,17 @@ class RecorderService:
 
     def _go_on(self, history: History) -> None:
         """Take up what a run before this one was doing, with the gap since it stopped; asleep there is nothing."""
-        duty = self._duty
+        duty, most_us = self._duty, self._keeping.buffer.length_us
+        if history.lost_buffer and most_us:
+            self._note("pre_event.lost", {"most_us": most_us})
         if duty.modes.sleep:
             return
-        if duty.policy.always or history.was_recording:
-            self._keeping.gaps.broke_off(history.broke_off, history.last_stop or "killed")
+        if duty.policy.always or history.is_owed:
+            why = history.last_stop if history.was_recording else None
+            self._keeping.gaps.broke_off(history.broke_off, why or "killed")
         duty.go_on(history, self._now())
-        if not duty.policy.always and history.was_recording and history.activation == activation.SCHEDULE:
-            # Its hours ended meanwhile, and nothing else asked for this recording.
+        if history.is_owed and duty.wanted is None:
+            # Its hours ended meanwhile, or it was asked to stop, and nothing else asked for this recording.
             self._keeping.end(STOPPED)
 
     def _now(self) -> Moment:
@@ -203,10 +209,16 @@ class RecorderService:
         return THERMAL if self._hot_rests and self._heat.is_hot and not self._duty.is_held else ""
 
     def _feel(self, now_us: int) -> None:
-        """Say into custody that the board got hot, or that time from satellites is not trusted; or is no more."""
+        """Say into custody that the board got hot, that time from satellites is not trusted, how one is reminded."""
         now = Moment(self._clock.utc_us(), now_us)
         measured = read_heat(self._run, now_us=now.utc_us)
-        for event, detail in (*self._heat.look(measured, now), *self._satellites.look(now)):
+        self._tell((*self._heat.look(measured, now), *self._satellites.look(now)))
+        is_recording, can_say = self._state_name() == "recording", self._keeping.trouble is None
+        stealth = self._duty.modes.stealth
+        self._tell(self._reminding.look(now, recording=is_recording, stealth=stealth, can_say=can_say))
+
+    def _tell(self, said: Sequence[tuple[str, Detail]]) -> None:
+        for event, detail in said:
             self._keeping.note(event, detail)
 
     def _rest(self, why: str) -> None:

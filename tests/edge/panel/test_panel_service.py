@@ -132,6 +132,9 @@ def test_officer_is_told_when_recording_begins_goes_on_and_ends(bench: Bench) ->
     bench.says("standby")
     bench.steps(3)
     assert bench.signals == [STARTED, REMINDER, REMINDER, STOPPED]
+    assert (
+        daemon.read_status(bench.run, "panel")["reminder_s"] == 120
+    )  # what custody says of it is taken from here (AC-48)
 
 
 @pytest.mark.parametrize("fault", ["unplugged", "frozen", "blocked"])
