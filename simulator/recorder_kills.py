@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from edge.recorder.framebus import FrameBusReader
 from edge.recorder.service import FRAME_BUS
@@ -29,7 +30,7 @@ from simulator.stage import MEMORY, vedette
 from vedette import config, spool
 from vedette.clock import SystemClock
 from vedette.config import DeviceConfig
-from vedette.custody_entry import parse_line
+from vedette.custody_entry import Entry, parse_line
 from vedette.custody_tail import journal_files
 from vedette.custody_verify import split_lines
 from vedette.errors import Refused, VedetteError
@@ -52,7 +53,8 @@ class Trial:
     """One kill: when, the first key picture and the last picture that the recorder had given to the frame bus (UTC in
     microseconds; equal where it had given none), and the open file's bytes at that moment. A recording begins with a
     key picture; what a camera shows before its first one cannot be recorded, and custody names it as a gap. Of sound
-    nothing is known to be lost (None) where none had come into an item yet; `holes_us` is missing before.
+    nothing is known to be lost (None) where none had come into an item yet; `holes_us` is missing before,
+    `unwritten_us` of a pre-event buffer was not on the disk yet.
     """
 
     number: int
@@ -65,7 +67,13 @@ class Trial:
     unproven_us: int = 0
     sound_lost_us: int | None = None
     holes_us: int = 0
+    unwritten_us: int = 0
     items: int = 0
+
+    @property
+    def where(self) -> str:
+        """In which state of the recorder it fell."""
+        return "recording"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,10 +99,18 @@ class Tally:
         return sorted(one.sound_lost_us for one in self.trials if one.sound_lost_us is not None)
 
 
-def run(folder: Path, *, kills: int, seed: int, camera: str = CAMERAS[0], progress: Said = lambda _text: None) -> Tally:
+def run(
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    camera: str = CAMERAS[0],
+    kind: type[Bench] | None = None,
+    progress: Said = lambda _text: None,
+) -> Tally:
     """Kill a recorder `kills` times in `folder`, which must be empty or new, and account for everything after it.
 
-    `camera` is one of `CAMERAS`.
+    `camera` is one of `CAMERAS`, `kind` how a trial goes: without it, the recorder is killed while it records.
     """
     started = time.monotonic()
     if folder.exists() and any(folder.iterdir()):
@@ -102,7 +118,7 @@ def run(folder: Path, *, kills: int, seed: int, camera: str = CAMERAS[0], progre
     memory = Path(tempfile.mkdtemp(prefix="vedette-kills-", dir=MEMORY))
     tally, chance = Tally(), random.Random(seed)
     try:
-        bench = _Bench.make(folder, memory, camera)
+        bench = (kind or Bench).make(folder, memory, camera)
         _kill(bench, kills, tally, chance, progress)
         bench.run_once_more()
         tally.faults += bench.check_left(tally.trials)
@@ -113,7 +129,7 @@ def run(folder: Path, *, kills: int, seed: int, camera: str = CAMERAS[0], progre
     return tally
 
 
-def _kill(bench: _Bench, kills: int, tally: Tally, chance: random.Random, progress: Said) -> None:
+def _kill(bench: Bench, kills: int, tally: Tally, chance: random.Random, progress: Said) -> None:
     try:
         for number in range(1, kills + 1):
             tally.trials.append(bench.trial(number, chance))
@@ -124,7 +140,7 @@ def _kill(bench: _Bench, kills: int, tally: Tally, chance: random.Random, progre
 
 
 @dataclass(kw_only=True, slots=True)
-class _Found:
+class Found:
     """What a player has of an item, which begins with the camera's picture `number` at `from_us` (UTC), and until when
     custody vouches for it.
     """
@@ -141,7 +157,7 @@ class _Found:
         return self.from_us + self.film.end_us
 
 
-class _Recorder(Process):
+class Recorder(Process):
     """The recorder's process."""
 
     def kill_if_running(self) -> None:
@@ -151,18 +167,19 @@ class _Recorder(Process):
 
 
 @dataclass(kw_only=True, slots=True)
-class _Bench:
+class Bench:
     """A device with a recorder, and who can open what it seals."""
 
     config: DeviceConfig
     maker: Maker
-    process: _Recorder
+    process: Recorder
     bus: Path
     camera: KilledCamera
     losses_us: tuple[int, ...] = ()
+    recorder_toml: ClassVar[str] = ""
 
     @classmethod
-    def make(cls, folder: Path, memory: Path, camera: str) -> _Bench:
+    def make(cls, folder: Path, memory: Path, camera: str) -> Bench:
         device, maker = folder / "vehicle", new_maker()
         folder.mkdir(parents=True, exist_ok=True)
         vedette("device", "init", device, "--id", "car-1")
@@ -172,11 +189,11 @@ class _Bench:
         path = device / "device.toml"
         path.write_text(
             f'[device]\nid = "car-1"\ndata = "."\nrun = "{memory}"\n{filmed.toml}'
-            f"[recorder]\nmin_free_mib = 0\nsegment_s = {SEGMENT_S}\n"
+            f"[recorder]\nmin_free_mib = 0\nsegment_s = {SEGMENT_S}\n{cls.recorder_toml}"
         )
         loaded = config.load_device(path)
         loaded.trust.write_bytes(maker.trust.to_bytes())
-        process = _Recorder("recorder", ["device", "run", "recorder", "--config", str(path)], folder / "recorder.log")
+        process = Recorder("recorder", ["device", "run", "recorder", "--config", str(path)], folder / "recorder.log")
         return cls(config=loaded, maker=maker, process=process, bus=memory / FRAME_BUS, camera=filmed)
 
     def trial(self, number: int, chance: random.Random) -> Trial:
@@ -253,7 +270,7 @@ class _Bench:
             identities=[self.maker.opener],
         )
         self.losses_us = self._sound_losses()
-        found: list[_Found] = []
+        found: list[Found] = []
         for item in (one for one in items if one.kind == "segment"):
             report = verify_item(item.path, vouched)
             tally.faults += [f"{item.item_id}: {one.message}" for one in report.findings if not one.ok]
@@ -263,19 +280,26 @@ class _Bench:
             tally.items, tally.pictures = tally.items + 1, tally.pictures + one.film.decoded
             tally.cut_items += not item.manifest.complete
             tally.sealed_bytes += item.manifest.sealed_size
-        for trial in tally.trials:
+        tally.faults += self.judge(tally.trials, found)
+
+    def judge(self, trials: Sequence[Trial], found: Sequence[Found]) -> list[str]:
+        """Say of each trial what is missing, and what is wrong with it."""
+        faults = []
+        for trial in trials:
             mine = [one for one in found if trial.first_us - 100_000 <= one.from_us <= trial.taken_us]
-            tally.faults += [f"kill {trial.number}: {fault}" for fault in self._weigh(trial, mine)]
+            faults += [f"kill {trial.number}: {fault}" for fault in self._weigh(trial, mine)]
+        return faults
+
+    def entries(self) -> list[Entry]:
+        """Every line of the recorder's journal."""
+        files = journal_files(self.config.journals / "recorder")
+        return [parse_line(line) for path in files for line in split_lines(path.read_bytes())]
 
     def _sound_losses(self) -> tuple[int, ...]:
         """When custody says that sound was lost (UTC)."""
-        lines = [
-            line for path in journal_files(self.config.journals / "recorder") for line in split_lines(path.read_bytes())
-        ]
-        entries = [parse_line(line) for line in lines]
-        return tuple(one.utc_us for one in entries if one.event == "sound.lost")
+        return tuple(one.utc_us for one in self.entries() if one.event == "sound.lost")
 
-    def _weigh(self, trial: Trial, mine: Sequence[_Found]) -> list[str]:
+    def _weigh(self, trial: Trial, mine: Sequence[Found]) -> list[str]:
         """Say how much of what was taken is missing at the end of a trial, and what is in between."""
         mine = sorted(mine, key=lambda one: one.from_us)
         trial.items = len(mine)
@@ -290,7 +314,7 @@ class _Bench:
                 faults.append(f"pictures are missing between {before.item} and {after.item}")
         return faults + (self._weigh_sound(trial, mine) if self.camera.hears else [])
 
-    def _weigh_sound(self, trial: Trial, mine: Sequence[_Found]) -> list[str]:
+    def _weigh_sound(self, trial: Trial, mine: Sequence[Found]) -> list[str]:
         """The same for sound, from the first piece of it on: it may begin later than the pictures, and custody says
         so where that is much later.
         """
@@ -316,10 +340,10 @@ class _Bench:
             faults.append(f"{trial.holes_us / 1e6:.3f} s of sound are missing in between")
         return faults
 
-    def _played(self, item: spool.Item) -> tuple[_Found, list[str]]:
+    def _played(self, item: spool.Item) -> tuple[Found, list[str]]:
         """What a player has of an item, and what is wrong with it: each picture must be the camera's at its moment."""
         manifest = item.manifest
-        found = _Found(item=item.item_id, from_us=manifest.started_us, proven_us=manifest.ended_us)
+        found = Found(item=item.item_id, from_us=manifest.started_us, proven_us=manifest.ended_us)
         promised = manifest.media.frames if manifest.media else 0
         try:
             with item.path.open("rb") as file:

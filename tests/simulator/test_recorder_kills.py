@@ -35,13 +35,13 @@ def test_at_most_a_second_is_missing_when_the_recorder_is_killed_at_any_moment(e
     assert tally.pictures > 0
 
 
-def bench_of(folder: Path) -> recorder_kills._Bench:
+def bench_of(folder: Path) -> recorder_kills.Bench:
     """The bench of a run that has ended, for its checks alone."""
     loaded = recorder_kills.config.load_device(folder / "stage" / "vehicle" / "device.toml")
-    process = recorder_kills._Recorder("recorder", [], folder / "log")
+    process = recorder_kills.Recorder("recorder", [], folder / "log")
     maker = recorder_kills.new_maker()
     camera = CopiedClip.of(folder / "stage" / "street.mp4", begins_us=0)
-    return recorder_kills._Bench(config=loaded, maker=maker, process=process, bus=folder / "bus", camera=camera)
+    return recorder_kills.Bench(config=loaded, maker=maker, process=process, bus=folder / "bus", camera=camera)
 
 
 def trial(**values: int) -> Trial:
@@ -90,7 +90,7 @@ def test_account_counts_what_a_recorder_took_and_did_not_keep(ended: tuple[Path,
 
 
 @pytest.fixture
-def filmed(tmp_path: Path) -> tuple[recorder_kills._Bench, spool.Item]:
+def filmed(tmp_path: Path) -> tuple[recorder_kills.Bench, spool.Item]:
     """A bench, and an item that its recorder filed in order."""
     maker, clip = recorder_kills.new_maker(), tmp_path / "street.mp4"
     make_clip(clip, width=160, height=120, seconds=2, bitrate=400_000)
@@ -98,10 +98,10 @@ def filmed(tmp_path: Path) -> tuple[recorder_kills._Bench, spool.Item]:
         folder=tmp_path / "car", name="car-1", key=maker.device, trust=maker.trust, clip=clip, seconds=2, segment_s=2
     )
     (item,), _lines = vehicle.drive(maker.clock)
-    bench = recorder_kills._Bench(
+    bench = recorder_kills.Bench(
         config=recorder_kills.config.load_device(tmp_path / "car" / "device.toml"),
         maker=maker,
-        process=recorder_kills._Recorder("recorder", [], tmp_path / "log"),
+        process=recorder_kills.Recorder("recorder", [], tmp_path / "log"),
         bus=tmp_path / "bus",
         camera=CopiedClip.of(clip, begins_us=item.manifest.started_us),
     )
@@ -109,7 +109,7 @@ def filmed(tmp_path: Path) -> tuple[recorder_kills._Bench, spool.Item]:
 
 
 def test_account_holds_each_picture_against_what_the_camera_gave(
-    filmed: tuple[recorder_kills._Bench, spool.Item],
+    filmed: tuple[recorder_kills.Bench, spool.Item],
 ) -> None:
     """SG-2: another picture, or one picture left out, is a fault though all decode."""
     bench, item = filmed
@@ -119,7 +119,7 @@ def test_account_holds_each_picture_against_what_the_camera_gave(
     assert bench._played(item)[1] == ["picture 7 is not the one that the camera gave at 0.280 s"]
 
 
-def test_account_finds_a_promise_that_a_player_does_not_keep(filmed: tuple[recorder_kills._Bench, spool.Item]) -> None:
+def test_account_finds_a_promise_that_a_player_does_not_keep(filmed: tuple[recorder_kills.Bench, spool.Item]) -> None:
     """SP-9: fewer pictures than the manifest says, and a whole file that is said to be cut."""
     bench, item = filmed
     media = dataclasses.replace(item.manifest.media, frames=51)

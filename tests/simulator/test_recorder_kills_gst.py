@@ -111,7 +111,7 @@ def weigh(tmp_path: Path) -> Weigh:
     """What the account says of a trial of `taken` pictures, and of items with that many pictures and that sound."""
 
     def look(taken: int, *items: tuple[int, str], lost_at_us: tuple[int, ...] = ()) -> tuple[Trial, list[str]]:
-        bench = recorder_kills._Bench(config=None, maker=None, process=None, bus=tmp_path, camera=DrawnBall())
+        bench = recorder_kills.Bench(config=None, maker=None, process=None, bus=tmp_path, camera=DrawnBall())
         bench.losses_us = lost_at_us
         found, number = [], 0
         for count, heard in items:
@@ -121,7 +121,7 @@ def weigh(tmp_path: Path) -> Weigh:
                 for n, one in enumerate(heard)
             )
             at_us = number * PICTURE_US
-            one = recorder_kills._Found(item=f"item {number}", from_us=at_us, proven_us=at_us, number=number)
+            one = recorder_kills.Found(item=f"item {number}", from_us=at_us, proven_us=at_us, number=number)
             one.film = Film(pictures=pictures, sound=sound)
             found, number = [*found, one], number + count
         killed_us = taken * PICTURE_US
@@ -156,9 +156,9 @@ def test_account_finds_sound_that_is_missing_though_the_pictures_are_there(weigh
 def test_account_finds_pictures_that_are_missing_between_two_items(weigh: Weigh, tmp_path: Path) -> None:
     trial, faults = weigh(90, (50, "x" * 50), (10, "x" * 10))
     assert (trial.lost_us, faults[0]) == (1_200_000, "1.200 s of pictures are missing")
-    bench = recorder_kills._Bench(config=None, maker=None, process=None, bus=tmp_path, camera=DrawnBall())
+    bench = recorder_kills.Bench(config=None, maker=None, process=None, bus=tmp_path, camera=DrawnBall())
     one, two = (
-        recorder_kills._Found(item=name, from_us=at * PICTURE_US, proven_us=0, number=at)
+        recorder_kills.Found(item=name, from_us=at * PICTURE_US, proven_us=0, number=at)
         for name, at in (("a", 0), ("b", 51))
     )
     one.film = Film(pictures=tuple(Piece(n * PICTURE_US, (n + 1) * PICTURE_US, b"") for n in range(50)))
