@@ -38,6 +38,10 @@ _ADVANCE_PERCENT, _LEAST_STAMP_PX, _STAMP_PAD_PX = 61, 14, 4
 # x264enc counts from 1000 hours at its first picture, and says only in its segment when that was: back to our time.
 _RUNNING = "identity single-segment=true"
 _FIVE_SECONDS = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=5000000000"
+# A USB camera may give fewer pictures than it is asked for; each is repeated for so long and no longer (CF-16). Without
+# an end to it, the last picture before a stall would be coded again and again as the next one comes, with the times of
+# pictures that nobody took.
+_EVEN = "videorate max-duplication-time=250000000"
 _PAY = "gdppay crc-header=false crc-payload=false ! fdsink sync=false"
 
 
@@ -85,14 +89,14 @@ BOARDS = {
         source="videotestsrc is-live=true pattern={device} ! " + _RAW, encode=_X264, picture=_SCALE, device="smpte"
     ),
     "v4l2": Board(
-        source="v4l2src device={device} ! videoconvert ! videoscale ! videorate ! " + _RAW,
+        source="v4l2src device={device} ! videoconvert ! videoscale ! " + _EVEN + " ! " + _RAW,
         encode=_X264,
         picture=_SCALE,
         device="/dev/video0",
     ),
     "v4l2-mjpeg": Board(
         source="v4l2src device={device} ! image/jpeg,width={width},height={height} ! jpegdec"
-        " ! videoconvert ! videorate ! " + _RAW,
+        " ! videoconvert ! " + _EVEN + " ! " + _RAW,
         encode=_X264,
         picture=_SCALE,
         device="/dev/video0",
