@@ -44,6 +44,9 @@ def _kills(args: argparse.Namespace) -> int:
 
     if args.count < 1:
         raise Usage(f"--count is {args.count}; it must be at least 1")
+    if args.begins == "standby" and args.camera != "clip":
+        # The ball comes by the same places again after 8 s, and a buffer is longer.
+        raise Usage("--from standby goes with the copied clip; leave --camera out")
     kind = standby_kills.ShiftBench if args.begins == "standby" else recorder_kills.Bench
     with trial_command.place(args, "kills") as folder:
         tally = recorder_kills.run(

@@ -17,7 +17,7 @@ from edge.recorder.facts import Detail
 from vedette.daemon import read_status
 
 PANEL_FRESH_US = 5_000_000
-# As a device starts, or the panel is started anew, its status comes a little later.
+# As a device starts, the panel's first status comes a little later than the recording.
 PATIENCE_US = 5_000_000
 MAX_PERIOD_S = 3600
 STEALTH, POLICY, PANEL, REMINDED, STOPPED = "stealth", "policy", "panel", "reminded", "stopped"
@@ -84,6 +84,7 @@ class Reminding:
         period_s = period_of(read_status(self._run_dir, "panel"), utc_us=now.utc_us)
         if period_s is None:
             self._silent_us = now.mono_us if self._silent_us is None else self._silent_us
-            return Reminder(None, PANEL) if now.mono_us - self._silent_us >= PATIENCE_US else None
+            is_sure = self._open is not None or now.mono_us - self._silent_us >= PATIENCE_US
+            return Reminder(None, PANEL) if is_sure else None
         self._silent_us = None
         return Reminder(period_s, None) if period_s else Reminder(None, POLICY)

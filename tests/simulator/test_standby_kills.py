@@ -36,6 +36,13 @@ def test_what_was_promised_is_there_wherever_in_a_shift_the_recorder_is_killed(
     assert found["pictures"] > 0
 
 
+def test_standby_is_refused_with_a_camera_whose_pictures_are_not_known_for_so_long(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["sim", "kills", "--from", "standby", "--camera", "gst"]) == 2
+    assert "goes with the copied clip" in capsys.readouterr().err
+
+
 def entries(lines: list[Line]) -> list[Entry]:
     """Lines as a journal has them: (run, microseconds of the shift, event, detail)."""
     return [

@@ -93,11 +93,23 @@ def test_panel_that_does_not_run_reminds_nobody_and_custody_says_so_within_six_s
             one.steps(10)
     assert intervals(device) == [(120, None), ("panel",), (None, "panel")]
     run(one, 2)
-    (device.run / "status" / "panel.json").unlink()
-    one.steps(30)
+    one.steps(40)
     run(one, 2)
     assert intervals(device)[3:] == [("reminded",), (120, None)]
     one.close()
+
+
+def test_panel_that_starts_after_the_recording_is_waited_for(device, bench) -> None:
+    """AC-48: and one that does not come for 5 s is said not to run."""
+    one = bench(segment_s=60)
+    one.steps(30)
+    run(one, 2)
+    one.close()
+    assert intervals(device) == [(120, None), ("service_stopped",)]
+    (device.run / "status" / "panel.json").unlink()
+    two = bench(segment_s=60)
+    two.steps(65)
+    assert intervals(device)[2:] == [(None, "panel")]
 
 
 def test_interval_is_said_to_be_over_when_the_disk_takes_it_again(tmp_path: Path) -> None:
