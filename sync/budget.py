@@ -6,7 +6,10 @@ broker itself, whose answers wait in that line too: the delay over the least one
 6817), however much is under way on slow networks, and wherever it lies. A broker whose answers go past the line is
 found out by the second rule: a worker that never reads all there was has a standing queue (as in CoDel, RFC 8289: not
 how long a queue is, but whether it ever empties). Less granted makes no line shorter that was never granted: while most
-of what comes is such, nobody is granted less for it. Implements WI-68 and WI-73 of docs/spec/wire.md.
+of what comes is such, nobody is granted less for it. And however short the line is, a worker that stops for a moment
+lets all that is on its way stand at the broker, which holds each part twice until that is read: what it was sent, and
+the packet made of it. So the budget grows to a part of what is configured; the rest is for what has come and waits for
+the disk. Implements WI-68, WI-73 and WI-76 of docs/spec/wire.md.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ STANDS_US = 100_000  # how long the line may not be read to its end
 REST_US = 100_000  # between two changes, so that the one is seen before the other
 HOLD_US = 400_000  # from less to more
 LEAST_BYTES, FIRST_BYTES = 2 << 20, 4 << 20
+COMING = 3  # what has not come yet is at most the configured over this
 SHRINK, GROW = 4, 8  # a quarter at once, an eighth at once
 LOOKS = 8  # about so many that brought parts say what comes just now
 
@@ -34,12 +38,15 @@ NOTHING = Flow()
 
 
 class Budget:
-    """One worker's budget at one of its `brokers`, which begin with equal shares; times are monotonic microseconds."""
+    """One worker's budget at one of its `brokers`, which begin with equal shares; `most_bytes` is what is configured.
+
+    Times are monotonic microseconds.
+    """
 
     def __init__(self, most_bytes: int, brokers: int = 1) -> None:
-        self._most = most_bytes
-        self._least = min(LEAST_BYTES // brokers, most_bytes)
-        self.bytes = min(FIRST_BYTES // brokers, most_bytes)
+        self._most = most_bytes // COMING
+        self._least = min(LEAST_BYTES // brokers, self._most)
+        self.bytes = min(FIRST_BYTES // brokers, self._most)
         self._stray_bytes = self._taken_bytes = 0
         self._empty_us: int | None = None
         self._waited_us = 0

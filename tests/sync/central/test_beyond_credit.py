@@ -17,7 +17,7 @@ from vedette.config import IngestSection
 from vedette.wire import Grant, Part, Refuse, RefuseCode, Sealed
 
 PART_BYTES = 64 * 1024
-CREDIT_MIB = 4  # more than the least that is granted of it
+CREDIT_MIB = 12  # a third of it is more than the least that is granted
 ALLOWED_PARTS = ALLOWED_BUDGETS * (CREDIT_MIB << 20) // PART_BYTES
 A_BUDGET = (CREDIT_MIB << 20) // PART_BYTES
 LIMITS = IngestSection(credit_mib=CREDIT_MIB, part_kib=64)
