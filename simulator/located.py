@@ -1,9 +1,9 @@
 """Whether a report says where the damage is, and how exactly.
 
 Decided here: in the sealed file the stretch between the two checkpoints around the first damaged byte, with a key the
-chunk of 64 KiB too, and where bytes were added the end behind which they lie; in the journal the line; between the
-files of a zip the byte; of every other file its name. The first finding about a file must be about that one, but where
-it is a record that names others (`NAMES_OTHERS`) and whose change shows in them first.
+chunk of 64 KiB too, and where bytes were added the end behind which they lie; in the opened file the fragment; in the
+journal the line; between the files of a zip the byte; of every other file its name. The first finding about a file must
+be about that one, but where it is a record that names others (`NAMES_OTHERS`) and whose change shows in them first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from simulator.mutations import Mutant
 from vedette.age_stream import SEALED_CHUNK_BYTES
@@ -30,6 +30,8 @@ _TOLD_BY_LISTING = range(14, 26)
 _STRETCH = re.compile(r"between byte (\d+) and byte (\d+) ")
 _END = re.compile(r"bytes follow after the end that was recorded \(byte (\d+)\)")
 _CHUNK = re.compile(r"chunk (\d+) ")
+_FRAGMENTS = re.compile(r"^fragments? (\d+)(?: to (\d+))? of")
+_BEHIND = re.compile(r"(?:, behind fragment (\d+) of|^(\d+) bytes follow behind its end)")
 _LINE = re.compile(r"line (\d+)\b")
 _BYTE = re.compile(r"byte (\d+)\b")
 
@@ -38,7 +40,8 @@ _BYTE = re.compile(r"byte (\d+)\b")
 class Good:
     """The undamaged item: names of the files that are looked into, their bytes, and where a verifier can divide them.
 
-    `marks` are the ends of the stretches that custody proves, `payload_at` is where the first sealed chunk begins.
+    `marks` are the ends of the stretches that custody proves, `payload_at` is where the first sealed chunk begins,
+    `fragments` are the ends of the opened file's.
     """
 
     device: str
@@ -48,15 +51,18 @@ class Good:
     journal: bytes
     marks: tuple[int, ...]
     payload_at: int
+    opened_name: str
+    fragments: tuple[int, ...]
 
     @classmethod
     def of(cls, files: dict[str, bytes], *, sealed_name: str, journal_name: str) -> Good:
         """Read the marks from the item's own lines; ValueError where a stretch is longer than the recorder makes it."""
-        item, marks = sealed_name.partition(".")[0], [0]
+        item, marks, signed = sealed_name.partition(".")[0], [0], list[str]()
         entries = [json.loads(line) for line in files[journal_name].splitlines()]
         for entry in entries:
             if entry["item"] == item:
                 marks += [entry["detail"][name] for name in ("offset", "sealed_size") if name in entry["detail"]]
+                signed += filter(None, entry["detail"].get("fragments", "").split(","))
         if max(after - before for before, after in pairwise(marks)) > MOST_STRETCH_BYTES:
             raise ValueError(f"a stretch is longer than {MOST_STRETCH_BYTES} bytes: {marks}")
         return cls(
@@ -67,6 +73,8 @@ class Good:
             journal=files[journal_name],
             marks=tuple(marks),
             payload_at=header_length(io.BytesIO(files[sealed_name])),
+            opened_name=f"{item}.mp4",
+            fragments=tuple(accumulate(int(one.split(":")[0]) for one in signed)),
         )
 
 
@@ -88,6 +96,8 @@ def why_vague(report: Report, owner: str | None, mutant: Mutant, good: Good, *, 
         return "another file is named first: " + ", ".join(about[:3])
     if owner == good.sealed_name:
         return _why_vague_sealed(failed, mutant.first, good, has_key=has_key)
+    if owner == good.opened_name:
+        return _why_vague_opened(failed, mutant.first, good)
     return _why_vague_journal(said, mutant, good) if owner == good.journal_name else None
 
 
@@ -109,6 +119,20 @@ def _why_vague_sealed(failed: Sequence[Finding], first: int, good: Good, *, has_
         if not chunk or int(chunk[1]) != (min(first, last) - good.payload_at) // SEALED_CHUNK_BYTES:
             return f"the chunk is not named: {by_check.get('opening')}"
     return None if not has_key or "opening" in by_check else "that it does not open is not said"
+
+
+def _why_vague_opened(failed: Sequence[Finding], first: int, good: Good) -> str | None:
+    said = next((one.message for one in failed if one.what == "opened fragments"), "")
+    wanted = next((at for at, end in enumerate(good.fragments, start=1) if first < end), len(good.fragments) + 1)
+    named, behind = _FRAGMENTS.search(said), _BEHIND.search(said)
+    # What is put in behind one may begin as the next one does.
+    if wanted == 1 and "before the first fragment" in said:
+        return None
+    if behind and (wanted > len(good.fragments) or int(behind[1] or 0) in (wanted - 1, wanted)):
+        return None
+    if named and int(named[1]) - 1 <= wanted <= int(named[2] or named[1]) + 1:
+        return None
+    return f"fragment {wanted} of the opened file is not named: {said}"
 
 
 def _why_vague_journal(said: Sequence[str], mutant: Mutant, good: Good) -> str | None:

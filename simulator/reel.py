@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -63,18 +64,34 @@ class Vehicle:
         in lines without newlines.
         """
         before = {item.item_id for item in self._items()}
+        self._record(clock, self.seconds * RATE + 2)
+        return [item for item in self._items() if item.item_id not in before], self._lines()
+
+    def break_off(self, clock: FakeClock, pictures: int) -> tuple[Item, list[bytes]]:
+        """Record so many pictures and lose the power: the item that the next start made of what the disk had, and the
+        journal as `drive` gives it.
+        """
+        after = replace(self, folder=self.folder.with_name(f"{self.folder.name}-after"), seconds=0)
+        self._record(clock, pictures, until_cut=lambda: shutil.copytree(self.folder, after.folder))
+        after._record(clock, 1)
+        (item,) = (one for one in after._items() if not one.manifest.complete)
+        return item, after._lines()
+
+    def _record(self, clock: FakeClock, pictures: int, until_cut: Callable[[], object] = lambda: None) -> None:
         memory = Path(tempfile.mkdtemp(prefix="vedette-reel-", dir=MEMORY))
         try:
             recorder = open_recorder(config.load_device(self._configured(memory)), clock)
-            for _ in range(self.seconds * RATE + 2):
+            for _ in range(pictures):
                 recorder.step(clock.mono_us())
                 clock.advance(PICTURE_US)
+            until_cut()
             recorder.close()
         finally:
             shutil.rmtree(memory, ignore_errors=True)
+
+    def _lines(self) -> list[bytes]:
         journal = sorted((self.folder / "journal" / "recorder").glob("[0-9]*.jsonl"))
-        lines = [line for path in journal for line in path.read_bytes().splitlines()]
-        return [item for item in self._items() if item.item_id not in before], lines
+        return [line for path in journal for line in path.read_bytes().splitlines()]
 
     def _items(self) -> list[Item]:
         items, _bad = spool.scan(self.folder / "spool")

@@ -8,6 +8,7 @@ neighbours whose checkpoint two witnesses cosigned, with a redacted copy beside 
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from vedette.cosignature import WitnessKey
 from vedette.custody_entry import parse_line
 from vedette.custody_heads import Head, Heads
 from vedette.enrolment import Enrolment
+from vedette.fragment_marks import to_key_file
 from vedette.identity import Identity
 from vedette.keys import SigningKey
 from vedette.log_policy import Policy, parse_policy
@@ -35,7 +37,7 @@ from vedette.trust import Trust
 ORIGIN = "specimen.test/log"
 DEVICE = "car-1"
 ANOTHER_DEVICE = "car-2"
-SECONDS, SEGMENT_S = 6, 2
+SECONDS, SEGMENT_S, CUT_PICTURES = 6, 2, 90
 DAY_US = 86_400_000_000
 _WIDTH, _HEIGHT, _BITRATE = 320, 240, 1_000_000
 WITNESSES = ("w1.example/specimen", "w2.example/specimen")
@@ -140,6 +142,26 @@ def make_specimens(maker: Maker, folder: Path) -> Specimens:
     )
 
 
+def make_cut_specimen(maker: Maker, folder: Path) -> BundleParts:
+    """A recording that a power cut ended, as its recorder filed it at the next start; with nothing in its bundle that
+    need not be there but the key to its marks.
+    """
+    clip = folder / "cut.mp4"
+    make_clip(clip, width=_WIDTH, height=_HEIGHT, seconds=SECONDS, bitrate=_BITRATE)
+    car = Vehicle(
+        folder=folder / "cut",
+        name=maker.name,
+        key=maker.device,
+        trust=maker.trust,
+        clip=clip,
+        seconds=SECONDS,
+        segment_s=SECONDS,
+    )
+    item, lines = car.break_off(maker.clock, CUT_PICTURES)
+    made = _parts(maker, [item], 0, lines, 0)
+    return replace(made, heads=None, recording_parts=None, companions={})
+
+
 def _parts(maker: Maker, recording: Sequence[Item], at: int, lines: Sequence[bytes], seed: int) -> BundleParts:
     """The parts of the bundle of item `at` of a recording, and of a redacted copy of it."""
     item = recording[at]
@@ -159,7 +181,8 @@ def _parts(maker: Maker, recording: Sequence[Item], at: int, lines: Sequence[byt
         signer=maker.centre,
         made_us=maker.clock.utc_us(),
         sealed=ciphertext,
-        opened=sealed.open_sealed(ciphertext, [maker.opener]),
+        opened=b"".join(sealed.recover(io.BytesIO(ciphertext), [maker.opener])),
+        marks=to_key_file(item.item_id, sealed.fragments_key_of(io.BytesIO(ciphertext), [maker.opener])),
         companions=_redacted(maker, item.manifest, record, seed),
     )
 

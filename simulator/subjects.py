@@ -59,7 +59,9 @@ class Subjects:
         item = _item_of(good)
         renamed = [{name.replace(_item_of(one), item): data for name, data in one.items()} for one in others]
         (folder / "recording").mkdir()
-        alone = _unzipped(bundle.make(folder / "alone.zip", replace(target, sealed=None, opened=None)).read_bytes())
+        alone = _unzipped(
+            bundle.make(folder / "alone.zip", replace(target, sealed=None, opened=None, marks=None)).read_bytes()
+        )
         for form in ("item", "folder", "relisted", "redacted"):
             (folder / form).mkdir()
             for name, data in (alone if form == "redacted" else good).items():

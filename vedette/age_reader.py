@@ -21,6 +21,7 @@ from vedette.age_stream import (
     PayloadFault,
     plain_size,
 )
+from vedette.fragment_marks import fragments_key
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -157,6 +158,16 @@ class Recovery(Iterator[bytes]):
 
     def _stop(self, why: str) -> None:
         self.fault = f"chunk {self._index} {why}; {self.plain_bytes} bytes before it are whole"
+
+
+def fragments_key_of(source: BinaryIO, identities: Sequence[Identity]) -> bytes:
+    """The key of the marks that the device signed of a file's content (SF-21), read from the file's beginning; raises
+    `HeaderFault`, `MacFault`, `NoMatch`.
+    """
+    header = read_header(source)
+    file_key = file_key_of(header, identities)
+    header.check(file_key)
+    return fragments_key(file_key, read_nonce(source))
 
 
 def _unlock(source: BinaryIO, identities: Sequence[Identity]) -> tuple[Header, Chunks]:

@@ -39,6 +39,7 @@ MAX_KEYS_BYTES = 16 * 1024
 MAX_JOURNAL_BYTES = 64 << 20
 MAX_NOTE_CHARACTERS = 2000
 OPENED_ENDING = {"segment": "mp4", "hit": "hit", "custody": "custody.jsonl"}
+SIGNED_FOR = ("heads", "recording_parts", "marks")
 REDACTED = ("redacted", "redaction", "redaction_plan")
 COMPANIONS = (*REDACTED, "onvif", "report_html", "report_pdf", "verifier_py", "verifier_html")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
@@ -54,7 +55,8 @@ class BundleParts:
     `manifest`, `receipt`, `enrolment` are signed records, `proof` a tlog-proof, `journal` lines (without newlines)
     of the chain of the service that made the item, in order and without holes. `heads` is the centre's word of how far
     the device had signed for that chain (`vedette.bundle_heads`), `recording_parts` its word of which parts of the
-    recording left together (`vedette.bundle_parts`). `sealed` or `opened` (the MP4) or both; neither where a redacted
+    recording left together (`vedette.bundle_parts`), `marks` the key to the device's marks of the opened file
+    (`vedette.fragment_marks`). `sealed` or `opened` (the MP4) or both; neither where a redacted
     copy leaves without its original (BU-51). `signer` is the centre's key. `companions` are the
     files for people by what they are (`COMPANIONS`; `vedette.bundle_companions` makes them).
     """
@@ -71,6 +73,7 @@ class BundleParts:
     opened: Content | None = None
     heads: bytes | None = None
     recording_parts: bytes | None = None
+    marks: bytes | None = None
     note: str = ""
     companions: Mapping[str, Content] = field(default_factory=dict)
 
@@ -213,6 +216,7 @@ def file_names(item: str, kind: str) -> dict[str, str]:
         "journal": JOURNAL,
         "heads": f"{item}.heads",
         "recording_parts": f"{item}.parts",
+        "marks": f"{item}.marks",
         "keys": KEYS,
         "readme": README,
         "report_html": "report.html",
@@ -226,6 +230,8 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
     manifest = peek_manifest(parts.manifest)
     if parts.sealed is None and parts.opened is None and not set(REDACTED) <= set(parts.companions):
         raise Refused(f"item {manifest.item}: a bundle needs its sealed file, the opened one, or a redacted copy")
+    if parts.marks is not None and parts.opened is None:
+        raise Refused(f"item {manifest.item}: the key to its marks leaves only beside the opened file")
     names = file_names(manifest.item, manifest.kind)
     keys = Keys(centre=parts.signer.public, log_origin=parts.log_origin, enrolment=parts.enrolment)
     contents: dict[str, Content | None] = {
@@ -236,7 +242,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
             sealed_name=names["sealed"] if parts.sealed is not None else None,
             opened_name=names["opened"] if parts.opened is not None else None,
             companions={
-                **{names[what]: what for what in ("heads", "recording_parts") if getattr(parts, what) is not None},
+                **{names[what]: what for what in SIGNED_FOR if getattr(parts, what) is not None},
                 **{names[what]: what for what in COMPANIONS if what in parts.companions},
             },
         ),
@@ -247,6 +253,7 @@ def _contents(parts: BundleParts) -> dict[str, Content]:
         "journal": b"".join(line + b"\n" for line in parts.journal),
         "heads": parts.heads,
         "recording_parts": parts.recording_parts,
+        "marks": parts.marks,
         "sealed": parts.sealed,
         "opened": parts.opened,
         **{what: parts.companions.get(what) for what in COMPANIONS},

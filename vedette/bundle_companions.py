@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vedette import onvif_boxes, proof, report, report_html, verifier
-from vedette.bundle import LISTING, REDACTED, BundleParts, Content, file_names
+from vedette.bundle import LISTING, REDACTED, SIGNED_FOR, BundleParts, Content, file_names
 from vedette.bundle_heads import last_line_here, open_held, shortfall, signed_heads
 from vedette.bundle_parts import open_parts
 from vedette.custody_entry import parse_line
@@ -42,7 +42,7 @@ def with_companions(parts: BundleParts, *, exported_by: str) -> BundleParts:
     copied = _onvif(parts, exported_by)
     if copied is not None:
         companions["onvif"] = copied
-    in_it = [name for name in ("heads", "recording_parts", "sealed", "opened") if getattr(parts, name) is not None]
+    in_it = [name for name in (*SIGNED_FOR, "sealed", "opened") if getattr(parts, name) is not None]
     order = ("readme", "keys", "manifest", "receipt", "proof", "journal", *in_it, *companions, *_FOR_PEOPLE)
     said = report.reports(_facts(parts, exported_by, {"listing": LISTING, **{what: names[what] for what in order}}))
     companions["report_html"] = report_html.page(said)

@@ -49,6 +49,7 @@ _WAYS = {
 }
 _COMPANIONS = {
     "recording_parts": "which parts of the recording left together; signed by the centre",
+    "marks": "the key to the device's marks of each fragment of the opened recording, which stand in that journal",
     "heads": "how far the device had signed for that journal, and how much of it the centre has; signed by both",
     "redacted": "a copy in which parts of the picture are covered or sound is muted; it is no original",
     "redaction": "what was changed in that copy, by whom and why; signed by them",

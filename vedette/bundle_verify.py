@@ -23,6 +23,7 @@ from vedette.enrolment import Enrolment, open_enrolment
 from vedette.errors import Integrity, NotFound, NotTrusted
 from vedette.evidence_checks import Evidence, Read, check_evidence, digest_of, lines_of, vouched_for
 from vedette.findings import ORIGINAL, Checks, Report
+from vedette.fragment_marks import MAX_KEY_FILE_BYTES
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy
 from vedette.onvif_boxes import Export
@@ -124,6 +125,7 @@ class _Bundle:
             journal=self._lines(),
             sealed=self._opener("sealed"),
             opened=self._opener("opened"),
+            marks=self._marks(),
             identities=identities,
             policy=self._asked.policy,
         )
@@ -286,6 +288,9 @@ class _Bundle:
         if len(content) > max_bytes:
             raise Integrity(f"larger than {max_bytes} bytes")
         return content
+
+    def _marks(self) -> bytes | None:
+        return self._part("marks", MAX_KEY_FILE_BYTES) if self._names["marks"] in self._listed else None
 
     def _opener(self, what: str) -> functools.partial[BinaryIO] | None:
         name = self._names[what]

@@ -29,6 +29,8 @@ from vedette.custody_verify import (
 from vedette.enrolment import Enrolment
 from vedette.errors import Integrity, NotTrusted
 from vedette.findings import Checks
+from vedette.fragment_check import check_fragments, signed_fragments
+from vedette.fragment_marks import from_key_file
 from vedette.keys import PublicKey
 from vedette.log_policy import Policy, Witnessed
 from vedette.records import Manifest, Receipt, keyring
@@ -36,15 +38,19 @@ from vedette.sealed import Identity, NoMatch, recover
 
 T = TypeVar("T")
 Opener = Callable[[], BinaryIO]
+NOT_LOCATED = "so a change of it is found, but not where in it"
+NO_MARKS = f"no line that holds has marks of its fragments (older software, or nobody activated it), {NOT_LOCATED}"
+NO_KEY = f"the key to the device's marks of its fragments is not in this bundle, {NOT_LOCATED}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """One item's parts. `names` says what each part is called in the report: manifest, sealed, opened, receipt,
-    proof, journal.
+    proof, journal, marks.
 
     `device` and `centre` are the keys that count here; None where none does. `sealed` and `opened` open the file
-    anew at each call. `policy` says whose cosignatures the log checkpoint must carry; without one nobody's are asked.
+    anew at each call. `marks` is the file with the key to the marks of the opened file's fragments. `policy` says whose
+    cosignatures the log checkpoint must carry; without one nobody's are asked.
     """
 
     names: Mapping[str, str]
@@ -57,6 +63,7 @@ class Evidence:
     journal: Sequence[bytes] | None = None
     sealed: Opener | None = None
     opened: Opener | None = None
+    marks: bytes | None = None
     identities: Sequence[Identity] = field(default=(), repr=False)
     policy: Policy | None = None
 
@@ -82,6 +89,8 @@ def check_evidence(evidence: Evidence, checks: Checks) -> Read | None:
     if manifest.kind == "segment" and entries is not None:
         _checkpoints(evidence, manifest, entries, checks)
     _opened(evidence, manifest, checks)
+    if manifest.kind == "segment" and evidence.opened is not None:
+        _fragments(evidence, manifest, entries or (), checks)
     return Read(manifest=manifest, entries=entries or ())
 
 
@@ -302,6 +311,26 @@ def _opened(evidence: Evidence, manifest: Manifest, checks: Checks) -> None:
             _same(inside, stated, "the sealed file opens to other bytes than the device recorded")
 
     checks.run("opening", evidence.names["sealed"], check, "it opens to what it should with the identity given")
+
+
+def _fragments(evidence: Evidence, manifest: Manifest, entries: Sequence[Entry], checks: Checks) -> None:
+    """Each fragment of the opened recording is the one that the device marked, in its place (BU-55 to BU-57)."""
+    what, name, opener, marks = "opened fragments", evidence.names["opened"], evidence.opened, evidence.marks
+    signed = checks.run(what, name, lambda: signed_fragments(entries, manifest.item) or NO_MARKS)
+    if signed is None or opener is None:
+        return
+    if isinstance(signed, str) or marks is None:
+        checks.absent(what, name, signed if isinstance(signed, str) else NO_KEY)
+        return
+    key = checks.run("marks", evidence.names["marks"], lambda: from_key_file(marks, manifest.item, signed.key_id))
+    if key is None:
+        return
+
+    def check() -> str:
+        with opener() as file:
+            return check_fragments(signed, key, file, size=manifest.plain_size, is_whole=manifest.complete)
+
+    checks.run(what, name, check, lambda said: said)
 
 
 def _same(found: tuple[int, str], expected: tuple[int, str | None], message: str) -> None:

@@ -21,7 +21,7 @@ from vedette.age_header import (
     format_header,
     read_header,
 )
-from vedette.age_reader import Recovery, SealedReader, read_nonce
+from vedette.age_reader import Recovery, SealedReader, fragments_key_of, read_nonce
 from vedette.age_recipients import (
     HybridIdentity,
     HybridRecipient,
@@ -43,12 +43,13 @@ from vedette.age_stream import (
     PayloadFault,
 )
 from vedette.errors import Usage
+from vedette.fragment_marks import fragments_key
 
 __all__ = [
     "CHUNK_BYTES", "HeaderFault", "HybridIdentity", "HybridRecipient", "Identity", "MacFault", "NoMatch",
     "PayloadFault", "Recipient", "Recovery", "SealedReader", "SealedWriter", "X25519Identity", "X25519Recipient",
-    "header_length", "load_identities", "open_sealed", "parse_identity", "parse_recipient", "recover",
-    "save_identity", "seal", "whole_prefix",
+    "fragments_key_of", "header_length", "load_identities", "open_sealed", "parse_identity", "parse_recipient",
+    "recover", "save_identity", "seal", "whole_prefix",
 ]  # fmt: skip
 
 MAX_RECIPIENTS = 32
@@ -66,8 +67,8 @@ class SealedWriter:
 
     A full chunk leaves as soon as one more byte arrives (the last chunk is marked as such and must not be empty, so a
     full one has to wait until it is known not to be the last). `sink.write` gets the header first, then whole chunks.
-    Leaving a `with` block by an exception does not close the file, and after an error of the sink nothing more is
-    written: a torn recording must not look complete.
+    `fragments_key` is the key of the marks of what is written (SF-21). Leaving a `with` block by an exception does not
+    close the file, and after an error of the sink nothing more is written: a torn recording must not look complete.
     """
 
     def __init__(self, sink: BinarySink, recipients: Sequence[Recipient]) -> None:
@@ -84,6 +85,7 @@ class SealedWriter:
         self._closed = False
         self.sealed_bytes = 0
         self.plain_bytes = 0
+        self.fragments_key = fragments_key(file_key, nonce)
         self._emit(format_header([recipient.wrap(file_key) for recipient in recipients], file_key) + nonce)
 
     def write(self, data: Buffer) -> int:

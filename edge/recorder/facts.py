@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from edge.camera.port import EncodedUnit, StreamInfo
+from edge.recorder.segments import Finished
 from vedette.errors import Integrity
 
 Detail = Mapping[str, int | str | bool | None]
@@ -73,6 +74,20 @@ class Ending:
             return cls(**{one.name: detail[one.name] for one in fields(cls)})  # type: ignore[arg-type]
         except KeyError as error:
             raise Integrity(f"the journal's entry on a segment's end has no {error}") from None
+
+    @classmethod
+    def of(cls, finished: Finished, *, marked: bool) -> Ending:
+        """The ending of a whole segment."""
+        return cls(
+            sealed_sha256=finished.sealed_sha256,
+            sealed_size=finished.sealed_size,
+            plain_sha256=finished.plain_sha256,
+            plain_size=finished.plain_size,
+            media_us=finished.media_us,
+            frames=finished.frames,
+            marked=marked,
+            complete=True,
+        )
 
     def to_detail(self) -> dict[str, int | str | bool | None]:
         """The ending as a journal entry's detail."""

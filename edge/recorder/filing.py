@@ -98,8 +98,9 @@ class Filing:
 
     def closed(self, facts: SegmentFacts, finished: Finished) -> spool.Item:
         """File a whole segment whose bytes are durable."""
-        ending = Ending(**asdict(finished), marked=facts.marked, complete=True)
-        self.journal.append("segment.closed", facts.item, ending.to_detail())
+        ending = Ending.of(finished, marked=facts.marked)
+        marks = {"fragments": finished.fragments, "fragments_key": finished.fragments_key}
+        self.journal.append("segment.closed", facts.item, {**ending.to_detail(), **marks})
         return self.commit(facts, ending)
 
     def tidy(self, *, all_of_it: bool = False) -> None:

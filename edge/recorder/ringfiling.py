@@ -1,13 +1,13 @@
 """The ring as a shelf: what custody says of a segment that nobody activated, and the record beside it.
 
 Decided here: the same order as in `filing` (bytes durable, then custody, then the name, then the signed record), with
-`ring.*` for each line, so that none passes for a recording, and without a manifest, so that none of it is an item.
+`ring.*` for each line, so that none passes for a recording, and without a manifest, so that none of it is an item. No
+line has the marks of fragments: what is claimed leaves without these lines.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from edge import ring
@@ -50,12 +50,13 @@ class RingFiling:
 
     def checkpoint(self, facts: SegmentFacts, progress: Progress) -> None:
         """Say in the journal how much of the segment is durable."""
-        self.journal.append("ring.checkpoint", detail={**asdict(progress), "segment": facts.item})
+        durable = {name: getattr(progress, name) for name in ("offset", "sha256", "media_us", "frames")}
+        self.journal.append("ring.checkpoint", detail={**durable, "segment": facts.item})
         self._recent[facts.item].progress.append(progress)
 
     def closed(self, facts: SegmentFacts, finished: Finished) -> None:
         """File a whole segment whose bytes are durable."""
-        ending = Ending(**asdict(finished), marked=False, complete=True)
+        ending = Ending.of(finished, marked=False)
         self.journal.append("ring.closed", detail={**ending.to_detail(), "segment": facts.item})
         self.finish(facts, ending, self.folder / f"{facts.item}{_PART}")
 

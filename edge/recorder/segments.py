@@ -1,9 +1,10 @@
 """One segment: a fragmented MP4 into an age file, into the spool, as it happens.
 
 Decided here: the MP4 exists in memory only and is sealed before the first byte reaches the disk; both the sealed and
-the plain bytes are hashed as they pass; only what has left in whole chunks counts as durable, and where a quiet scene
-fills a chunk too slowly it is filled up (SG-17). What the MP4 looks like is decided in `fragments`; the sealed form is
-docs/spec/sealed-file.md, the place in the spool docs/spec/spool.md.
+the plain bytes are hashed as they pass, and each fragment is marked (`vedette.fragment_marks`); only what has left in
+whole chunks counts as durable, and where a quiet scene fills a chunk too slowly it is filled up (SG-17).
+What the MP4 looks like is decided in `fragments`; the sealed form is docs/spec/sealed-file.md, the place in the spool
+docs/spec/spool.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edge.camera.port import EncodedUnit, SoundUnit, StreamInfo
 from edge.recorder.fragments import Fragmenter
 from vedette import files
 from vedette.age_stream import CHUNK_BYTES, SEALED_CHUNK_BYTES
+from vedette.fragment_marks import FragmentMarks
 from vedette.sealed import Recipient, SealedWriter
 
 LAG_US = 200_000
@@ -83,17 +85,22 @@ OpenFile = Callable[[Path], EvidenceFile]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """What of a segment is durable: sealed bytes and their SHA-256 (hex), and the media time and pictures in them."""
+    """What of a segment is durable: sealed bytes and their SHA-256 (hex), and the media time and pictures in them.
+
+    `fragments` are the marks of those that have become so, `fragments_key` names their key (CJ-34).
+    """
 
     offset: int
     sha256: str
     media_us: int
     frames: int
+    fragments: str = ""
+    fragments_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """A whole segment: sizes in bytes, hashes in hex, duration in microseconds."""
+    """A whole segment: sizes in bytes, hashes in hex, duration in microseconds, marks as in `Progress`."""
 
     sealed_sha256: str
     sealed_size: int
@@ -101,6 +108,8 @@ class Finished:
     plain_size: int
     media_us: int
     frames: int
+    fragments: str
+    fragments_key: str
 
 
 class SegmentWriter:
@@ -170,11 +179,20 @@ class SegmentWriter:
             self._plain.write(self._mp4.room())
         self._file.sync()
         media_us, frames = self._sealed()
-        return Progress(offset=self._file.size_bytes, sha256=self._file.sha256(), media_us=media_us, frames=frames)
+        marks = self._plain.marks
+        return Progress(
+            offset=self._file.size_bytes,
+            sha256=self._file.sha256(),
+            media_us=media_us,
+            frames=frames,
+            fragments=marks.take(self._plain.sealed_plain_bytes),
+            fragments_key=marks.key_id,
+        )
 
     def finish(self) -> Finished:
         """End the MP4 and the sealed file and make them durable."""
         self._plain.write(self._mp4.ending())
+        self._plain.marks.end(self.media_us, is_last=True)
         self._plain.finish()
         self._file.sync()
         self._file.close()
@@ -185,6 +203,8 @@ class SegmentWriter:
             plain_size=self._plain.size_bytes,
             media_us=self.media_us,
             frames=self.frames,
+            fragments=self._plain.marks.take(),
+            fragments_key=self._plain.marks.key_id,
         )
 
     def abandon(self) -> None:
@@ -202,22 +222,25 @@ class SegmentWriter:
     def _put(self, fragment: bytes) -> None:
         if fragment:
             self._plain.write(fragment)
+            self._plain.marks.end(self._mp4.whole_us)
             self._edges.append((self._plain.size_bytes, self._mp4.whole_us, self._mp4.whole_frames))
 
 
 class _Plain:
-    """Takes the MP4's bytes: hashes them and hands them to the sealer."""
+    """Takes the MP4's bytes: hashes and marks them and hands them to the sealer."""
 
     def __init__(self, file: EvidenceFile, recipients: Sequence[Recipient]) -> None:
         self._sealed = SealedWriter(file, recipients)
         self._header_bytes = self._sealed.sealed_bytes
         self._hash = hashlib.sha256()
+        self.marks = FragmentMarks(self._sealed.fragments_key)
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises OSError when the disk does not."""
         self._sealed.write(data)
         self._hash.update(data)
+        self.marks.write(data)
         self.size_bytes += len(data)
 
     @property

@@ -23,9 +23,11 @@ from sync.central.store import Store
 from vedette import bundle, bundle_parts, config
 from vedette.bundle_companions import with_companions
 from vedette.bundle_parts import Parts
+from vedette.custody_entry import parse_line
 from vedette.errors import NotFound, Refused
+from vedette.fragment_marks import to_key_file
 from vedette.keys import SigningKey
-from vedette.sealed import Identity, SealedReader, recover
+from vedette.sealed import Identity, SealedReader, fragments_key_of, recover
 
 _PIECE_BYTES = 1 << 20
 
@@ -127,6 +129,7 @@ def _export_one(exporting: _Export, row: ItemRow, place: Path, copy: RedactedCop
             opened=opened,
             heads=heads_of(store, row, signer),
             recording_parts=said.sign(signer) if said is not None else None,
+            marks=_marks(store, row, wanted.identities, journal),
             note=wanted.reason,
             companions=copy.companions if copy is not None else {},
         )
@@ -148,6 +151,15 @@ def _journal(store: Store, row: ItemRow) -> list[bytes]:
     if row.manifest.journal is None:
         return []
     return bundle.journal_of(store.custody_lines(row.device, row.manifest.journal.service), row.item)
+
+
+def _marks(store: Store, row: ItemRow, identities: Sequence[Identity], journal: Sequence[bytes]) -> bytes | None:
+    """The key to the marks of the opened file's fragments, where that leaves and the device signed any (BU-54)."""
+    lines = [parse_line(line) for line in journal]
+    if not identities or not any(one.item == row.item and "fragments" in one.detail for one in lines):
+        return None
+    with store.blobs.open(row.sealed_sha256) as source:
+        return to_key_file(row.item, fragments_key_of(source, identities))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ _PARTS = (
     "redactions.py",
     "heads.py",
     "parts.py",
+    "fragments.py",
     "evidence.py",
     "command.py",
 )
@@ -42,9 +43,11 @@ from __future__ import annotations
 
 import argparse
 import base64
+import collections
 import datetime
 import functools
 import hashlib
+import hmac
 import itertools
 import json
 import os
@@ -53,6 +56,7 @@ import stat
 import struct
 import sys
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO

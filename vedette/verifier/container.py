@@ -114,6 +114,10 @@ class Zip:
             position, left = position + len(piece), left - len(piece)
             yield piece
 
+    def part(self, name: str, at: int, size: int) -> bytes:
+        place, whole = self.places.get(name, (0, 0))
+        return self._at(place + at, max(0, min(size, whole - at)))
+
 
 class Folder:
     """A bundle that is a folder: only regular files count, and nothing unlisted may lie in it."""
@@ -143,3 +147,8 @@ class Folder:
                     yield piece
         except OSError as error:
             raise Bad(f"{name} cannot be read from the bundle: {error.strerror}") from None
+
+    def part(self, name: str, at: int, size: int) -> bytes:
+        with (self.path / name).open("rb") as file:
+            file.seek(at)
+            return file.read(size)

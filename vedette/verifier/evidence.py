@@ -20,6 +20,7 @@ from vedette.verifier.chains import (
     when,
 )
 from vedette.verifier.container import Folder, Zip
+from vedette.verifier.fragments import check_fragments
 from vedette.verifier.heads import check_heads, journal_here
 from vedette.verifier.parts import MAX_PARTS_RECORD, ends_of, own_part, place_said
 from vedette.verifier.records import (
@@ -218,6 +219,8 @@ class Bundle:
             self.run("checkpoints", sealed, lambda: self.marks(sealed, marks), str)
         if opened in self.listed:
             self.opened(opened)
+        if opened in self.listed and manifest["kind"] == "segment":
+            check_fragments(self, opened, entries or [])
         if {one.format(self.item) for one in REDACTED} & set(self.listed):
             self.redacted()
 

@@ -20,6 +20,7 @@ REDACTED = ("{0}.redacted.mp4", "{0}.redaction", "{0}.plan.toml")
 EXTRA = (
     "{0}.heads",
     "{0}.parts",
+    "{0}.marks",
     "{0}.{1}.age",
     "{0}.{2}",
     "{0}.onvif.mp4",

@@ -1,6 +1,7 @@
 """One segment: an ordinary MP4 inside an ordinary sealed file, and true about how much of it is safe."""
 
 import hashlib
+import hmac
 import io
 import subprocess
 from contextlib import suppress
@@ -14,7 +15,7 @@ from edge.camera.port import EncodedUnit, StreamInfo
 from edge.recorder.fragments import StreamFault
 from edge.recorder.segments import Finished, PartFile, SegmentWriter
 from vedette.config import CameraSection
-from vedette.sealed import HybridIdentity, SealedReader, open_sealed, recover
+from vedette.sealed import HybridIdentity, SealedReader, fragments_key_of, open_sealed, recover
 
 IDENTITY = HybridIdentity.generate()
 INFO = StreamInfo(width=320, height=240, rate_num=10, rate_den=1)
@@ -181,3 +182,31 @@ def test_part_file_is_never_written_over(tmp_path: Path):
     PartFile(tmp_path / "s").close()
     with pytest.raises(FileExistsError):
         PartFile(tmp_path / "s")
+
+
+def test_marks_cover_what_a_cut_file_gives_when_the_power_goes(tmp_path: Path, coded):
+    """CJ-34, CJ-35, SF-21: at each checkpoint the fragments within it, as they are when the cut file is opened."""
+    stream = units(coded(60))
+    writer = SegmentWriter(tmp_path / "s", recipients=[IDENTITY.recipient], info=INFO, first=stream[0])
+    marked, promised = [], []
+    for one in stream:
+        writer.write(one)
+        promised.append(writer.sync())
+        marked += promised[-1].fragments.split(",") if promised[-1].fragments else []
+        whole_us = [int(mark.split(":")[1]) for mark in marked]
+        assert (whole_us or [0])[-1] == promised[-1].media_us
+    sealed, last = (tmp_path / "s").read_bytes(), promised[-1]
+    key = fragments_key_of(io.BytesIO(sealed), [IDENTITY])
+    plain = io.BytesIO(b"".join(recover(io.BytesIO(sealed[: last.offset]), [IDENTITY])))
+    for one in marked:
+        size, _media_us, mark = one.split(":")
+        piece = plain.read(int(size))
+        assert len(piece) == int(size)
+        assert hmac.digest(key, piece, "sha256").hex()[:32] == mark
+    assert last.fragments_key == hashlib.sha256(key).hexdigest()[:32]
+    assert len(marked) > 10
+    rest = [one.split(":") for one in writer.finish().fragments.split(",")]
+    assert int(rest[-1][1]) == 6_000_000
+    assert sum(int(one.split(":")[0]) for one in marked) + sum(int(one[0]) for one in rest) == len(
+        opened(tmp_path / "s")
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from sync.central.export import Wanted, export
 from vedette import bundle_verify
 from vedette.clock import uuid7
 from vedette.errors import Integrity, NotFound, Refused, VedetteError
+from vedette.fragment_marks import FragmentMarks
 from vedette.keys import SigningKey
 from vedette.records import JournalHead
 from vedette.redaction import ParentId, Redaction
-from vedette.sealed import load_identities
+from vedette.sealed import fragments_key_of, load_identities
 
 VIDEO = os.urandom(200_000)
 
@@ -64,6 +66,33 @@ def test_bundle_verifies_when_an_item_is_exported(
     assert note == ""
     (access,) = centre.store.accesses(stored.id)
     assert (access.user, access.action, access.reason) == ("chief", "export", "court order 7")
+
+
+@pytest.mark.parametrize(("opened", "is_marked"), [(True, True), (False, True), (True, False)])
+def test_key_to_the_marks_leaves_with_the_opened_file_alone(
+    centre: Any, device: Any, worker: Any, tmp_path: Path, opened: bool, is_marked: bool
+) -> None:
+    """BU-54, BU-55, SF-21: and where the device's software was older, there is none to leave."""
+    item, journal = device.item(VIDEO, recording=uuid7(centre.clock)), device.journal()
+    identities = load_identities(centre.escrow / "evidence.identity")
+    marks = FragmentMarks(fragments_key_of(io.BytesIO(item.sealed_bytes), identities))
+    for at in range(0, len(VIDEO), 50_000):
+        marks.write(VIDEO[at : at + 50_000])
+        marks.end(at * 5)
+    signed = {"fragments": marks.take(), "fragments_key": marks.key_id} if is_marked else {}
+    journal.append("segment.opened", item=item.id, detail={"recording": item.manifest.recording, "sequence": 0})
+    last = journal.append("segment.closed", item=item.id, detail={**_end(item), **signed})
+    item = device.resign(item, journal=JournalHead(service="recorder", seq=last.seq, head=last.sha256))
+    worker.upload(item)
+    worker.upload(device.custody(journal.roll()))
+
+    ((path, _note),) = export(centre.store, item.id, tmp_path / "out", wanted(centre, opened=opened), user="chief")
+
+    assert (path / f"{item.id}.marks").is_file() == (opened and is_marked)
+    report = bundle_verify.verify(path, fleet.centre_trust(centre.folder))
+    said = [one.message for one in report.findings if one.what == "opened fragments"]
+    assert report.ok, report.to_text()
+    assert any("4 hold: 200000 bytes" in one for one in said) == (opened and is_marked)
 
 
 def test_file_of_the_journal_itself_leaves_without_a_word_of_a_journal_to_come(
