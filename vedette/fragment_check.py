@@ -78,7 +78,8 @@ def signed_fragments(entries: Sequence[Entry], item: str) -> Signed | None:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0  # One that is no number is damage, which `marks_of` names.
+    """A size of the sealed file in a line; one that is none is damage, which `marks_of` names."""
+    return value if type(value) is int and 0 <= value < 1 << 53 else 0
 
 
 def _of_line(entry: Entry, last: Fragment | None) -> Iterator[Fragment]:

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vedette.clock import FakeClock, uuid7
 from vedette.custody_entry import Entry
@@ -124,3 +126,38 @@ def test_work_is_bounded_when_a_file_is_made_to_be_searched() -> None:
     evil = b"free" * (size // 4)
     with pytest.raises(Integrity, match="not everything that stands elsewhere was looked for"):
         check_fragments(signed, key, io.BytesIO(evil), size=signed.size, is_whole=True)
+
+
+_ONE = "200:1000:" + "ab" * 16
+_WORDS = [_ONE, ",", ":", "0", "1", "-1", "01", " ", "200", "9" * 13, "9" * 14, "ab" * 16, "AB" * 16, "é", "\n"]
+_TEXTS = st.lists(st.sampled_from(_WORDS), max_size=6)
+_DETAILS = st.fixed_dictionaries(
+    {},
+    optional={
+        "fragments": st.one_of(_TEXTS.map("".join), st.just(",".join([_ONE] * 65)), st.integers(), st.none()),
+        "fragments_key": st.sampled_from(["ab" * 16, "cd" * 16, "AB" * 16, "", 1, None]),
+        "offset": st.sampled_from([0, 5, 9, -1, "5", None, True]),
+        "sealed_size": st.sampled_from([0, 5, 9, -1, "5", None, True]),
+    },
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["checkpoint", "closed", "recovered", "opened"]), _DETAILS), max_size=4))
+def test_both_read_the_same_marks_or_refuse_them_for_the_same_reason(lines: list[tuple[str, dict[str, Any]]]) -> None:
+    """CJ-37, BU-25: lines of any form that a journal may hold."""
+    named = [(f"segment.{event}", detail) for event, detail in lines]
+    read: list[object] = []
+    try:
+        found = signed_fragments([entry(seq, *one) for seq, one in enumerate(named, start=1)], ITEM)
+        read.append(found and [(one.first, one.end, one.from_us, one.to_us, one.mark) for one in found.fragments])
+    except Integrity as error:
+        read.append(str(error))
+    try:
+        entries = [
+            {"item": ITEM, "seq": seq, "event": one[0], "detail": one[1]} for seq, one in enumerate(named, start=1)
+        ]
+        also = theirs.signed_fragments(entries, ITEM)
+        read.append(also and also[0])
+    except Bad as error:
+        read.append(str(error))
+    assert read[0] == read[1]
