@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from simulator import standby_account
@@ -153,7 +154,7 @@ class ShiftBench(Bench):
         said = f'"event":"{event}"'.encode()
         folder = self.config.journals / "recorder"
         files = journal_files(folder)[-2:] if folder.is_dir() else []
-        lines = [line for path in files for line in path.read_bytes().split(b"\n") if said in line]
+        lines = [line for path in files for line in _content(path).split(b"\n") if said in line]
         return [one for one in map(_entry, lines) if one is not None and one.utc_us >= since_us]
 
     def _until(self, is_so: Callable[[], bool], complaint: str) -> None:
@@ -162,6 +163,14 @@ class ShiftBench(Bench):
             if not self.process.running or time.monotonic() > until:
                 raise Refused(f"the recorder {complaint}; it said last:\n{self.process.last_words()}")
             time.sleep(LOOK_S)
+
+
+def _content(path: Path) -> bytes:
+    """A file of the journal; one that a kill left empty is gone as soon as the next run begins."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -102,16 +102,26 @@ class Duty:
         until_us = now.mono_us + policy.post_event_us
         if history.marked and since is not None and now.mono_us - since.mono_us <= policy.post_event_us:
             self.state = State(marks=(Window(from_us=now.mono_us, to_us=until_us),))
-        if policy.always or not history.is_owed or history.owed_to == activation.SCHEDULE:
+        if policy.always:
+            self._hold_on(history, now)
+            return
+        owed_to = history.holder if history.owed_to == activation.SCHEDULE else history.owed_to
+        if owed_to is None:
             return
         if history.stopping:
             until_us = now.mono_us + policy.stop_tail_us
             if policy.stop_tail_us == 0:
                 return
         if history.held and not history.stopping:
-            self.state = replace(self.state, held_by=history.owed_to)
+            self.state = replace(self.state, held_by=owed_to)
         else:
-            self.state = replace(self.state, kept_by=history.owed_to, kept_until_us=until_us)
+            self.state = replace(self.state, kept_by=owed_to, kept_until_us=until_us)
+
+    def _hold_on(self, history: History, now: Moment) -> None:
+        """What is recorded always is marked again where a start held it, until the stop."""
+        if history.holder is not None:
+            held = Window(from_us=now.mono_us, to_us=None)
+            self.state = replace(self.state, held_by=history.holder, marks=(*self.state.marks, held))
 
     def sign_off(self) -> None:
         """End the intervals that are open, in custody only: the next run goes on with them."""

@@ -29,6 +29,7 @@ MAX_FILES = 16
 RETROACTIVE = "retroactive"
 STATE = "recorder.state"
 ALWAYS = (CONTINUOUS, SCHEDULE)
+WHOSE = ("asked", "holder")
 SLEEPS = ("sleep.began", "sleep.ended", "recorder.alive")
 NAMES_MACHINE = ("service.started", "service.stopped", STATE)
 STOPPED, ENDED, SERVICE_STOPPED = "stopped", "ended", "service_stopped"
@@ -67,9 +68,9 @@ class History:
     `broke_off` is where the last recorded picture ended, None when there is none; its monotonic time is below zero
     where that was before the machine's present boot, whose name is `machine`. `activation` is that of the last
     recording, `held` whether only a stop ends it, `last_stop` why it stopped, None when it never did, and `marked`
-    whether its last segment was. `asked` is what was activated and had not begun to be recorded, `stopping` says that
-    a stop was obeyed and the recording had not ended. `lost_buffer`: the run before this one died while it recorded
-    nothing, with what its pre-event buffer held.
+    whether its last segment was. `holder` is the activation that a start began and no stop has ended; `asked` is what
+    was activated and had not begun to be recorded; `stopping` says that a stop was obeyed and the recording had not
+    ended. `lost_buffer`: the run before this one died while it recorded nothing, with what its buffer held.
     """
 
     segments: dict[str, Segment] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class History:
     held: bool = False
     last_stop: str | None = None
     marked: bool = False
+    holder: str | None = None
     asked: str | None = None
     stopping: bool = False
     lost_buffer: bool = False
@@ -110,6 +112,7 @@ class History:
             "held": self.held,
             "last_stop": self.last_stop,
             "marked": self.marked,
+            "holder": self.holder,
             "asked": self.asked,
             "stopping": self.stopping,
         }
@@ -183,6 +186,8 @@ class _Reading:
             self._begins(entry)
             history.activation, history.held = str(detail.get("activation")), bool(detail.get("held"))
             history.last_stop, history.asked, history.stopping = None, None, False
+            if history.held and history.activation not in ALWAYS:
+                history.holder = history.holder or history.activation
         elif entry.event == "recording.stopped":
             history.last_stop = str(detail.get("reason"))
             self._is_over()
@@ -201,6 +206,7 @@ class _Reading:
         """What was asked for, until a line says that it was done; in standby a mark begins a recording too."""
         history = self._history
         history.marked = history.marked or command == "mark"
+        history.holder = {"start": history.holder or activation, "stop": None}.get(command, history.holder)
         if command == "stop":
             history.asked, history.stopping = None, history.was_recording
             self._begun = self._begun if history.was_recording else None
@@ -211,8 +217,6 @@ class _Reading:
         else:
             history.held = command == "start" or (history.held and not history.stopping)
             history.stopping = False
-            if command == "start" and history.activation in ALWAYS:
-                history.activation = activation  # It holds the recording when the hours of the schedule are over.
 
     def _begins(self, entry: Entry) -> None:
         """Recording is wanted from here on, where it was not before; all is missing until a picture is recorded."""
@@ -221,7 +225,8 @@ class _Reading:
 
     def _is_over(self) -> None:
         if not self._history.was_recording:
-            self._begun, self._history.asked, self._history.stopping = None, None, False
+            self._begun, self._history.stopping = None, False
+            self._history.holder = self._history.asked = None
 
     def _went_on(self, boot: int, mono_us: int, utc_us: int) -> None:
         """Recording went on until then at least."""
@@ -240,8 +245,8 @@ class _Reading:
         history.activation = None if activation is None else str(activation)
         history.last_stop = None if last_stop is None else str(last_stop)
         history.held, history.marked = bool(detail.get("held")), bool(detail.get("marked"))
-        asked = detail.get("asked")
-        history.asked, history.stopping = None if asked is None else str(asked), bool(detail.get("stopping"))
+        history.asked, history.holder = (None if detail.get(one) is None else str(detail[one]) for one in WHOSE)
+        history.stopping = bool(detail.get("stopping"))
 
     def _learn_segment(self, entry: Entry, item: str) -> None:
         history = self._history

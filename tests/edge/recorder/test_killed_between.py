@@ -7,6 +7,8 @@ import pytest
 from vedette import commands, custody
 from vedette.custody import Journal
 from vedette.custody_entry import Entry, parse_line
+from vedette.records import PRIORITY_MARKED
+from vedette.spool import Item
 from vedette.timeline import State
 from vedette.timeline_layers import read_timeline
 
@@ -168,6 +170,34 @@ def test_start_within_the_hours_holds_the_recording_behind_them_though_the_recor
     two = bench(mode="standby")
     two.steps(10)
     assert (two.status()["state"], two.status()["held"]) == ("recording", True)
+
+
+@pytest.mark.parametrize("mode", ["continuous", "schedule"])
+def test_start_goes_on_to_mark_what_is_recorded_always_though_the_recorder_died_twice(
+    device, bench, post, mode: str
+) -> None:
+    """AC-46, AC-2: until the stop, however long that is."""
+    policy = {"schedule": "mon-sun 00:00-00:00", "mode": "standby"} if mode == "schedule" else {"mode": "continuous"}
+    policy = {**policy, "segment_s": 2, "post_event_s": 3}
+    one = bench(**policy)
+    one.steps(10)
+    post(one, "start")
+    for _ in range(2):
+        one.steps(60)
+        drop(one)
+        one = bench(**policy)
+    one.steps(90)
+    assert one.status()["held"] is True
+    post(one, "stop")
+    one.steps(60)
+    one.close()
+    marked = [item.manifest.priority == PRIORITY_MARKED for item in sorted(device.items(), key=began)]
+    assert all(marked[:8])
+    assert marked[-1] is False
+
+
+def began(item: Item) -> int:
+    return item.manifest.started_us
 
 
 def test_message_that_kills_its_recorder_twice_is_not_read_a_third_time(device, bench, post, spare, kill_at) -> None:
