@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from litert_torch.quantize.quant_config import QuantConfig
 from torch import nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+from models.registering import HOME, registered
 from models.synth.crops import CropSource
 from models.synth.scenes import SceneSource, Street
 from models.train import data, detector, reader
 from models.train.loop import BUILD
 from models.train.nets import Detector, Reader
 
-HOME = Path(__file__).parent
 CALIBRATION_PICTURES = 200
 DETECTOR_HEIGHT_PX, DETECTOR_WIDTH_PX = 384, 512
 
@@ -87,17 +86,6 @@ def integer_io(path: Path) -> None:
     interpreter.allocate_tensors()
     for detail in (*interpreter.get_input_details(), *interpreter.get_output_details()):
         print(path.name, detail["name"], detail["shape"], detail["dtype"].__name__, detail["quantization"])
-
-
-def registered(home: Path, name: str, version: str) -> None:
-    """Writes the hash and version of one file into registry.toml."""
-    registry = home / "registry.toml"
-    text = registry.read_text(encoding="utf-8")
-    digest = hashlib.sha256((home / f"{name}.tflite").read_bytes()).hexdigest()
-    head, rest = text.split(f"[{name}]", 1)
-    rest = re.sub(r'sha256 = "[0-9a-f]*"', f'sha256 = "{digest}"', rest, count=1)
-    rest = re.sub(r'version = "[^"]*"', f'version = "{version}"', rest, count=1)
-    registry.write_text(f"{head}[{name}]{rest}", encoding="utf-8")
 
 
 def _load(net: nn.Module, weights: Path) -> nn.Module:

@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"f365b9fdd7b536ba92e87f9723c905cc624feef0ffa314c5807cca5e7b43b7a2","registry_size":1120},"key":"a28f2046e86c4c9d605863769d3e8635","kind":"vedette/models/1","sig":"DjV7M58SahrmtVIVUimQMj2/40ZC/grdNwRo/6huBZilxd+qijNGxcwd4R1eBAxswRY9z82QDU+5MmWMmuNWAA=="}
+{"body":{"registry_sha256":"23eaaec2c410ac17d15c36f04df2e52ce8cbcac2ab4dedf0d30bce69440f87da","registry_size":1121},"key":"a28f2046e86c4c9d605863769d3e8635","kind":"vedette/models/1","sig":"T3LvQkilRkxjiYXVNTgBAC8RIFF4S1RQrzkeQlM8tXwPhZ+fLBgSl5L4Ab8RWNGQmRUjU5BjiQwQ5p4PQevwDg=="}

@@ -40,8 +40,9 @@ class Verdict(Enum):
 
 
 class Reason(Enum):
-    """Which gate kept a look back: `COVERED` that a character cannot be seen, `WORD` that it has no digit and may be a
-    sign's word, `TEXT` that no text fits, `UNREAD` that the plate was found and not read yet.
+    """Which gate kept a look back: `NO_PLATE` that the text seems to stand on something else, `COVERED` that a
+    character cannot be seen, `WORD` that it has no digit and may be a sign's word, `TEXT` that no text fits, `UNREAD`
+    that the plate was found and not read yet.
     """
 
     HEIGHT = "height"
@@ -50,6 +51,7 @@ class Reason(Enum):
     SHAPE = "shape"
     EDGE = "edge"
     CONFIDENCE = "confidence"
+    NO_PLATE = "no_plate"
     COVERED = "covered"
     WORD = "word"
     TEXT = "text"
@@ -96,6 +98,8 @@ def judge(look: Look, gates: Gates) -> Judged:
         return before
     if look.plate is None:
         return Judged(verdict=Verdict.NO_TEXT, reason=Reason.TEXT)
+    if not look.plate.is_plate:
+        return Judged(verdict=Verdict.UNSURE, reason=Reason.NO_PLATE)
     if look.plate.confidence_permille < gates.confidence_permille:
         return Judged(verdict=Verdict.UNSURE, reason=Reason.CONFIDENCE)
     if HIDDEN in look.plate.text:

@@ -169,7 +169,7 @@ def _confidence(look: Look) -> int:
 
 
 def _is_confident(look: Look) -> bool:
-    return _confidence(look) >= CONFIDENT_PERMILLE
+    return look.plate is not None and look.plate.is_plate and _confidence(look) >= CONFIDENT_PERMILLE
 
 
 def _better(looks: list[Look]) -> list[Look]:

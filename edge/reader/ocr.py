@@ -3,20 +3,21 @@
 One look is enough where it is nearly certain of a text of a known shape, two where both are sure of the same.  Else
 the plate is cut in other ways, every cut is read, and the texts of all of them are weighed with what is known about
 plates (`weighing`, `grammar`).  A text that fills only a part of its cut is read again on a cut of its own size.  A
-plate that is nearly square is also read as two lines.
+plate that is nearly square is also read as two lines.  Whether it is a plate at all, the first look says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.reader import ctc, weighing
 from edge.reader.alphabet import BLANK, SYMBOLS
-from edge.reader.calibration import IDENTITY, Calibration
+from edge.reader.calibration import CERTAIN_PERMILLE, IDENTITY, Calibration
 from edge.reader.infer import Model, ModelUnusable
 from edge.reader.straighten import (
     FIRST_VIEW,
@@ -48,10 +49,14 @@ Luma = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Glance:
-    """One look at a plate: what it says, and the reader's log-probabilities, with which a thorough read begins."""
+    """One look at a plate: what it says, and the reader's log-probabilities, with which a thorough read begins.
+
+    `plate_permille` is how surely it is a plate, as in `PlateText`.
+    """
 
     plate: PlateText | None
     rows: ctc.Rows
+    plate_permille: int
 
 
 class PlateReader:
@@ -60,13 +65,15 @@ class PlateReader:
     def __init__(self, model: Model, calibration: Calibration = IDENTITY) -> None:
         """Takes the loaded reader model and what its confidence is worth.
 
-        Raises ModelUnusable where the model emits another set of symbols.
+        Raises ModelUnusable where the model emits another set of symbols, or more beside them than one number that says
+        whether it is a plate; one without that number takes everything for a plate.
         """
         self._model = model
         self._calibration = calibration
         (rows, *others) = model.run(np.full((1, model.height_px, model.width_px, 1), 128, dtype=np.uint8))
-        if others or rows.ndim != 3 or rows.shape[-1] != len(SYMBOLS) + 1:
-            raise ModelUnusable(f"a reader emits {len(SYMBOLS) + 1} symbols a step, this model {rows.shape}")
+        if [one.size for one in others] not in ([], [1]) or rows.ndim != 3 or rows.shape[-1] != len(SYMBOLS) + 1:
+            shapes = ", ".join(str(one.shape) for one in (rows, *others))
+            raise ModelUnusable(f"a reader emits {len(SYMBOLS) + 1} symbols a step and one number, this model {shapes}")
 
     def read(
         self, luma: Luma, corners_px: Sequence[tuple[float, float]], glance: Glance | None = None
@@ -75,8 +82,15 @@ class PlateReader:
         `glance` where it was had of the same plate and picture.
         """
         corners = np.array(corners_px, dtype=np.float32)
-        first = self._first(luma, corners) if glance is None else glance.rows
-        return self._calibration.applied(self._read(luma, corners, first))
+        if glance is None:
+            first, plate_permille = self._first(luma, corners)
+        else:
+            first, plate_permille = glance.rows, glance.plate_permille
+        return self._finished(self._read(luma, corners, first), plate_permille)
+
+    def _finished(self, plate: PlateText | None, plate_permille: int) -> PlateText | None:
+        known = self._calibration.applied(plate)
+        return None if known is None else replace(known, plate_permille=plate_permille)
 
     def _read(self, luma: Luma, corners: Quad, first: ctc.Rows) -> PlateText | None:
         shape = aspect(corners)
@@ -105,7 +119,7 @@ class PlateReader:
         if right - left > 1.0 - LEAST_EMPTY:
             return best
         part = part_of(corners, left, right)
-        again, _ = self._one_row(luma, part, self._first(luma, part))
+        again, _ = self._one_row(luma, part, self._first(luma, part)[0])
         if best is None or again is None or len(again.text) <= len(best.text):
             return best or again
         return max((best, again), key=lambda plate: plate.confidence_permille)
@@ -130,10 +144,10 @@ class PlateReader:
 
     def glance(self, luma: Luma, corners_px: Sequence[tuple[float, float]]) -> Glance:
         """As `read`, but with one look only: for a video, where the next frame is the second look."""
-        first = self._first(luma, np.array(corners_px, dtype=np.float32))
+        first, plate_permille = self._first(luma, np.array(corners_px, dtype=np.float32))
         rows = ctc.condensed(first)
         plate = weighing.sure(rows) or weighing.decide(weighing.weigh([rows]))
-        return Glance(plate=self._calibration.applied(plate), rows=first)
+        return Glance(plate=self._finished(plate, plate_permille), rows=first, plate_permille=plate_permille)
 
     def read_crop(self, luma_crop: Luma) -> PlateText | None:
         """A picture (height, width) that is the plate itself and nothing else."""
@@ -142,16 +156,21 @@ class PlateReader:
             luma_crop, ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
         )
 
-    def _first(self, luma: Luma, corners: Quad) -> ctc.Rows:
-        return self._seen(luma, corners, FIRST_VIEW)
+    def _first(self, luma: Luma, corners: Quad) -> tuple[ctc.Rows, int]:
+        """Log-probabilities of every step of the first view, and how surely it is of a plate, in permille."""
+        logits, *plate = self._run(luma, corners, FIRST_VIEW)
+        return ctc.log_softmax(logits[0]), _permille(float(plate[0].item())) if plate else CERTAIN_PERMILLE
 
     def _rows(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
-        return ctc.condensed(self._seen(luma, corners, view))
+        return ctc.condensed(ctc.log_softmax(self._run(luma, corners, view)[0][0]))
 
-    def _seen(self, luma: Luma, corners: Quad, view: View) -> ctc.Rows:
-        """Log-probabilities of every step of one view."""
+    def _run(self, luma: Luma, corners: Quad, view: View) -> tuple[NDArray[np.float32], ...]:
         cut = straightened(luma, corners, view, width_px=self._model.width_px, height_px=self._model.height_px)
-        return ctc.log_softmax(self._model.run_real(cut[None, :, :, None])[0][0])
+        return self._model.run_real(cut[None, :, :, None])
+
+
+def _permille(logit: float) -> int:
+    return round(CERTAIN_PERMILLE / (1.0 + math.exp(-logit)))
 
 
 def _along(step: int, steps: int) -> float:

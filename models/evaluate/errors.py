@@ -24,6 +24,7 @@ GATE_WORDS = {
     Reason.WIDTH.value: f"it is narrower than {GATES.width_px:g} pixels",
     Reason.DETECTOR.value: "the detector was not sure that it is a plate",
     Reason.SHAPE.value: "no plate has the shape that was found",
+    Reason.NO_PLATE.value: "the reader took it for something else than a plate",
 }
 
 

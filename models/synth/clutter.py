@@ -35,6 +35,10 @@ ARABIC_WORDS = (
     "قف", "صيدلية", "مقهى", "مدرسة", "طاكسي", "شرطة", "مخبزة", "فندق", "نقل البضائع", "للبيع", "للكراء", "الرباط",
     "الدار البيضاء", "مراكش", "طنجة", "ممنوع الوقوف", "خروج", "إسعاف", "نقل مدرسي", "البنك الشعبي", "تعليم السياقة",
 )  # fmt: skip
+NUMBERS = (
+    "##", "###", "####", "#####", "######", "N° ##", "##-##", "A# ## km", "# ### km", "E##", "R.N. #", "2#/7",
+    "+### ### ###",
+)  # fmt: skip
 Canvas = NDArray[np.float32]
 
 
@@ -236,6 +240,17 @@ def price(rng: Generator) -> Patch:
     return _solid(made, plate_like=True)
 
 
+def number(rng: Generator) -> Patch:
+    """The number of a bus, a house or a road, a distance or a year, on bodywork or on a board."""
+    mask = _mask(rng, _digits(rng, _pick(NUMBERS, rng)))
+    if rng.random() < 0.5:
+        ink = rng.uniform(0, 90) if rng.random() < 0.5 else rng.uniform(170, 255)
+        mask = np.pad(mask, 3)
+        return Patch(luma=np.full(mask.shape, int(ink), dtype=np.uint8), alpha=mask)
+    made, _ = _panel(mask, rng, room=(int(rng.integers(4, 40)), int(rng.integers(3, 20))))
+    return _solid(made, plate_like=True)
+
+
 def stamp(rng: Generator) -> Patch:
     """Date, time or speed as a camera writes them into its picture."""
     pattern = _pick(("20##-0#-1# 1#:##:##", "1#/0#/20##", "##:##:##", "CAM 0#", "## km/h", "0#/1#/20## ##:##"), rng)
@@ -248,7 +263,7 @@ def stamp(rng: Generator) -> Patch:
 
 KINDS: tuple[tuple[Callable[[Generator], Patch], float], ...] = (
     (badge, 0.17), (lettering, 0.2), (board, 0.2), (disc, 0.05), (grille, 0.1), (lamp, 0.08), (code, 0.04),
-    (panel, 0.07), (price, 0.04), (stamp, 0.05),
+    (panel, 0.07), (price, 0.04), (number, 0.05), (stamp, 0.05),
 )  # fmt: skip
 SHARES = np.cumsum([share for _, share in KINDS]) / sum(share for _, share in KINDS)
 

@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 from edge.reader.alphabet import BAR, HIDDEN
 from models.synth import degrade, formats, plate
 from models.synth.lettering import Faces, Place
-from models.synth.mistaken import MistakenSource
 
 CROP_HEIGHT_PX = 48
 CROP_WIDTH_PX = 160
 POOL = 3000
 REDRAW_SHARE = 0.2
 EMPTY_SHARE = 0.025
-# Things that a detector took for a plate, read as nothing like an empty street.
-MISTAKEN_SHARE = 0.1
 TWO_ROW_SHARE = 0.07
 HIDDEN_SHARE = 0.13
 # Of plates with hidden characters: two hidden, those side by side, and hidden on the photograph, not on the plate.
@@ -220,33 +217,36 @@ class CropSource:
     faces: Faces | None = None
     harsh: float = 0.9
     pool: list[plate.DrawnPlate] = field(default_factory=list)
-    mistaken: MistakenSource = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Sets up what is no plate, from the same generator."""
-        self.mistaken = MistakenSource(rng=self.rng, backgrounds=self.backgrounds)
 
     def next(self) -> Crop:
         """One crop."""
-        kind = self.rng.random()
-        if self.backgrounds and kind < EMPTY_SHARE:
-            return self._empty()
-        if self.backgrounds and kind < EMPTY_SHARE + MISTAKEN_SHARE:
-            return self._mistaken()
+        if self.backgrounds and self.rng.random() < EMPTY_SHARE:
+            return self.empty()
+        return self.plate()
+
+    def plate(self) -> Crop:
+        """One crop of a plate, or of one row of a plate of two lines."""
         if self.real and self.rng.random() < self.real_share:
             return self._real()
         return self._drawn()
 
-    def _empty(self) -> Crop:
+    def empty(self) -> Crop:
+        """A piece of street."""
         rng = self.rng
         around = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         corners = np.array([[0, 0], [around.shape[1], 0], around.shape[::-1], [0, around.shape[0]]], dtype=np.float32)
         return Crop(luma=seen(around, corners, rng, harsh=self.harsh), symbols="")
 
-    def _mistaken(self) -> Crop:
-        luma, quad = self.mistaken.next()
-        quad = jittered(quad, self.rng, loose=self._loose())
-        return Crop(luma=seen(luma, quad, self.rng, harsh=self.harsh), symbols="")
+    def seen(self, luma: Luma, quad: Quad, loose: float | None = None) -> Luma:
+        """What lies in the quad (4, 2), cut as by a detector and through a camera."""
+        cut_so = jittered(quad, self.rng, loose=self._loose() if loose is None else loose)
+        return seen(luma, cut_so, self.rng, harsh=self.harsh)
+
+    def whole_of_two_lines(self) -> tuple[Luma, Quad]:
+        """A picture with a drawn plate of two lines, and the plate's quad (4, 2)."""
+        return mounted(
+            plate.draw(self.label(self.rng), self.rng, rows=2, faces=self.faces).luma, self.rng, self._around()
+        )
 
     def _real(self) -> Crop:
         rng = self.rng
@@ -279,8 +279,7 @@ class CropSource:
             covers, symbols = hidden(drawn.lines[row], rng)
             if rng.random() > PAINTED_SHARE:
                 luma, covers = covered(luma, covers, rng), []
-        around = self.backgrounds[int(rng.integers(len(self.backgrounds)))] if self.backgrounds else None
-        luma, quad = mounted(luma, rng, around)
+        luma, quad = mounted(luma, rng, self._around())
         pad = float(quad[0, 0])
         covers = [(x0 + pad, y0 + pad, x1 + pad, y1 + pad) for x0, y0, x1, y1 in covers]
         if drawn.rows == 2:
@@ -288,6 +287,9 @@ class CropSource:
         else:
             quad = jittered(quad, rng, loose=self._loose())
         return Crop(luma=seen(luma, quad, rng, harsh=self.harsh, covers=covers), symbols="".join(symbols))
+
+    def _around(self) -> Luma | None:
+        return self.backgrounds[int(self.rng.integers(len(self.backgrounds)))] if self.backgrounds else None
 
     def _redraw(self) -> None:
         rng = self.rng

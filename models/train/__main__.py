@@ -1,7 +1,8 @@
 """`python -m models.train [reader|detector]`: trains one network, or with no name makes both models from nothing.
 
 Both means: the typefaces, a first pair, its labels for the photographs, a second pair trained with them, with a
-graphics processor a longer training of the reader, the shipped files, their calibration, the table and the cards.
+graphics processor a longer training of the reader, the shipped files, what the reader says of things that are no
+plates, the calibration, the tables and the cards.
 Weights and labels lie under build/models.  What was stopped goes on where it was: a step that is done is not done
 again, and a training goes on from its checkpoint.  `--rehearse` takes a fiftieth of the training: to see that every
 step runs on a machine before it is left alone with them.
@@ -46,11 +47,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
      "--seed", "77", "--peak-rate", "1e-3", "--start-from", str(BUILD / "reader.pt"),
      "--out", str(BUILD / "reader-longer.pt"), *SECOND),
     ("files", "models.quantize"),
+    ("plate-score", "models.train.plate_score", "--crops", "66000"),
     ("sign-2", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
     ("calibration", "models.evaluate.calibrate"),
     ("sign-3", "vedette.cli", "model", "sign", "--key", str(WORKBENCH_KEY)),
     ("drawn", "models.evaluate.drawn", "--out", str(BUILD / "drawn.md"), "--sheet", str(CARDS / "failures.png")),
     ("table", "models.evaluate", "--out", str(BUILD / "table.md")),
+    ("things", "models.evaluate.things", "--out", str(BUILD / "things.md")),
     ("cards", "models.train.cards"),
 )  # fmt: skip
 REHEARSAL = 0.02
@@ -60,10 +63,10 @@ WITHOUT_PHOTOGRAPHS = ("typefaces", "sign-1", "sign-2", "sign-3", "drawn", "card
 
 
 def shortened(words: Sequence[str], share: float) -> list[str]:
-    """The words of a step with its `--pictures` multiplied by `share`."""
+    """The words of a step with its `--pictures` or `--crops` multiplied by `share`."""
     found = list(words)
-    if "--pictures" in found:
-        place = found.index("--pictures") + 1
+    for option in {"--pictures", "--crops"}.intersection(found):
+        place = found.index(option) + 1
         found[place] = str(round(int(found[place]) * share))
     return found
 

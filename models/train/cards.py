@@ -1,6 +1,7 @@
 """Fills what was measured into the model cards, so that no figure is copied by hand.
 
-`python -m models.evaluate --out build/models/table.md`, `python -m models.evaluate.calibrate` and
+`python -m models.evaluate --out build/models/table.md`, `python -m models.evaluate.calibrate`,
+`python -m models.evaluate.things --out build/models/things.md` and
 `python -m models.evaluate.drawn --out build/models/drawn.md --sheet models/cards/failures.png` measure; then
 `python -m models.train.cards` puts hashes, versions and tables into the cards.  A card marks where each belongs with a
 line `<!-- begin table -->` and a line `<!-- end table -->`; what was not measured anew stays as it is.
@@ -21,7 +22,7 @@ from vedette.errors import Refused, VedetteError
 
 CARDS = Path(__file__).resolve().parents[1] / "cards"
 NAMES: tuple[ModelName, ...] = ("detector", "reader")
-REPORTS = ("table", "calibration", "drawn")
+REPORTS = ("table", "calibration", "things", "drawn")
 # Which columns of the table each card shows, by the first words of their heads.
 COLUMNS = {
     "detector": ("set", "pictures", "found", "strays", "on no plate", "ms", "MB"),
@@ -72,8 +73,8 @@ def contents(name: str, reports: dict[str, str]) -> dict[str, str]:
     found = {}
     if "table" in reports:
         found["table"] = picked(tables_of(reports["table"])[0], COLUMNS[name])
-    if "calibration" in reports:
-        found["calibration"] = reports["calibration"]
+    for report in {"calibration", "things"}.intersection(reports):
+        found[report] = reports[report]
     if "drawn" in reports:
         kept = [one for one in tables_of(reports["drawn"]) if one[0][0].startswith(DRAWN_TABLES)]
         found["drawn"] = "\n".join(markdown(heads, rows) for heads, *rows in kept)

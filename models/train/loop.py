@@ -40,7 +40,7 @@ SETTING_UP_BATCHES = 3
 class Plan:
     """How long and how hard to train: `minutes` on the clock, or until so many `pictures` (0: by the clock) were seen,
     which makes the same network on a busy machine as on a quiet one. Each batch is learned from `again` times, the
-    later ones varied; it counts once. The first `frozen` layers keep their kernels, which saves a third of the time.
+    later ones varied; it counts once. The first `frozen` layers stay as they are, which saves time.
     """
 
     minutes: float

@@ -90,6 +90,18 @@ class Reader(nn.Module):  # type: ignore[misc]
         )
         self.drop = nn.Dropout2d(0.1)
         self.head = nn.Conv2d(192, len(SYMBOLS) + 1, 1)
+        self._frozen = 0
+
+    def freeze(self, layers: int) -> None:
+        """Keeps the first layers of the body, of nine, as they are: kernels and normalisation."""
+        self._frozen = layers
+        self.body[:layers].requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Reader:
+        """As every network; what is frozen goes on as if it were not trained."""
+        super().train(mode)
+        self.body[: self._frozen].eval()
+        return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, 1, 48, 160) to logits (n, 40, symbols + 1)."""

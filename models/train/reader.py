@@ -234,8 +234,7 @@ def run(data_root: Path, plan: Plan, out: Path, labels: Path | None = None, *, k
         return " ".join(f"{name} {crop_accuracy(net, plates):.3f}" for name, plates in held.items())
 
     net = Reader()
-    for layer in net.body[: plan.frozen]:
-        layer.requires_grad_(False)
+    net.freeze(plan.frozen)
     print(f"reader of {sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
     loss = functools.partial(loss_of, kept=kept_from(plan.start_from)) if keep and plan.start_from else loss_of
     course = Course(

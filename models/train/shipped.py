@@ -17,6 +17,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from torch import nn
 
+from models import graft
+
 Folded = tuple[NDArray[np.float32], NDArray[np.float32]]
 UNSEEN_LOGIT = -6.0
 
@@ -26,8 +28,12 @@ class OtherNetwork(ValueError):
 
 
 def folded_convolutions(path: Path) -> list[Folded]:
-    """Kernel (out, in, height, width) and bias (out) of every convolution of the file, in the order they run."""
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=_no_delegate())
+    """Kernel (out, in, height, width) and bias (out) of every convolution of the file, in the order they run.
+
+    Those of a branch that was grafted on are left out.
+    """
+    content = graft.ungrafted(path.read_bytes())
+    interpreter = Interpreter(model_content=content, experimental_op_resolver_type=_no_delegate())
     interpreter.allocate_tensors()
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     found = []

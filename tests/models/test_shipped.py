@@ -6,8 +6,12 @@ import hashlib
 from importlib import resources
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edge.reader.drawn import draw
+from edge.reader.look import Looker
 from edge.reader.tflite_file import read_network
 from models import evaluate
 from models.train import data
@@ -30,6 +34,17 @@ def test_no_convolution_leaves_the_lanes_of_the_integer_kernels_empty(name: str)
     convolutions = [one for one in read_network(HOME / f"{name}.tflite").operations if "CONV_2D" in one.name]
     assert convolutions
     assert min(one.inputs[0].shape[-1] for one in convolutions) >= 4
+
+
+def test_the_reader_tells_plates_from_a_price() -> None:
+    """HT-36."""
+    looker = Looker.load(threads=1)
+    drawn = draw(width_px=1280, height_px=720, plates=3).luma
+    assert [look.plate.is_plate for look in looker.look(drawn) if look.plate] == [True] * 3
+    price = np.full((110, 430), 235, dtype=np.uint8)
+    cv2.putText(price, "129 000 DH", (24, 74), cv2.FONT_HERSHEY_SIMPLEX, 2.0, 20, 6, cv2.LINE_AA)
+    read = looker.reader.read_crop(price)
+    assert read is not None and not read.is_plate
 
 
 def test_the_split_is_by_text_and_keeps_about_fifteen_percent() -> None:

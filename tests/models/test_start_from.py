@@ -66,3 +66,15 @@ def test_a_network_that_keeps_its_answers_loses_nothing_by_them(batch: Any) -> N
     with torch.no_grad():
         changed.head.bias[5] += 4
     assert float(reader.loss_of(changed, batch, kept)) > float(reader.loss_of(changed, batch)) + 0.01
+
+
+def test_what_is_frozen_stays_as_it_is(batch: Any) -> None:
+    net = Reader()
+    net.freeze(9)
+    before = {name: values.clone() for name, values in net.state_dict().items()}
+    net.train()
+    reader.loss_of(net, (batch[0][:8], batch[1][: int(batch[2][:8].sum())], batch[2][:8])).backward()
+    torch.optim.SGD([one for one in net.parameters() if one.requires_grad], lr=0.1).step()
+    moved = {name for name, values in net.state_dict().items() if not torch.equal(values, before[name])}
+    assert moved
+    assert not [name for name in moved if name.startswith("body.")]

@@ -12,6 +12,7 @@ from edge.reader.alphabet import ARABIC, BAR, INDEX_OF
 from edge.reader.grammar import reading_of
 from models.synth import clutter, degrade, formats, mistaken
 from models.synth.crops import CropSource, RealPlate, cut, jittered, normalised, swapped
+from models.synth.mistaken import PlateOrNotSource
 from models.synth.scenes import SIZE_PX, SceneSource, Street, bounds
 
 QUAD = np.array([[220, 300], [420, 300], [420, 345], [220, 345]], dtype=np.float32)
@@ -87,15 +88,28 @@ def test_the_same_seed_draws_the_same_crops() -> None:
         assert a.luma.shape == (48, 160)
 
 
-def test_what_is_no_plate_is_cut_like_one_and_read_as_nothing() -> None:
+def test_what_is_no_plate_is_cut_like_one() -> None:
     needs_fonts()
     around = [np.full((96, 288), 90, dtype=np.uint8)]
-    source = CropSource(rng=np.random.default_rng(4), backgrounds=around)
+    source = PlateOrNotSource(plates=CropSource(rng=np.random.default_rng(4), backgrounds=around))
     crops = [source.next() for _ in range(300)]
-    nothing = [crop for crop in crops if not crop.symbols]
-    assert 0.08 * len(crops) < len(nothing) < 0.2 * len(crops)
+    things = [luma for luma, is_plate in crops if not is_plate]
+    assert 0.3 * len(crops) < len(things) < 0.46 * len(crops)
+    assert all(luma.shape == (48, 160) for luma in things)
     # An even street gives an even crop: what is more than noise is a thing that was laid on it.
-    assert sum(cv2.GaussianBlur(crop.luma, (0, 0), 2).std() > 20 for crop in nothing) > len(nothing) / 2
+    assert sum(cv2.GaussianBlur(luma, (0, 0), 2).std() > 20 for luma in things) > len(things) / 2
+
+
+def test_the_same_seed_draws_the_same_plates_and_things() -> None:
+    needs_fonts()
+    around = [np.full((96, 288), 90, dtype=np.uint8)]
+    first, second = (
+        PlateOrNotSource(plates=CropSource(rng=np.random.default_rng(8), backgrounds=around)) for _ in range(2)
+    )
+    for _ in range(8):
+        (a, one), (b, other) = first.next(), second.next()
+        assert one is other
+        assert np.array_equal(a, b)
 
 
 def test_every_kind_of_clutter_is_mistaken_for_a_plate() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from edge.reader.eyes import (
     ModelEyes,
 )
 from edge.reader.ocr import Glance, PlateText
+from edge.reader.weighing import PLATE_PERMILLE
 
 LUMA = np.zeros((90, 160), np.uint8)
 ROWS = np.zeros((40, 53), np.float32)
@@ -55,7 +56,7 @@ class Models:
         return [plate()]
 
     def glance(self, luma: Any, corners_px: Any) -> Glance:
-        return Glance(plate=self.glanced, rows=ROWS)
+        return Glance(plate=self.glanced, rows=ROWS, plate_permille=1000)
 
     def read(self, luma: Any, corners_px: Any, glance: Glance) -> PlateText | None:
         assert glance.rows is ROWS
@@ -76,6 +77,13 @@ def test_plate_is_read_thoroughly_when_a_glance_is_neither_sure_nor_hopeless(con
     found = eyes(models).read(LUMA, plate())
     assert models.thorough == thorough
     assert found == text(999 if thorough else confidence)
+
+
+@pytest.mark.parametrize(("plate_permille", "thorough"), [(PLATE_PERMILLE, 1), (PLATE_PERMILLE - 1, 0)])
+def test_what_a_glance_takes_for_no_plate_is_not_read_thoroughly(plate_permille: int, thorough: int) -> None:
+    models = Models(replace(text(SURE_PERMILLE - 1), plate_permille=plate_permille))
+    eyes(models).read(LUMA, plate(1.0))
+    assert models.thorough == thorough
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from edge.reader.gate import (
 )
 from edge.reader.look import Look
 from edge.reader.ocr import PlateText
+from edge.reader.weighing import PLATE_PERMILLE
 
 GATES = Gates(confidence_permille=600)
 
@@ -130,6 +131,27 @@ def test_text_without_a_digit_has_to_be_read_more_surely(text: str, confidence: 
     """HT-36: signs say words."""
     word = PlateText(text=text, text_ascii=text, region="", confidence_permille=confidence, alternatives=())
     assert judge(Look(detection=plate(100, 20), plate=word), GATES).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("plate_permille", "confidence", "reason"),
+    [
+        (PLATE_PERMILLE, 999, None),
+        (PLATE_PERMILLE - 1, 999, Reason.NO_PLATE),
+        (PLATE_PERMILLE - 1, 100, Reason.NO_PLATE),
+        (PLATE_PERMILLE, 100, Reason.CONFIDENCE),
+    ],
+)
+def test_text_that_stands_on_no_plate_is_unsure_however_clear_it_is(
+    plate_permille: int, confidence: int, reason: Reason | None
+) -> None:
+    """HT-36: a price, a stamp or a sign has a text too."""
+    price = PlateText(
+        text="12990", text_ascii="12990", region="", confidence_permille=confidence, alternatives=(),
+        plate_permille=plate_permille,
+    )  # fmt: skip
+    judged = judge(Look(detection=plate(100, 20), plate=price), GATES)
+    assert (judged.verdict, judged.reason) == (Verdict.READ if reason is None else Verdict.UNSURE, reason)
 
 
 def test_plate_is_worth_reading_when_its_detection_passes() -> None:

@@ -12,6 +12,7 @@ from edge.reader.detect import Detection, overlap, shared
 from edge.reader.drawn import draw
 from edge.reader.look import LARGE_PX, Look, Looker, Luma, _better
 from edge.reader.ocr import PlateText
+from edge.reader.weighing import PLATE_PERMILLE
 from models.train import data
 
 MINIMUM_OF_TEN = 8
@@ -183,6 +184,23 @@ def test_one_plate_is_shown_once_however_often_it_was_looked_at() -> None:
 
     kept = _better([seen("A1", 300, 0.0), seen("AB1", 700, 4.0), seen("C2", 100, 200.0)])
     assert [look.plate.text for look in kept if look.plate] == ["AB1", "C2"]
+
+
+@pytest.mark.parametrize("plate_permille", [PLATE_PERMILLE - 1, PLATE_PERMILLE])
+def test_a_text_on_no_plate_is_no_reason_not_to_look_closer(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch, plate_permille: int
+) -> None:
+    asked: list[int] = []
+    found = Detection(corners_px=_box(20, 20, 80, 35), confidence_permille=900)
+    price = PlateText(
+        text="12990", text_ascii="12990", region="", confidence_permille=990, alternatives=(),
+        plate_permille=plate_permille,
+    )  # fmt: skip
+    monkeypatch.setattr(looker.detector, "detect", lambda _: [found])
+    monkeypatch.setattr(looker.detector, "detect_closer", lambda _: (asked.append(1), [])[1])
+    monkeypatch.setattr(looker.reader, "read", lambda *_: price)
+    looker.look(np.zeros((90, 160), np.uint8))
+    assert bool(asked) is (plate_permille < PLATE_PERMILLE)
 
 
 def test_a_crop_of_nothing_gives_one_look_that_is_not_sure(looker: Looker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -200,6 +201,13 @@ def said(text: str, confidence: int, *others: tuple[str, int]) -> weighing.Plate
 
 def test_two_reads_that_agree_keep_the_surer() -> None:
     assert weighing.merged(said("ABC123", 700), said("ABC123", 900)).confidence_permille == 900
+
+
+@pytest.mark.parametrize("other", ["ABC123", "ABC128"])
+def test_two_reads_are_of_a_plate_as_surely_as_the_surer_of_them_says(other: str) -> None:
+    one = replace(said("ABC123", 700), plate_permille=200)
+    assert weighing.merged(one, replace(said(other, 900), plate_permille=600)).plate_permille == 600
+    assert weighing.merged(replace(said(other, 900), plate_permille=100), one).plate_permille == 200
 
 
 def test_two_reads_that_differ_share_their_confidence() -> None:
