@@ -73,18 +73,15 @@ class _Run:
         return next(found, None)
 
 
-def judge(
-    trials: Sequence[ShiftTrial], found: Sequence[Found], entries: Sequence[Entry], *, ended_us: int
-) -> list[str]:
-    """What is wrong with each trial and with the account of the whole shift, which was over at `ended_us` (UTC)."""
+def judge(trials: Sequence[ShiftTrial], found: Sequence[Found], entries: Sequence[Entry]) -> list[str]:
+    """What is wrong with each trial and with the account of the whole shift."""
     faults: list[str] = []
     timeline = read_timeline(entries)
     if timeline.unexplained_us:
         faults.append(f"custody does not explain {timeline.unexplained_us / 1e6:.3f} s of the shift")
-    bounds = [*(one.started_us for one in trials[1:]), ended_us]
     owed = False
-    for trial, until_us in zip(trials, bounds, strict=True):
-        run = _run(trial, entries, until_us)
+    for trial in trials:
+        run = _run(trial, entries)
         trial.fell = _fell(trial, run)
         said = [*_went_on(trial, run, owed), *_kept(trial, run, found), *_explained(trial, run, timeline)]
         faults += [f"kill {trial.number} ({trial.fell.value}): {one}" for one in said]
@@ -94,10 +91,10 @@ def judge(
     return faults
 
 
-def _run(trial: ShiftTrial, entries: Sequence[Entry], until_us: int) -> _Run:
+def _run(trial: ShiftTrial, entries: Sequence[Entry]) -> _Run:
     lines = [one for one in entries if trial.started_us <= one.utc_us <= trial.killed_us]
     own = [one for one in lines if trial.ready_us and one.utc_us >= trial.ready_us]
-    return _Run(lines=lines, own=own, later=[one for one in entries if one.utc_us >= until_us])
+    return _Run(lines=lines, own=own, later=[one for one in entries if one.utc_us > trial.killed_us])
 
 
 def _fell(trial: ShiftTrial, run: _Run) -> Aim:

@@ -76,7 +76,7 @@ class ShiftBench(Bench):
     def judge(self, trials: Sequence[Trial], found: Sequence[Found]) -> list[str]:
         """Hold each trial against what was promised in its state."""
         mine = [one for one in trials if isinstance(one, ShiftTrial)]
-        return standby_account.judge(mine, found, self.entries(), ended_us=_now_us())
+        return standby_account.judge(mine, found, self.entries())
 
     def run_once_more(self) -> None:
         """A last run that is ended in order; it must go on with what the last kill broke off."""

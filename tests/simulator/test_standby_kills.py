@@ -103,7 +103,7 @@ def item(from_s: float, to_s: float, *, proven_s: float | None = None) -> Found:
 
 
 def said(trial: ShiftTrial, found: list[Found], lines: list[Line]) -> list[str]:
-    return [one.partition("): ")[2] or one for one in judge([trial], found, entries(lines), ended_us=at(19))]
+    return [one.partition("): ")[2] or one for one in judge([trial], found, entries(lines))]
 
 
 def test_recording_that_was_killed_and_goes_on_is_no_fault() -> None:
@@ -148,11 +148,11 @@ def test_account_finds_a_stop_that_was_not_obeyed() -> None:
     stopped: list[Line] = [*ACTIVE, (1, 12_700_000, "activation.received", STOP), *GOES_ON]
     first, second = shift(Aim.STOPPING), shift(Aim.STANDBY, started_us=at(19), ready_us=at(22), killed_us=at(30))
     second.first_us = second.taken_us = at(19)
-    faults = judge([first, second], [item(4, 12.8)], entries(stopped), ended_us=at(40))
+    faults = judge([first, second], [item(4, 12.8)], entries(stopped))
     assert first.fell is Aim.STOPPING
     assert not [one for one in faults if "went on" in one]
     second.resumed = True
-    faults = judge([first, second], [item(4, 12.8)], entries(stopped), ended_us=at(40))
+    faults = judge([first, second], [item(4, 12.8)], entries(stopped))
     assert "kill 1 (standby): it went on though nothing was activated" in faults
     unseen = shift(Aim.STOPPING)
     assert "the stop was taken and is not in custody" in said(unseen, [item(4, 12.8)], [*ACTIVE, *GOES_ON])
@@ -183,5 +183,5 @@ def test_second_that_nobody_explains_is_a_fault() -> None:
     """TI-3."""
     hidden = [*ACTIVE, (2, 20 * S, "service.started", {"gap_us": 7 * S, "machine": "m"})]
     lines = [one for one in entries(hidden) if one.event != "recorder.state"]
-    faults = judge([shift()], [item(4, 12.8)], lines, ended_us=at(19))
+    faults = judge([shift()], [item(4, 12.8)], lines)
     assert any(one.startswith("custody does not explain") for one in faults)

@@ -60,8 +60,13 @@ class UsbCamera:
         self._child.stdin.flush()
 
     def close(self) -> None:
-        self._child.kill()
-        self._child.communicate()
+        """In order: shared memory of one that is killed stays behind."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        try:
+            self._child.wait(20)
+        finally:
+            self._child.kill()
 
 
 @pytest.fixture
