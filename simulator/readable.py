@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 MAX_UNPACKED_BYTES = 1 << 22
 EVERY, WINDOW = 16 * 1024, 16
 BEGINS = 1024
+ID_OR_TIME = rb"""[a-z_]{0,6}"?[0-9a-f,":-]{8,}"?[a-z_]{0,6}"""
 
 
 def spelled(text: str) -> set[bytes]:
@@ -45,9 +46,11 @@ def placed(lat_e7: int, lon_e7: int) -> set[bytes]:
 
 
 def windows(plain: bytes) -> set[bytes]:
-    """Pieces of a picture or video, every 16 KiB, that are no padding, and no id or time, which the broker may know."""
+    """Pieces of a picture or video, every 16 KiB, that are no padding, and no id or time, which the broker may know,
+    nor one with an end or a beginning of its field's name.
+    """
     pieces = {plain[at : at + WINDOW] for at in range(BEGINS, len(plain) - WINDOW, EVERY)}
-    return {one for one in pieces if len(set(one)) > WINDOW // 2 and not re.fullmatch(rb"""[0-9a-f,":-]+""", one)}
+    return {one for one in pieces if len(set(one)) > WINDOW // 2 and not re.fullmatch(ID_OR_TIME, one)}
 
 
 def holding(payloads: Iterable[tuple[str, bytes]], wanted: set[bytes]) -> set[tuple[str, bytes]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import queue
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +40,29 @@ pytestmark = pytest.mark.skipif(not has_elements(), reason="GStreamer is not ins
 
 
 class UsbCamera:
-    """Gives pictures of a moving block when it is told to; each is stamped as it comes, as a driver does."""
+    """Gives pictures of a moving block when it is told to; each is stamped as it comes, as a driver does.
+
+    While nobody takes them, as when the recorder opens it anew, they are lost; whoever gives them does not wait.
+    """
 
     def __init__(self, socket: Path) -> None:
         words = (
             f"fdsrc fd=0 blocksize={PICTURE_BYTES} ! rawvideoparse format=i420 width={WIDTH} height={HEIGHT}"
-            f" framerate={RATE}/1 ! shmsink socket-path={socket} wait-for-connection=true sync=false shm-size=20000000"
+            f" framerate={RATE}/1 ! shmsink socket-path={socket} wait-for-connection=false sync=false shm-size=20000000"
         )
         self._child = subprocess.Popen(["gst-launch-1.0", "-q", *words.split()], stdin=subprocess.PIPE)
         self._given = 0
+        self._waiting: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=self._write, daemon=True).start()
         while not socket.exists():
             time.sleep(0.01)
+
+    def _write(self) -> None:
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError), self._child.stdin as pipe:
+            while picture := self._waiting.get():
+                pipe.write(picture)
+                pipe.flush()
 
     def give(self) -> None:
         """One picture."""
@@ -55,14 +70,12 @@ class UsbCamera:
         across = self._given * 7 % (WIDTH - 40)
         picture[60:140, across : across + 40], picture[HEIGHT:] = 235, 128
         self._given += 1
-        assert self._child.stdin is not None
-        self._child.stdin.write(picture.tobytes())
-        self._child.stdin.flush()
+        if self._waiting.qsize() < RATE:
+            self._waiting.put(picture.tobytes())
 
     def close(self) -> None:
         """In order: shared memory of one that is killed stays behind."""
-        assert self._child.stdin is not None
-        self._child.stdin.close()
+        self._waiting.put(b"")
         try:
             self._child.wait(20)
         finally:
