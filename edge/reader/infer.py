@@ -109,10 +109,11 @@ class Model:
             raise Usage(f"{threads} threads: give 1 to {MAX_THREADS}")
         if not path.is_file():
             raise NotFound(f"model {path}: no such file; install the package again")
-        return cls._made(Source(content=files.read(path, max_bytes=MAX_FILE_BYTES), name=path.name, threads=threads))
+        return cls.made(Source(content=files.read(path, max_bytes=MAX_FILE_BYTES), name=path.name, threads=threads))
 
     @classmethod
-    def _made(cls: type[M], source: Source) -> M:
+    def made(cls: type[M], source: Source) -> M:
+        """The model of a file's bytes, tried out once; ModelUnusable where it cannot be run as 8-bit integers."""
         interpreter_class = _interpreter_class()
         try:
             interpreter = interpreter_class(model_content=source.content, num_threads=source.threads)
@@ -127,7 +128,7 @@ class Model:
     def sized(self: M, *, height_px: int, width_px: int) -> M:
         """The same network for pictures of another size, tried out once; Integrity where it cannot be made for that."""
         content = resized(self._source.content, height_px=height_px, width_px=width_px)
-        return self._made(replace(self._source, content=content))
+        return self.made(replace(self._source, content=content))
 
     def _self_test(self) -> None:
         details = [self._input, *self._outputs]

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge.reader.infer import Model, Source
 from models import graft
 from models.registering import HOME, registered
 from models.synth.crops import CropSource, RealPlate
@@ -59,23 +60,12 @@ class Tapped:
     """A reader's file that tells what its layers see; `scales` are the steps and zeros of those integers."""
 
     def __init__(self, content: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter = Interpreter(model_content=graft.tapped(content), num_threads=1)
-        self._interpreter.allocate_tensors()
-        (self._input,) = self._interpreter.get_input_details()
-        wanted = graft.places(graft.bare(content))
-        outputs = {detail["index"]: detail for detail in self._interpreter.get_output_details()}
-        self._outputs = [outputs[index] for index in wanted]
-        self.scales = [detail["quantization"] for detail in self._outputs]
-        scale, zero = self._input["quantization"]
-        self._levels = np.clip(np.rint((np.arange(256) - 128) / 128 / scale) + zero, -128, 127).astype(np.int8)
+        self._model = Model.made(Source(content=graft.tapped(content), name="reader", threads=1))
+        self.scales = [(one.scale, one.zero_point) for one in self._model.scales[1:]]
 
     def see(self, luma: NDArray[np.uint8]) -> list[Integers]:
         """What the layers see of one crop (48, 160)."""
-        self._interpreter.set_tensor(self._input["index"], self._levels[luma][None, :, :, None])
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(detail["index"])[0] for detail in self._outputs]
+        return [place[0] for place in self._model.run(luma[None, :, :, None])[1:]]
 
 
 class Scorer(nn.Module):  # type: ignore[misc]

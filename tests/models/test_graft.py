@@ -20,7 +20,7 @@ FILE = HOME / "reader.tflite"
 
 
 def model_of(content: bytes) -> Model:
-    return Model._made(Source(content=content, name="reader", threads=1))
+    return Model.made(Source(content=content, name="reader", threads=1))
 
 
 def pictures(count: int) -> NDArray[np.uint8]:

@@ -43,6 +43,6 @@ def test_the_file_answers_as_the_branch_that_was_trained() -> None:
     crops = np.kron(np.random.default_rng(2).integers(0, 256, (6, 12, 40), dtype=np.uint8), np.ones((4, 4), np.uint8))
     seen = [np.stack(one) for one in zip(*(eye.see(luma) for luma in crops), strict=True)]
     wanted = plate_score.logits_of(net, Seen(places=tuple(seen), is_plate=np.zeros(6, np.float32)), eye.scales)
-    model = Model._made(Source(content=graft.grafted(CONTENT, net.branch()), name="reader", threads=1))
+    model = Model.made(Source(content=graft.grafted(CONTENT, net.branch()), name="reader", threads=1))
     said = [model.run_real(luma[None, :, :, None])[1].item() for luma in crops]
     assert np.abs(np.array(said) - wanted).max() <= graft.SCORE_SCALE
