@@ -104,18 +104,9 @@ def _fell(trial: ShiftTrial, run: _Run) -> Aim:
         return Aim.STOPPING
     if run.last("recording.started") is None:
         return Aim.STANDBY
-    return Aim.RECORDING if any(late_us <= MOST_LOST_US for late_us in _late(run)) else Aim.WRITING
-
-
-def _late(run: _Run) -> Iterator[int]:
-    """How far each mark of the recording was behind the time at which its line was written."""
-    begun: dict[str | None, int] = {}
-    for one in run.own:
-        started_us, media_us = one.detail.get("started_us"), one.detail.get("media_us")
-        if one.event == "segment.opened" and isinstance(started_us, int):
-            begun[one.item] = started_us
-        elif one.event in ("segment.checkpoint", "segment.closed") and isinstance(media_us, int) and one.item in begun:
-            yield one.utc_us - begun[one.item] - media_us
+    # While the buffer is written, what a mark proves is long past as its line is written.
+    is_present = any(one.said_us - one.to_us <= MOST_LOST_US for one in _marks(run))
+    return Aim.RECORDING if is_present else Aim.WRITING
 
 
 def _is_owed(trial: ShiftTrial, run: _Run, owed: bool) -> bool:
@@ -210,25 +201,34 @@ def _proven_us(trial: ShiftTrial, run: _Run) -> int:
     """Where the last mark of the run's own recording ends; without one, where its first segment or it itself began."""
     ends = list(_marks(run))
     if ends:
-        return max(to_us for _from_us, to_us in ends)
+        return max(one.to_us for one in ends)
     opened = next((one.detail.get("started_us") for one in run.own if one.event == "segment.opened"), None)
     started = run.last("recording.started")
     return opened if isinstance(opened, int) else started.utc_us if started else trial.ready_us
 
 
-def _marks(run: _Run) -> Iterator[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A line that proves a stretch of a segment, and when it was written."""
+
+    from_us: int
+    to_us: int
+    said_us: int
+
+
+def _marks(run: _Run) -> Iterator[_Mark]:
     begun: dict[str | None, int] = {}
     for one in run.own:
         started_us, media_us = one.detail.get("started_us"), one.detail.get("media_us")
         if one.event == "segment.opened" and isinstance(started_us, int):
             begun[one.item] = started_us
         elif one.event in ("segment.checkpoint", "segment.closed") and isinstance(media_us, int) and one.item in begun:
-            yield begun[one.item], begun[one.item] + media_us
+            yield _Mark(begun[one.item], begun[one.item] + media_us, one.utc_us)
 
 
 def _middles(run: _Run) -> Iterator[int]:
     """The middle of each second that marks prove."""
-    for from_us, to_us in dict(_marks(run)).items():
+    for from_us, to_us in {one.from_us: one.to_us for one in _marks(run)}.items():
         if to_us - from_us > 2 * NEAR_US:
             yield (from_us + to_us) // 2
 

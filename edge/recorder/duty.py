@@ -7,7 +7,7 @@ Nothing here touches camera or video. Implements docs/spec/activation.md, AC-1 t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +42,13 @@ class Voices:
     note: Callable[[str, Detail], None]
     mute: Callable[[bool, str], None]
     claim: Callable[[Claim], None]
+
+
+def _next(waiting: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+    """The next command; none where the inbox cannot be read or written. What obeying one raises is not hidden."""
+    with suppress(OSError):
+        return next(waiting, None)
+    return None
 
 
 class Duty:
@@ -132,11 +139,11 @@ class Duty:
     def take(self, picture_us: int) -> bool:
         """Obey the commands that wait; True when there was one."""
         is_any = False
-        with suppress(OSError):
-            # One is removed when it was obeyed: a recorder that dies over it finds it again (AC-46).
-            for body in commands.each(self._run_dir, SERVICE):
-                is_any = True
-                self._obey(body, max(picture_us, self._clock.mono_us()) if self.modes.sleep else picture_us)
+        # One is removed when it was obeyed: a recorder that dies over it finds it again (AC-46).
+        waiting = commands.each(self._run_dir, SERVICE)
+        while (body := _next(waiting)) is not None:
+            is_any = True
+            self._obey(body, max(picture_us, self._clock.mono_us()) if self.modes.sleep else picture_us)
         return is_any
 
     def tick(self, picture_us: int, *, oldest_us: int, mono_us: int) -> None:

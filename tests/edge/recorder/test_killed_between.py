@@ -236,3 +236,18 @@ def test_lost_buffer_is_in_custody_where_the_recorder_died_in_standby(device, be
     assert said == ([{"most_us": 20_000_000}] if died == "standby" else [])
     notes = [(note.kind, note.value) for note in read_timeline(all_entries(device)).notes]
     assert (("pre_event_lost", "20 s") in notes) is (died == "standby")
+
+
+def test_what_obeying_a_command_raises_is_hidden_by_nobody(bench, post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AC-46: only an inbox that cannot be read is passed over; the command waits for the next run."""
+
+    def obey(*_: object) -> None:
+        raise OSError(28, "no space left")
+
+    one = bench()
+    one.steps(5)
+    post(one, "start")
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="no space"):
+        broken.setattr(one.service._duty, "_obey", obey)
+        one.service._duty.take(one.clock.mono_us())
+    assert len(list(commands.each(one.service._run, "recorder"))) == 1
