@@ -39,6 +39,7 @@ KEEPING_POLL_S = 0.005
 SEAL_BATCH = 50
 OPEN_BATCH = 4  # of 2 to 5 ms each, in which nobody else is heard
 SWEEP_EVERY_US = 30_000_000
+FLUSH_EVERY_US = 20_000
 
 
 class Uploads:
@@ -77,6 +78,8 @@ class Uploads:
         self._seals: list[Seal] = []
         self._opens: deque[Open] = deque()
         self._flush: tuple[list[Sync], Flush] | None = None
+        self._flush_us = -FLUSH_EVERY_US
+        self._is_more, self._is_held_back = False, False
         self._sweep_us = 0
         self._adopting = Adopting(store.blobs)
         self.items_stored = 0
@@ -120,7 +123,7 @@ class Uploads:
         """How long to wait for the next message: nothing else may be to be done meanwhile."""
         if self._opens:
             return 0.0
-        return KEEPING_POLL_S if self.keeping or self.syncing else POLL_S
+        return KEEPING_POLL_S if self.keeping or self.syncing or self._is_held_back else POLL_S
 
     def receive(self, device: str, message: Init | Part | Fin, now_us: int) -> None:
         """Take one message of an enrolled device."""
@@ -137,8 +140,9 @@ class Uploads:
         of the rests of those that came by another worker, twice a minute.
 
         What is urgent first and by itself: its receipt waits for the bytes of no recording. Those become durable beside
-        what is done here, all that came meanwhile together and next. Of the less urgent uploads that were asked for a
-        few are opened, last of all: a fleet that comes back at once asks for hundreds.
+        what is done here, all that came meanwhile together and next; while more keeps coming, every FLUSH_EVERY_US at
+        most, as each time costs a commit and an answer to each upload. Of the less urgent uploads that were asked for
+        a few are opened, last of all: a fleet that comes back at once asks for hundreds.
         """
         urgent = self._receiver.flush_urgent()
         if urgent or self._seals:
@@ -146,8 +150,12 @@ class Uploads:
             self._store_whole()
             self._send_off()
         self._do(self._flushed())
-        if self._flush is None:
+        self._is_held_back = self._is_more and now_us - self._flush_us < FLUSH_EVERY_US
+        self._is_more = False
+        if self._flush is None and not self._is_held_back:
             self._do(self._receiver.flush())
+            if self.syncing:
+                self._flush_us = now_us
         self._do(self._receiver.expire(now_us))
         for device, parts in self._receiver.take_far().items():
             count_again(self._store, device, RefuseCode.BUSY, parts)
@@ -317,6 +325,7 @@ class Uploads:
         return receipts.check_init(device, init, key, max_item_bytes=self._max_item_bytes)
 
     def _write(self, action: Write) -> list[Action]:
+        self._is_more = True
         try:
             self._incoming.write(action.item, action.offset, action.payload)
         except OSError as error:

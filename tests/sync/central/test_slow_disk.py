@@ -172,3 +172,34 @@ def test_upload_waits_when_the_disk_takes_nothing_in_the_end(device: Any, worker
     assert isinstance(grant, Grant) and grant.have == ((0, 0),)
     worker.say(device.id, *parts[1:])
     assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
+
+
+def test_video_that_keeps_coming_becomes_durable_every_20_ms_at_most_and_at_once_when_no_more_comes(
+    device: Any, worker: Any, disk: Disk
+) -> None:
+    """RC-8. Each time costs a commit and an answer to every upload."""
+    uploads, clock = worker.ingest._uploads, worker.centre.clock
+    item = device.item(b"video" * 20_000)
+    parts = iter(item.parts())
+
+    def comes(part: wire.Message | None) -> int:
+        """How many uploads are becoming durable when this has come, or nothing has."""
+        if part is not None:
+            worker.link.hear(device.id, part)
+        worker.ingest.step(clock.mono_us())
+        return int(uploads.syncing)
+
+    disk.free.set()
+    once(worker, device.id, item.init())
+    assert comes(next(parts)) == 1
+    until_answered(worker)
+    assert [comes(next(parts)), comes(next(parts))] == [0, 0]
+    clock.advance(20_000)
+    assert comes(next(parts)) == 1
+    until_answered(worker)
+    assert comes(next(parts)) == 0
+    assert uploads.patience_s == 0.005
+    assert comes(None) == 1
+    until_answered(worker)
+    worker.say(device.id, *parts)
+    assert isinstance(worker.say(device.id, item.fin())[-1], Sealed)
