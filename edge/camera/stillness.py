@@ -19,11 +19,11 @@ and on coding, which does not until it has done.
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 from edge.camera.condition import Moment
 
@@ -100,7 +100,7 @@ class _NothingCoded:
         self._was_equal = True
 
     def look(self, luma: NDArray[np.uint8], now: Moment, key_us: int | None) -> Moment | None:
-        seen = zlib.crc32(np.ascontiguousarray(luma).data)
+        seen = zlib_ng.crc32(np.ascontiguousarray(luma).data)
         is_equal, self._last = seen == self._last, seen
         before_us, self._last_us = self._last_us, now.mono_us
         settles = key_us is not None and (key_us > before_us or now.mono_us - key_us <= SETTLE_US)
