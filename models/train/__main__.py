@@ -54,6 +54,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("drawn", "models.evaluate.drawn", "--out", str(BUILD / "drawn.md"), "--sheet", str(CARDS / "failures.png")),
     ("table", "models.evaluate", "--out", str(BUILD / "table.md")),
     ("things", "models.evaluate.things", "--out", str(BUILD / "things.md")),
+    ("cut", "models.evaluate.cut", "--out", str(BUILD / "cut.md")),
     ("cards", "models.train.cards"),
 )  # fmt: skip
 REHEARSAL = 0.02

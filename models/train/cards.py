@@ -1,7 +1,8 @@
 """Fills what was measured into the model cards, so that no figure is copied by hand.
 
 `python -m models.evaluate --out build/models/table.md`, `python -m models.evaluate.calibrate`,
-`python -m models.evaluate.things --out build/models/things.md` and
+`python -m models.evaluate.things --out build/models/things.md`,
+`python -m models.evaluate.cut --out build/models/cut.md` and
 `python -m models.evaluate.drawn --out build/models/drawn.md --sheet models/cards/failures.png` measure; then
 `python -m models.train.cards` puts hashes, versions and tables into the cards.  A card marks where each belongs with a
 line `<!-- begin table -->` and a line `<!-- end table -->`; what was not measured anew stays as it is.
@@ -22,7 +23,7 @@ from vedette.errors import Refused, VedetteError
 
 CARDS = Path(__file__).resolve().parents[1] / "cards"
 NAMES: tuple[ModelName, ...] = ("detector", "reader")
-REPORTS = ("table", "calibration", "things", "drawn")
+REPORTS = ("table", "calibration", "things", "cut", "drawn")
 # Which columns of the table each card shows, by the first words of their heads.
 COLUMNS = {
     "detector": ("set", "pictures", "found", "strays", "on no plate", "ms", "MB"),
@@ -73,7 +74,7 @@ def contents(name: str, reports: dict[str, str]) -> dict[str, str]:
     found = {}
     if "table" in reports:
         found["table"] = picked(tables_of(reports["table"])[0], COLUMNS[name])
-    for report in {"calibration", "things"}.intersection(reports):
+    for report in {"calibration", "things", "cut"}.intersection(reports):
         found[report] = reports[report]
     if "drawn" in reports:
         kept = [one for one in tables_of(reports["drawn"]) if one[0][0].startswith(DRAWN_TABLES)]

@@ -162,10 +162,10 @@ def test_plate_is_worth_reading_when_its_detection_passes() -> None:
 
 @pytest.mark.parametrize(
     ("right", "down", "whole"),
-    [(1, 1, True), (0, 9, False), (9, 0, False), (29, 9, True), (30, 9, False), (9, 35, False)],
+    [(8, 2, True), (7, 9, False), (9, 1, False), (22, 9, True), (23, 9, False), (9, 33, True), (9, 34, False)],
 )
 def test_plate_is_unsure_when_a_part_of_it_may_be_outside_the_picture(right: int, down: int, whole: bool) -> None:
-    """HT-36: a picture of 80 by 45 pixels and a plate of 50 by 10."""
+    """HT-36: a picture of 80 by 45 pixels and a plate of 50 by 10, of which 0.15 are 7.5 and 1.5."""
     corners = tuple((x + right, y + down) for x, y in plate(50, 10).corners_px)
     judged = judge_detection(Detection(corners_px=corners, confidence_permille=900), GATES, (80, 45))
     assert (judged is None) is whole
