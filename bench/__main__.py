@@ -16,6 +16,7 @@ from bench import (
     microphones,
     plates,
     recorder,
+    shift,
     sound,
     steps,
     stores,
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[], list[Row] | list[Fact]]] = {
     "absence": absence.absence,
     "stores": stores.stores,
     "growth": stores.growth,
+    "shift": shift.shift,
 }
 HEADS = ("what", "median", "rate", "reference", "its median", "ratio", "note")
 LEGEND = "ratio: this over its reference, median of pairs measured in turn; below 1 is faster than the reference"

@@ -74,6 +74,29 @@ def verify_chain(lines: Iterable[bytes], public: PublicKey, *, start: tuple[int,
     return entries
 
 
+def verify_arrived(entries: Sequence[Entry], public: PublicKey) -> None:
+    """Return when the lines of one journal, each of which `verify_chain` took when it came, are what they were then.
+
+    They are in the order of their numbers, with holes or without. Within a run of the service each line names the
+    hash of the one before, which the same process had signed: checked are these hashes and, before a hole and where
+    a run ends, the signature. It is asked of every run, for the first line of one may follow what nobody signed
+    (CJ-14). Raises Integrity or NotTrusted, naming the seq.
+    """
+    key_id = public.key_id
+    for index, entry in enumerate(entries):
+        before = entries[index - 1] if index else None
+        after = entries[index + 1] if index + 1 < len(entries) else None
+        follows = before is not None and entry.seq == before.seq + 1
+        try:
+            _check_link(entry, (before.seq, before.sha256) if before and follows else None, before)
+            if entry.key != key_id:
+                raise NotTrusted(f"it is signed by key {entry.key}, the chain is checked against {key_id}")
+            if after is None or (after.seq, after.boot) != (entry.seq + 1, entry.boot):
+                parse_line(entry.line).check_signature(public)
+        except (Integrity, NotTrusted) as error:
+            raise type(error)(f"custody chain, seq {entry.seq}: {error}") from None
+
+
 def _check_link(entry: Entry, expected: tuple[int, str] | None, first: Entry | None) -> None:
     if expected is None:
         expected = (entry.seq - 1, FIRST_PREV if entry.seq == 1 else entry.prev)

@@ -14,7 +14,7 @@ from vedette.timeline import Note, Timeline
 from vedette.timeline_heads import Asked, read_heads, with_heads
 from vedette.timeline_keys import FoundKey, key_of
 from vedette.timeline_layers import read_timeline
-from vedette.timeline_source import Lines, Unread, verify_pieces
+from vedette.timeline_source import Lines, Unread
 from vedette.trust import Trust
 
 RECORDER = "recorder"
@@ -44,7 +44,7 @@ def account(
     """
     device = lines.device(device, service)
     key = key_of(device, lines.keys)
-    entries, beside, keeper = (verify_pieces(lines.of(device, one), key.key) for one in (service, "position", "keeper"))
+    entries, beside, keeper = (lines.verified(device, one, key.key) for one in (service, "position", "keeper"))
     asked = Asked(device=device, service=service, device_key=key.key, centre=trust.centre if trust else None)
     told = read_heads(lines.bundles, heads, asked, lines.told)
     drawn = read_timeline(entries, beside, keeper, lines.undisclosed(device, service))

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 from vedette import files
 from vedette.bundle import LISTING, MAX_JOURNAL_BYTES
-from vedette.custody_entry import Entry, parse_line
+from vedette.custody_entry import Entry, parse_line, reread_line
 from vedette.custody_tail import HEAD_NAME, MAX_FILE_BYTES, journal_files
-from vedette.custody_verify import split_lines, verify_chain
+from vedette.custody_verify import split_lines, verify_arrived, verify_chain
 from vedette.errors import Integrity, NotFound, NotTrusted, Usage, VedetteError
 from vedette.keys import PublicKey, SigningKey
 from vedette.sealed import Identity, NoMatch, recover
@@ -58,12 +58,14 @@ class Lines:
     """What is known of devices' journals: lines by device and service (their signatures are *not* checked), the keys
     that could have signed them, the bundles that may tell more, what a centre has of the device's word of its length.
 
+    `arrived` are the journals of which every line is a centre's own row, checked by it one by one when it came.
     `edges` are by device and service the numbers of the first and of the last lines of bundles' stretches, `items` the
     journals' files that bundles brought; `told` are records of heads with the last line that the centre has, `problems`
     what a centre found wrong with a journal.
     """
 
     entries: dict[tuple[str, str], dict[int, Entry]] = field(default_factory=dict)
+    arrived: set[tuple[str, str]] = field(default_factory=set)
     edges: dict[tuple[str, str], tuple[set[int], set[int]]] = field(default_factory=dict)
     keys: list[FoundKey] = field(default_factory=list)
     bundles: list[Path] = field(default_factory=list)
@@ -78,11 +80,27 @@ class Lines:
             entries = [parse_line(line) for line in lines]
         except Integrity as error:
             raise Integrity(f"{name}: {error}") from None
+        self.arrived -= {(entry.device, entry.service) for entry in entries}
+        self._keep(name, entries)
+        return entries
+
+    def add_arrived(self, name: str, device: str, service: str, lines: Iterable[bytes]) -> None:
+        """Take a centre's rows of this journal; Integrity where one is none, or of another journal."""
+        try:
+            entries = [reread_line(line) for line in lines]
+        except Integrity as error:
+            raise Integrity(f"{name}: {error}") from None
+        if any((entry.device, entry.service) != (device, service) for entry in entries):
+            raise Integrity(f"{name}: a line of another journal is among its rows")
+        if (device, service) not in self.entries:
+            self.arrived.add((device, service))
+        self._keep(name, entries)
+
+    def _keep(self, name: str, entries: Sequence[Entry]) -> None:
         for entry in entries:
             known = self.entries.setdefault((entry.device, entry.service), {})
             if known.setdefault(entry.seq, entry).line != entry.line:
                 raise Integrity(f"{name}: there are two lines with seq {entry.seq} and they differ")
-        return entries
 
     def add_file(self, name: str, journal: bytes) -> list[Entry]:
         """Take the lines of a whole journal file; Integrity also where its last line is cut."""
@@ -100,6 +118,14 @@ class Lines:
         """The lines of one journal, in the order of their numbers."""
         known = self.entries.get((device, service), {})
         return [known[seq] for seq in sorted(known)]
+
+    def verified(self, device: str, service: str, key: PublicKey) -> list[Entry]:
+        """The lines of one journal, checked; Integrity or NotTrusted names the line that fails."""
+        entries = self.of(device, service)
+        if (device, service) not in self.arrived:
+            return verify_pieces(entries, key)
+        verify_arrived(entries, key)
+        return entries
 
     def device(self, asked: str | None, service: str) -> str:
         """Whose shift it is: the device asked for, or the only one that lines of `service` are here of.

@@ -10,12 +10,14 @@ verified again, is `vedette.timeline_account`. Implements TI-35 to TI-37 of docs
 from __future__ import annotations
 
 import getpass
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sync.central import chains, fleet
 from sync.central.store import Store
+from vedette.custody_entry import reread_line
 from vedette.enrolment import open_enrolment
 from vedette.errors import NotTrusted, Refused, Usage
 from vedette.records import keyring
@@ -26,6 +28,7 @@ MARGIN_US = 3_600_000_000
 MAX_LINES = 500_000
 BESIDE = ("position",)
 KEEPER = "keeper"
+RING_OPENED = b'"event":"ring.opened"'
 _SOME, _NO_END = 200, 1 << 53
 
 # A file of a journal whose lines are believed: its first line is a row of its own.
@@ -48,6 +51,39 @@ class JournalFile:
     stored_us: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """What the centre has of a device's shift: the lines of its journals by service, its key, the device's word of
+    their length (each record with the last line that is here), what was found wrong.
+    """
+
+    device: str
+    key: FoundKey
+    journals: dict[str, list[bytes]] = field(default_factory=dict)
+    told: list[tuple[bytes, int]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all of it: another one where a byte is another."""
+        running = hashlib.sha256(self.key.key.raw)
+        words = [f"{held_to}".encode() for _, held_to in self.told], [one.encode() for one in self.problems]
+        for part in (*self.journals.values(), [record for record, _ in self.told], *words):
+            running.update(b"%d\n" % len(part))
+            for one in part:
+                running.update(b"%d\n" % len(one))
+                running.update(one)
+        return running.hexdigest()
+
+    def add_to(self, into: Lines) -> None:
+        """Put all of it to the other lines."""
+        into.keys.append(self.key)
+        into.told += self.told
+        into.problems += self.problems
+        for service, lines in self.journals.items():
+            into.add_arrived(f"{service}'s journal at the centre", self.device, service, lines)
+
+
 def read_centre(folder: Path, wanted: Wanted, into: Lines) -> None:
     """Take what the centre in `folder` has of the device's shift; Usage where it has to be said of which device."""
     store = Store(folder)
@@ -62,20 +98,31 @@ def read_centre(folder: Path, wanted: Wanted, into: Lines) -> None:
         store.close()
 
 
-def take(store: Store, wanted: Wanted, into: Lines, most: int | None = None) -> None:
+def take(store: Store, wanted: Wanted, into: Lines) -> None:
     """Take lines, key, heads and what is wrong with the journal; NotFound for an unknown device, Refused where a
-    journal has more lines of that time than `most` (MAX_LINES).
+    journal has more than MAX_LINES lines of that time.
+    """
+    rows_of(store, wanted, MAX_LINES).add_to(into)
+
+
+def rows_of(store: Store, wanted: Wanted, most: int) -> Rows:
+    """The rows, unchecked; NotFound for an unknown device, Refused where a journal has more than `most` lines of that
+    time.
     """
     device = store.device(wanted.device or "").device
-    into.keys.append(_key(store, device, wanted))
+    rows = Rows(device=device, key=_key(store, device, wanted))
     for service in dict.fromkeys((wanted.service, *BESIDE)):
         first, last = seqs_of(_files(store, device, service), wanted.from_us, wanted.to_us)
-        lines = _rows(store, device, service, (first, last), MAX_LINES if most is None else most)
-        into.add(f"{service}'s journal at the centre", lines)
-        if service == wanted.service:
-            _take_word(store, device, service, into)
-    kept = {str(one.detail.get("segment")) for one in into.of(device, wanted.service) if one.event == "ring.opened"}
-    into.add("keeper's journal at the centre", list(_about(store, device, sorted(kept))))
+        rows.journals[service] = _rows(store, device, service, (first, last), most)
+    _add_word(store, rows, wanted.service)
+    rows.journals[KEEPER] = list(_about(store, device, _kept(rows.journals[wanted.service])))
+    return rows
+
+
+def _kept(lines: Sequence[bytes]) -> list[str]:
+    """The segments that these lines say were kept though nobody had activated anything."""
+    opened = [reread_line(line) for line in lines if RING_OPENED in line]
+    return sorted({str(one.detail.get("segment")) for one in opened if one.event == "ring.opened"})
 
 
 def seqs_of(files: Sequence[JournalFile], from_us: int | None, to_us: int | None) -> tuple[int, int | None]:
@@ -116,16 +163,17 @@ def _about(store: Store, device: str, segments: Sequence[str]) -> Iterator[bytes
         yield from (bytes(row[0]) for row in store.db.execute(sql, [device, KEEPER, *some]).fetchall())
 
 
-def _take_word(store: Store, device: str, service: str, into: Lines) -> None:
+def _add_word(store: Store, rows: Rows, service: str) -> None:
     """Up to where the device had signed, up to where the lines are here, and what was found wrong with them."""
-    chain = chains.read(store.db, device, service)
+    chain = chains.read(store.db, rows.device, service)
     if chain.problem is not None:
-        into.problems.append(chain.problem)
+        rows.problems.append(chain.problem)
     sql = "SELECT record FROM journal_heads WHERE device = ? AND service = ? ORDER BY seq DESC"
-    waiting = store.db.execute(sql, [device, service]).fetchall()
-    newest = store.db.execute("SELECT record FROM told_heads WHERE device = ?", [device]).fetchall()
-    held_to = int(store.db.execute(f"SELECT max(seq) {_PLACE}", [device, service]).fetchone()[0] or 0)
-    into.told += [(record, held_to) for record in dict.fromkeys(bytes(row[0]) for row in (*newest, *waiting))]
+    waiting = store.db.execute(sql, [rows.device, service]).fetchall()
+    newest = store.db.execute("SELECT record FROM told_heads WHERE device = ?", [rows.device]).fetchall()
+    held_to = int(store.db.execute(f"SELECT max(seq) {_PLACE}", [rows.device, service]).fetchone()[0] or 0)
+    records = dict.fromkeys(bytes(row[0]) for row in (*newest, *waiting))
+    rows.told.extend((record, held_to) for record in records)
 
 
 def _key(store: Store, device: str, wanted: Wanted) -> FoundKey:

@@ -160,8 +160,8 @@ def test_page_and_picture_are_of_one_account_until_more_comes(
 ) -> None:
     """TI-42."""
     made: list[str] = []
-    make = days.Days._make
-    monkeypatch.setattr(days.Days, "_make", lambda self, device, day: made.append(device) or make(self, device, day))
+    draw = days._drawn
+    monkeypatch.setattr(days, "_drawn", lambda rows, *span: made.append(rows.device) or draw(rows, *span))
     day = today(recorder.centre)
     for goal in (f"shift?day={day}", f"shift.svg?day={day}", f"shift?day={day}"):
         assert investigator.get(f"/devices/car-1/{goal}").status_code == 200
@@ -175,6 +175,31 @@ def test_page_and_picture_are_of_one_account_until_more_comes(
     monkeypatch.setattr(days, "MAX_LINES", 3)
     refused = investigator.get("/devices/car-1/shift.svg", params={"day": day})
     assert (refused.status_code, "3 can be drawn at once" in refused.text) == (409, True)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["of an account that is kept", "of one that is made"])
+def test_a_row_that_was_changed_since_it_came_is_noticed(
+    investigator: TestClient, recorder: Recorder, again: bool
+) -> None:
+    """TI-42, TI-43: also by the page of an account that is kept, though nothing new has come."""
+    goal, db = f"/devices/car-1/shift?day={today(recorder.centre)}", recorder.centre.store.db
+    codes = [investigator.get(goal).status_code for _ in range(int(again))]
+    db.execute("DROP TRIGGER custody_lines_no_update")
+    seq, line = next(row for row in db.execute("SELECT seq, line FROM custody_lines") if b"sleep.began" in row[1])
+    db.execute("UPDATE custody_lines SET line = ? WHERE seq = ?", [line.replace(b"sleep.b", b"sheep.b"), seq])
+    refused = investigator.get(goal)
+    assert (codes, refused.status_code) == ([200] * len(codes), 409)
+    assert f"custody chain, seq {seq + 1}" in refused.text
+    db.execute("UPDATE custody_lines SET line = ? WHERE seq = ?", [line, seq])
+    assert investigator.get(goal).status_code == 200
+
+
+def test_what_is_found_wrong_without_a_new_line_is_said_at_once(investigator: TestClient, recorder: Recorder) -> None:
+    """TI-37, TI-42."""
+    goal = f"/devices/car-1/shift?day={today(recorder.centre)}"
+    assert "lines are gone" not in investigator.get(goal).text
+    recorder.centre.store.db.execute("UPDATE chains SET problem = 'lines are gone' WHERE service = 'recorder'")
+    assert "lines are gone" in investigator.get(goal).text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Decided here: a day is that of the centre's own time zone, and is shown as far as lines or the device's signature reach;
 one account is made at a time, so that nobody's look at shifts takes the machine from what comes in; the last few are
-kept while nothing new has come. Implements TI-41 and TI-42 of docs/spec/timeline.md.
+kept, each under the hash of all that it was made from. Implements TI-41 and TI-42 of docs/spec/timeline.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
-from sync.central.shift import take
+from sync.central.shift import Rows, rows_of
 from sync.central.store import Store
 from vedette.errors import NotFound
 from vedette.timeline import Timeline
@@ -44,41 +44,36 @@ class Days:
         """That day of the device, None where no line of it is here; NotFound for an unknown device, Refused where it
         has more than MAX_LINES lines.
         """
-        self._store.device(device)
+        begin, end = (_midnight(one) for one in (day, day + timedelta(days=1)))
+        from_us, to_us = (round(one.timestamp()) * _SECOND_US for one in (begin, end))
+        wanted = Wanted(device=device, service=RECORDER, from_us=from_us, to_us=to_us, trust=None)
         with self._lock:
-            name = (device, day, *self._revision(device))
+            rows = rows_of(self._store, wanted, MAX_LINES)
+            name = (device, day, rows.sha256)
             if name not in self._kept:
-                made = self._make(device, day)
-                self._kept[name] = made
+                self._kept[name] = _drawn(rows, begin, (from_us, to_us))
                 while len(self._kept) > KEPT:
                     self._kept.pop(next(iter(self._kept)))
             return self._kept[name]
 
-    def _revision(self, device: str) -> tuple[object, ...]:
-        """What changes when anything comes that an account of this device is made of."""
-        lines = "SELECT coalesce(sum(seq), 0) FROM chains WHERE device = ?"
-        heads = "SELECT max(told_us) FROM told_heads WHERE device = ?"
-        return tuple(self._store.db.execute(sql, [device]).fetchone()[0] for sql in (lines, heads))
 
-    def _make(self, device: str, day: date) -> Day | None:
-        begin, end = (_midnight(one) for one in (day, day + timedelta(days=1)))
-        from_us, to_us = (round(one.timestamp()) * _SECOND_US for one in (begin, end))
-        lines = Lines()
-        wanted = Wanted(device=device, service=RECORDER, from_us=from_us, to_us=to_us, trust=None)
-        take(self._store, wanted, lines, most=MAX_LINES)
-        try:
-            shift = account(lines, device=device)
-        except NotFound:
-            return None
-        whole = shift.timeline
-        if lines.of(device, RECORDER)[0].seq == 1:
-            from_us = max(from_us, whole.from_us)
-        to_us = min(to_us, whole.to_us)
-        if to_us <= from_us:
-            return None
-        zone = begin.tzinfo
-        assert zone is not None
-        return Day(timeline=whole.between(from_us, to_us), key=shift.key.key.key_id, zone=zone)
+def _drawn(rows: Rows, begin: datetime, span: tuple[int, int]) -> Day | None:
+    """The day that begins at `begin`, from these rows."""
+    lines = Lines()
+    rows.add_to(lines)
+    try:
+        shift = account(lines, device=rows.device)
+    except NotFound:
+        return None
+    whole, (from_us, to_us) = shift.timeline, span
+    if lines.of(rows.device, RECORDER)[0].seq == 1:
+        from_us = max(from_us, whole.from_us)
+    to_us = min(to_us, whole.to_us)
+    if to_us <= from_us:
+        return None
+    zone = begin.tzinfo
+    assert zone is not None
+    return Day(timeline=whole.between(from_us, to_us), key=shift.key.key.key_id, zone=zone)
 
 
 def _midnight(day: date) -> datetime:
