@@ -82,19 +82,40 @@ def today(centre: Any) -> str:
 
 def rows(page: str) -> list[str]:
     """The table of what was not recorded: each row's cells as one text, without its times of day."""
-    found = re.findall(r'<tr(?: class="lost")?><td>[^<]*</td><td class="until">[^<]*</td>(.*?)</tr>', page)
+    found = re.findall(r'<tr(?: class="(?:lost|wanted)")?><td>[^<]*</td><td class="until">[^<]*</td>(.*?)</tr>', page)
     return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", one)).split()) for one in found]
 
 
 @pytest.mark.parametrize(
-    ("language", "accounted", "standby", "asleep", "none"),
+    ("language", "accounted", "standby", "asleep", "restarted", "none"),
     [
-        ("fr", "Chaque seconde est expliquée.", "veille selon la règle", "en sommeil", "Aucune ligne du journal"),
-        ("en", "Every second is accounted for.", "standby by policy", "asleep", "No line of the recorder"),
+        (
+            "fr",
+            "Chaque seconde est expliquée.",
+            "veille selon la règle",
+            "en sommeil",
+            "service relancé",
+            "Aucune ligne du journal",
+        ),
+        (
+            "en",
+            "Every second is accounted for.",
+            "standby by policy",
+            "asleep",
+            "service restarted",
+            "No line of the recorder",
+        ),
     ],
 )
 def test_page_says_what_was_not_recorded_and_why(
-    investigator: TestClient, recorder: Recorder, language: str, accounted: str, standby: str, asleep: str, none: str
+    investigator: TestClient,
+    recorder: Recorder,
+    language: str,
+    accounted: str,
+    standby: str,
+    asleep: str,
+    restarted: str,
+    none: str,
 ) -> None:
     """TI-40, TI-41."""
     investigator.get(f"/language/{language}")
@@ -104,6 +125,8 @@ def test_page_says_what_was_not_recorded_and_why(
     found = rows(page)
     assert [one for one in found if standby in one and one.startswith("10 min")], found
     assert [one for one in found if asleep in one and one.startswith("1 min 00")], found
+    wanted = re.findall(r'<tr class="wanted">.*?<b>(.*?)</b>', page)
+    assert {standby, asleep} <= set(wanted) and restarted not in wanted and f"<b>{restarted}</b>" in page
     (goal,) = re.findall(r'<img src="(/devices/[^"]+)"', page)
     picture = investigator.get(html.unescape(goal))
     assert picture.headers["content-type"] == "image/svg+xml"
@@ -132,7 +155,7 @@ def test_a_second_that_nothing_explains_is_shown_as_such(investigator: TestClien
     page = investigator.get("/devices/car-1/shift").text
     assert '<p class="problem">NON EXPLIQUÉ : 7,0\u00a0s.</p>' in page
     assert [one for one in rows(page) if one.startswith("7,0 s INEXPLIQUÉ")]
-    assert '<tr class="lost">' in page
+    assert page.count('<tr class="lost">') == 1
 
 
 def test_a_day_is_as_long_as_what_is_known_of_it(investigator: TestClient, recorder: Recorder) -> None:

@@ -20,6 +20,8 @@ from vedette.timeline_words import Words
 
 router = APIRouter()
 MAX_ROWS = 300
+# What somebody or the policy asked for: it is not what a reader looks for among what was not recorded.
+WANTED = (State.STANDBY, State.RETAINED, State.ASLEEP, State.OFF)
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 
 
@@ -67,6 +69,7 @@ def _values(found: Day, words: Words) -> dict[str, object]:
         "more": len(missing) - MAX_ROWS,
         "totals": totals,
         "unknown": State.UNKNOWN,
+        "wanted": WANTED,
         "beside": sorted(
             [*_rows(timeline, words), *((one.at_us, one.at_us, words.note(one)) for one in timeline.notes)]
         )[:MAX_ROWS],
