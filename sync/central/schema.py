@@ -244,6 +244,14 @@ def told_heads(db: Database) -> None:
     )
 
 
+@migrations()
+def journal_files(db: Database) -> None:
+    """A journal's files in the order of their lines, with when they began and came: for an account of one day."""
+    db.execute(
+        "CREATE INDEX items_journal ON items(device, sequence, item, started_us, stored_us) WHERE kind = 'custody'"
+    )
+
+
 class Sqlite(Database):
     """sqlite-utils' database with a way to write many rows at once."""
 

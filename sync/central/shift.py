@@ -32,11 +32,14 @@ RING_OPENED = b'"event":"ring.opened"'
 _SOME, _NO_END = 200, 1 << 53
 
 # A file of a journal whose lines are believed: its first line is a row of its own.
-_FILES = (
-    "SELECT i.sequence, i.started_us, i.stored_us FROM items i WHERE i.device = ? AND i.kind = 'custody' AND EXISTS"
+_FILE = (
+    "FROM items i WHERE i.device = ? AND i.kind = 'custody' AND {which} AND EXISTS"
     " (SELECT 1 FROM custody_lines l WHERE l.device = i.device AND l.service = ? AND l.seq = i.sequence"
     " AND l.item = i.item) ORDER BY i.sequence"
 )
+_LAST = f"SELECT i.sequence {_FILE} DESC LIMIT 1"
+_FILES = f"SELECT i.sequence, i.started_us, i.stored_us {_FILE} LIMIT ?"
+_BEHIND = 3  # so many of the files that begin later than asked for are looked at
 _PLACE = "FROM custody_lines WHERE device = ? AND service = ?"
 
 
@@ -112,7 +115,7 @@ def rows_of(store: Store, wanted: Wanted, most: int) -> Rows:
     device = store.device(wanted.device or "").device
     rows = Rows(device=device, key=_key(store, device, wanted))
     for service in dict.fromkeys((wanted.service, *BESIDE)):
-        first, last = seqs_of(_files(store, device, service), wanted.from_us, wanted.to_us)
+        first, last = seqs_of(_files(store, device, service, wanted), wanted.from_us, wanted.to_us)
         rows.journals[service] = _rows(store, device, service, (first, last), most)
     _add_word(store, rows, wanted.service)
     rows.journals[KEEPER] = list(_about(store, device, _kept(rows.journals[wanted.service])))
@@ -142,8 +145,23 @@ def seqs_of(files: Sequence[JournalFile], from_us: int | None, to_us: int | None
     return files[first].first_seq if files else 1, files[last].first_seq - 1 if last < len(files) else None
 
 
-def _files(store: Store, device: str, service: str) -> list[JournalFile]:
-    return [JournalFile(*row) for row in store.db.execute(_FILES, [device, service]).fetchall()]
+def _files(store: Store, device: str, service: str, wanted: Wanted) -> list[JournalFile]:
+    """The files among which `seqs_of` finds those that a time needs, of a journal of years too."""
+
+    def last(which: str, at_us: int) -> int:
+        found = store.db.execute(_LAST.format(which=which), [device, at_us, service]).fetchone()
+        return int(found[0]) if found else 0
+
+    def files(which: str, seqs: list[int], most: int) -> list[JournalFile]:
+        found = store.db.execute(_FILES.format(which=which), [device, *seqs, service, most]).fetchall()
+        return [JournalFile(*row) for row in found]
+
+    first = last("i.stored_us < ?", wanted.from_us - MARGIN_US) if wanted.from_us is not None else 0
+    if wanted.to_us is None:
+        return files("i.sequence >= ?", [first], _NO_END)
+    end = max(first, last("i.started_us <= ?", wanted.to_us + MARGIN_US))
+    within = files("i.sequence BETWEEN ? AND ?", [first, end], _NO_END)
+    return within + files("i.sequence > ?", [end], _BEHIND)
 
 
 def _rows(store: Store, device: str, service: str, seqs: tuple[int, int | None], most: int) -> list[bytes]:
