@@ -1,7 +1,8 @@
 """Plate text: one written form for what people type, what a list holds and what the reader believes.
 
-Decided here (docs/spec/watchlist.md, WL-1 to WL-9 and WL-60 to WL-64): a Moroccan plate is `serial|series|prefecture`
-(`12345|أ|6`), or `serial|series` where it has no prefecture (`609008|WW`, `12345|ش`), a Tunisian one has its word
+Decided here (docs/spec/watchlist.md, WL-1 to WL-9 and WL-60 to WL-65): a Moroccan plate is `serial|series|prefecture`
+(`12345|أ|6`), or `serial|series` where it has no prefecture (`609008|WW`, `12345|ش`), a diplomat's has its sign behind
+the first number however it was written (`12|CD|34`), a Tunisian one has its word
 between or after its digits (`123تونس4567`, `12345نت`); every other plate is capital Latin letters and digits without
 separators. Two plates are the same when their texts are equal: no look-alike is folded (O is not 0) and the order of
 the groups is never guessed. Not decided here: which texts a country issues, nor how a plate looks.
@@ -22,15 +23,18 @@ ASCII_OF = {
     "ق": "Q", "ي": "Y", "ك": "K", "ر": "R", "ع": "E", "ل": "L", "ن": "N", "ح": "X", "س": "C",
 }  # fmt: skip
 LETTER_OF = {latin: arabic for arabic, latin in ASCII_OF.items()}
-LATIN_SERIES = ("WW", "W18", "CMD", "CD", "CC", "OI")
+DIPLOMATS = ("CMD", "CD", "CC", "OI")
+LATIN_SERIES = ("WW", "W18", *DIPLOMATS)
 TUNISIA, SUSPENDED = "تونس", "نت"
 MAX_INPUT = 64
 MAX_LATIN = 12
+MAX_SECOND_DIGITS = 3
 
 _REGION = re.compile(r"^[A-Z]{2}$")
 # W18 is the letter و and the prefecture 18, unless it stands whole behind the bar of the serial.
 _PART = re.compile(r"(?<=\d\|)W18(?=[| ]|$)|\d+|[^\d| ]+")
 _DIGITS_ALONE = re.compile(r"\d{2,7}|\d{1,4}[ |]\d{1,2}([ |]\d)?")
+_DIPLOMATIC_ORDERS = ("A9", "A99", "9A", "9A9", "99A")
 _BARS = frozenset("|¦│┃ǀ∣⎮❘/\\")
 _GAPS = frozenset(" \t-–—‐‑‒−·•.*:_'’")
 _ARABIC_FORMS = {
@@ -148,6 +152,8 @@ def _moroccan(clean: str) -> str:
     if _DIGITS_ALONE.fullmatch(clean):
         return _joined(clean)
     order, digits, letters = _groups(clean)
+    if letters in DIPLOMATS and order in _DIPLOMATIC_ORDERS:
+        return _diplomatic(letters, digits)
     if order not in ("9A", "9A9"):
         raise PlateError(
             "a Moroccan plate is serial|letter|prefecture such as 12345|أ|6, or serial|series such as 609008|WW"
@@ -160,6 +166,16 @@ def _moroccan(clean: str) -> str:
     if len(digits[0]) > 7 or "" in digits:
         raise PlateError("a serial has 1 to 7 digits and a prefecture is 1 to 99, neither is zero")
     return BAR.join([digits[0], series, *digits[1:]])
+
+
+def _diplomatic(sign: str, digits: list[str]) -> str:
+    """The sign behind the first number, wherever it was written; a plate shows it before, between or beside them."""
+    if "" in digits or len(digits[0]) > 7 or any(len(one) > MAX_SECOND_DIGITS for one in digits[1:]):
+        raise PlateError(
+            f"a plate of series {sign} has a number of 1 to 7 digits and a second one of 1 to {MAX_SECOND_DIGITS}, "
+            f"neither is zero, such as 12|{sign}|34"
+        )
+    return BAR.join([digits[0], sign, *digits[1:]])
 
 
 def _tunisian(clean: str) -> str:

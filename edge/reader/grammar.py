@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from edge.reader import diplomats
 from edge.reader.alphabet import ARABIC, ARABIC_MORE, BAR, DIGITS, HIDDEN, LATIN, MOROCCO, SUSPENDED, TUNIS, WORDS
 
 MAX_LOOK_ALIKES = 3
@@ -176,13 +177,16 @@ def shape_of(text: str) -> str:
 def _region(text: str) -> str:
     shape = shape_of(text)
     regions = {region for region in REGIONS_OF.get(shape, frozenset()) if text[:2] in COUNTIES.get(region, {text[:2]})}
+    regions |= diplomats.countries(text)
     if len(regions) == 1 and shape not in AMERICAN:
         return next(iter(regions))
     return ""
 
 
 def _latin_prior(text: str) -> float:
-    return _shape_prior(text) + sum(SELDOM.get(character, 0.0) for character in text)
+    """A diplomat's plate counts as issued, and the I of its sign is not seldom; never less than its shape alone."""
+    prior = _shape_prior(text) + sum(SELDOM.get(character, 0.0) for character in text)
+    return max(prior, ISSUED) if diplomats.countries(text) else prior
 
 
 def _shape_prior(text: str) -> float:

@@ -7,7 +7,7 @@ countries are not known here; so digits alone name none.  The formats are `gramm
 
 from __future__ import annotations
 
-from edge.reader import grammar
+from edge.reader import diplomats, grammar
 from edge.reader.alphabet import HIDDEN
 
 AMERICA = "US"
@@ -25,7 +25,7 @@ def regions_of(text: str, region: str) -> tuple[str, ...]:
     found = {one for shape in known for one in grammar.REGIONS_OF.get(shape, ())}
     found = {one for one in found if _may_begin_so(text[:2], one)}
     american = {AMERICA} if any(one in grammar.AMERICAN for one in known) else set()
-    return tuple(sorted(found | american))
+    return tuple(sorted(found | american | diplomats.countries(text)))
 
 
 def only_region(text: str, region: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edge.reader import diplomats
 from edge.reader.characters import CharacterVote
 from edge.reader.detect import Detection
 from edge.reader.gate import Judged, Reason, Verdict
@@ -22,6 +23,8 @@ from vedette.plates import BAR
 HEADS = ("picture", "plate", "country", "sure", "verdict")
 WIDTHS = (36, 12, 7, 5, 10)
 CONSENSUS = "consensus"
+# A diplomat's sign between two numbers, and no ordinary plate of a country known here.
+DIPLOMATS_ONLY = ("MA", "TN")
 _VERDICTS = {Verdict.READ: "read", Verdict.UNSURE: "unsure", Verdict.TOO_SMALL: "too_small", Verdict.NO_TEXT: "unsure"}
 _FATES = {
     Fate.READ: ("read", None),
@@ -159,8 +162,11 @@ def heading() -> str:
 
 
 def fields_of(text: str) -> Json | None:
-    """Serial, letter and prefecture of a Moroccan plate (`12345|أ|6`); None for any other text."""
-    parts = text.split(BAR)
+    """Serial, letter and prefecture of a Moroccan plate (`12345|أ|6`); None for any other text.
+
+    Of a diplomat's plate the last is the second number; it has fields where no country counts ordinary plates so.
+    """
+    parts = (diplomats.parted(text) if regions_of(text, "") == DIPLOMATS_ONLY else text).split(BAR)
     if not 2 <= len(parts) <= 3:
         return None
     return {"serial": parts[0], "letter": parts[1], "prefecture": parts[2] if len(parts) == 3 else None}

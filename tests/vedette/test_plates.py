@@ -19,7 +19,7 @@ BAD = [case for case in CASES if "error" in case]
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case["text_ascii"])
 def test_plate_has_its_written_form_when_people_write_it_in_any_way(case: dict[str, Any]) -> None:
-    """WL-1, WL-2, WL-3, WL-5, WL-7, WL-9, WL-60, WL-61, WL-62, WL-63, WL-64."""
+    """WL-1, WL-2, WL-3, WL-5, WL-7, WL-9, WL-60, WL-61, WL-62, WL-63, WL-64, WL-65."""
     plate = plates.normalise(case["in"], case["region"])
     assert (plate.text, plate.text_ascii) == (case["text"], case["text_ascii"])
     assert plate.region == case["region"].upper()
@@ -27,7 +27,7 @@ def test_plate_has_its_written_form_when_people_write_it_in_any_way(case: dict[s
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: f"{case['in'][:12]} {case['region']}")
 def test_plate_is_refused_and_says_why_when_it_is_none(case: dict[str, Any]) -> None:
-    """WL-4, WL-6, WL-9, WL-61, WL-62, WL-63."""
+    """WL-1, WL-4, WL-6, WL-9, WL-61, WL-62, WL-63, WL-65."""
     with pytest.raises(plates.PlateError) as refused:
         plates.normalise(case["in"], case["region"])
     assert case["error"] in str(refused.value)
