@@ -232,7 +232,7 @@ def test_table_is_for_people(street: tuple[Luma, str], tmp_path: Path, capsys: p
 
 @pytest.fixture(scope="module")
 def drive(street: tuple[Luma, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of video in which the car of the photograph moves on by 4 pixels a frame, always well inside the picture."""
+    """A second of video in which the car moves on by 4 pixels a frame, well inside the picture."""
     path = tmp_path_factory.mktemp("drive") / "drive.mp4"
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("mpeg4", rate=25)
