@@ -351,6 +351,15 @@ def test_duration_is_written_in_two_units_at_most_when_shown(duration_us: int, f
 
 
 @pytest.mark.parametrize(
+    ("duration_us", "french"),
+    [(7_400_000, "7,4 s"), (3_599_600_000, "1 h 00 min 00 s"), (93_605_000_000, "26 h 00 min 05 s")],
+)
+def test_duration_of_hours_has_its_seconds_where_several_are_to_add_up(duration_us: int, french: str) -> None:
+    """TI-40."""
+    assert load_languages()["fr"].whole_duration(duration_us).replace("\u00a0", " ") == french
+
+
+@pytest.mark.parametrize(
     ("size", "french"),
     [(0, "0 o"), (999, "999 o"), (1000, "1,0 ko"), (99_400, "99,4 ko"), (99_600, "100 ko"), (999_700_000, "1,0 Go")],
 )

@@ -73,6 +73,13 @@ class Language:
             return f"{whole // 3600}\u00a0h\u00a0{whole % 3600 // 60:02d}\u00a0min"
         return f"{whole // 86_400}\u00a0{self.say('unit.day')}\u00a0{whole % 86_400 // 3600}\u00a0h"
 
+    def whole_duration(self, duration_us: int) -> str:
+        """As `duration`, but with the seconds of hours too, where several are to add up visibly: `2 h 10 min 05 s`."""
+        whole = round(max(0, duration_us) / 1_000_000)
+        if whole < 3600:
+            return self.duration(duration_us)
+        return f"{whole // 3600}\u00a0h\u00a0{whole % 3600 // 60:02d}\u00a0min\u00a0{whole % 60:02d}\u00a0s"
+
     def moment(self, utc_us: int) -> str:
         """`23 nov. 2026, 10:21:05 UTC+1`."""
         at = datetime.fromtimestamp(utc_us // 1_000_000).astimezone()
