@@ -104,22 +104,17 @@ class Site:
 
 
 @contextmanager
-def site(*, door: bool = False, ingest: str = "") -> Iterator[Site]:
-    """A running centre without devices, with the HTTPS door of a depot where it is asked for.
-
-    `ingest` are lines of that section of its configuration.
-    """
+def site(*, door: bool = False) -> Iterator[Site]:
+    """A running centre without devices, with the HTTPS door of a depot where it is asked for."""
     with tempfile.TemporaryDirectory(prefix="vedette-bench-") as folder:
         stage = Stage(
             Path(folder) / "stage", Scene(device="car-x", camera={}, board={}, recorder={}, watchlist_csv=LIST)
         )
         try:
             stage.prepare()
-            with (stage.central / "central.toml").open("a") as config:
-                if door:
+            if door:
+                with (stage.central / "central.toml").open("a") as config:
                     config.write("\n[depot]\nenabled = true\nport = 0\n")
-                if ingest:
-                    config.write(f"\n[ingest]\n{ingest}")
             stage.start_centre()
             yield Site(stage)
         finally:

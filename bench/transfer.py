@@ -1,9 +1,8 @@
 """Sealed items from four spools to the centre's receipts, over a real Mosquitto with TLS, against two references.
 
-The centre is measured as it is installed, and with a second ingest worker, as one has that serves a fast network.
 The references move the same bytes between as many processes: QoS 1 with nobody in control over a Mosquitto of the same
-configuration (nothing is hashed, written or promised there), and an HTTPS PUT that hashes and fsyncs. All are run in
-turn, so that a machine that gets slower slows each of them.
+configuration (nothing is hashed, written or promised there), and an HTTPS PUT that hashes and fsyncs. The three are run
+in turn, so that a machine that gets slower slows all of them.
 """
 
 from __future__ import annotations
@@ -22,43 +21,37 @@ from sync.central.broker import Broker
 
 DEVICES, ITEMS, ITEM_BYTES = 4, 4, 16 << 20
 ROUNDS = 5
-TWO_WORKERS = "workers = 2\ncredit_mib = 32\n"  # as much on its way as one has by default
 HOST = "127.0.0.1"
 MIB = 1 << 20
 
 
 def transfer() -> list[Row]:
     """256 MiB from four devices to receipts, in parts of 256 KiB at most, by the broker and by the depot's door."""
-    with site(door=True) as where, site(ingest=TWO_WORKERS) as wide:
-        paths, parked, others = where.enrol(DEVICES), where.enrol(DEVICES, first=DEVICES), wide.enrol(DEVICES)
+    with site(door=True) as where:
+        paths, parked = where.enrol(DEVICES), where.enrol(DEVICES, first=DEVICES)
         where.park(parked)
-        with (
-            devices(where, paths, each=1) as fleet,
-            devices(where, parked, each=1) as depot,
-            devices(wide, others, each=1) as second,
-        ):
-            return _rows(where, (fleet, second, depot), paths)
+        with devices(where, paths, each=1) as fleet, devices(where, parked, each=1) as depot:
+            return _rows(where, fleet, depot, paths)
 
 
-def _rows(where: Site, fleets: tuple[Devices, Devices, Devices], paths: Sequence[Path]) -> list[Row]:
+def _rows(where: Site, fleet: Devices, depot: Devices, paths: Sequence[Path]) -> list[Row]:
     flood, end_flood = _flood(where, paths)
     shelf, end_shelf = _shelf(where)
     times: list[tuple[float, ...]] = []
     try:
-        works = [*(partial(_sent_s, fleet) for fleet in fleets), partial(_timed, flood), partial(_timed, shelf)]
+        works = [partial(_sent_s, fleet), partial(_sent_s, depot), partial(_timed, flood), partial(_timed, shelf)]
         for _ in range(ROUNDS + 1):
-            for one in fleets:
+            for one in (fleet, depot):
                 one.tell("pack", ITEMS, ITEM_BYTES)
             times.append(tuple(_measured(where, work) for work in works))
     finally:
         end_flood()
         end_shelf()
-    ours, wide, door, flooded, put = zip(*times[1:], strict=True)
+    ours, door, flooded, put = zip(*times[1:], strict=True)
     https = "the same bytes by HTTPS PUT, hashed and fsynced"
     return [
         _row("by MQTT", "the same bytes by QoS 1 without control", ours, flooded),
         _row("by MQTT", https, ours, put),
-        _row("by MQTT, two ingest workers", https, wide, put),
         _row("by the depot's door", https, door, put),
     ]
 
