@@ -8,9 +8,8 @@ where the text is known.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +21,9 @@ from edge.reader.detect import Detection
 from edge.reader.gate import Gates, Reason, judge, judge_detection
 from edge.reader.look import Look, Looker
 from models.evaluate.table import markdown
+from models.evaluate.telling import held_out_scenes, parser_of, tell
 from models.synth.placing import Luma
 from models.train import data
-from models.train.data import Photo
-from vedette.errors import NotFound, VedetteError
 
 SEED = 3
 LEAST_OUTSIDE, MOST_OUTSIDE = 0.1, 0.5
@@ -92,23 +90,14 @@ def count_in(looker: Looker, luma: Luma, side: str, text: str | None, count: Cou
         count.misread += text is not None and plate.text != text
 
 
-def scenes(root: Path) -> Iterator[tuple[Photo, Luma]]:
-    """Held-out scenes with a plate; NotFound where there are no photographs."""
-    if not (root / "plates" / "manifest.jsonl").is_file():
-        raise NotFound(f"no photographs under {root}; name their folder with --data")
-    for photo in data.photos(root):
-        if photo.folder.endswith("_scenes") and photo.held_out and photo.box is not None:
-            luma = data.luma_of(photo.path)
-            if max(luma.shape) <= MOST_SIDE_PX:
-                yield photo, luma
-
-
 def run(root: Path, folder: Path | None) -> str:
-    """The table in Markdown."""
+    """The table in Markdown; errors as in `held_out_scenes`."""
     looker, rng = Looker.load(threads=1, folder=folder), np.random.default_rng(SEED)
     counts = {side: Count() for side in SIDES}
-    for photo, luma in scenes(root):
-        assert photo.box is not None
+    for photo in held_out_scenes(root):
+        luma = data.luma_of(photo.path)
+        if photo.box is None or max(luma.shape) > MOST_SIDE_PX:
+            continue
         for side in SIDES:
             left = cut(luma, photo.box, side, rng)
             if min(left.shape) >= LEAST_SIDE_PX:
@@ -118,20 +107,8 @@ def run(root: Path, folder: Path | None) -> str:
 
 def main() -> int:
     """Reads the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.evaluate.cut", description=__doc__)
-    data.add_data_option(parser)
-    parser.add_argument("--models", type=Path, metavar="FOLDER", help="another pair of models with its registry")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table to this file")
-    args = parser.parse_args()
-    try:
-        table = run(args.data, args.models)
-    except VedetteError as error:
-        print(f"cut: {error}", file=sys.stderr)
-        return error.exit_code
-    print(table)
-    if args.out is not None:
-        args.out.write_text(table, encoding="utf-8")
-    return 0
+    args = parser_of("cut", __doc__).parse_args()
+    return tell("cut", args.out, lambda: run(args.data, args.models))
 
 
 if __name__ == "__main__":

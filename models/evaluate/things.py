@@ -7,7 +7,6 @@ is no plate. Last the same scenes with the plate painted out and nothing in its 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from edge.reader.gate import Reason
 from edge.reader.look import Looker
 from models.evaluate import ours
 from models.evaluate.table import markdown
+from models.evaluate.telling import held_out_scenes, parser_of, tell
 from models.synth import clutter
 from models.synth.placing import Luma, Quad, erased
 from models.synth.streets import replaced
 from models.train import data
 from models.train.data import Photo
-from vedette.errors import NotFound, VedetteError
 
 SEED = 77
 COUNT = 60
@@ -97,9 +96,7 @@ def counted(
 
 def run(root: Path, count: int, folder: Path | None) -> str:
     """The table in Markdown; NotFound where there are no photographs."""
-    if not (root / "plates" / "manifest.jsonl").is_file():
-        raise NotFound(f"no photographs under {root}; name their folder with --data")
-    scenes = [one for one in data.photos(root) if one.folder == "ma_scenes" and one.held_out and one.box is not None]
+    scenes = [one for one in held_out_scenes(root) if one.folder == "ma_scenes"]
     looker = Looker.load(threads=1, folder=folder)
     rows = [counted(looker, scenes, draw, count).row(name) for draw, name in NAMES.items()]
     return markdown(HEADS, [*rows, counted(looker, scenes, None, count).row(NOTHING)])
@@ -107,21 +104,10 @@ def run(root: Path, count: int, folder: Path | None) -> str:
 
 def main() -> int:
     """Reads the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.evaluate.things", description=__doc__)
-    data.add_data_option(parser)
+    parser = parser_of("things", __doc__)
     parser.add_argument("--count", type=int, default=COUNT, help="pictures of each kind (default: %(default)s)")
-    parser.add_argument("--models", type=Path, metavar="FOLDER", help="another pair of models with its registry")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table to this file")
     args = parser.parse_args()
-    try:
-        table = run(args.data, args.count, args.models)
-    except VedetteError as error:
-        print(f"things: {error}", file=sys.stderr)
-        return error.exit_code
-    print(table)
-    if args.out is not None:
-        args.out.write_text(table, encoding="utf-8")
-    return 0
+    return tell("things", args.out, lambda: run(args.data, args.count, args.models))
 
 
 if __name__ == "__main__":
