@@ -5,7 +5,7 @@ second and a half is as good as unplugged, and one that has given none so long a
 said, and it goes on starting until it or its adapter gives up; how long to wait after a fault, later and later; that a
 camera which ended is not opened again; and that a microphone, whatever becomes of it, only ever adds sound. It is begun
 with the camera, and what comes at once goes on in the order of its times, so that no start or stall costs sound that is
-there. Implements CF-3, CF-6 and CF-12 of docs/spec/camera-fault.md, SG-18 and SG-33 of docs/spec/segment.md.
+there. Implements CF-3, CF-6, CF-12 and CF-17 of docs/spec/camera-fault.md, SG-18 and SG-33 of docs/spec/segment.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ LONGEST_WAIT_US = 5_000_000
 SILENCE_US = 1_500_000
 FIRST_PICTURE_US = 5_000_000
 SILENT_READS = 3
+BETWEEN_READS_US = 500_000
 SILENT_FRAMES = 4
 FAREWELL_S = 2.0
 
@@ -199,22 +200,24 @@ class Source:
     def _begin_listening(self) -> None:
         self._zero_us = None
         self._heard_us: int | None = None
-        self._silent_reads = 0
+        self._looked_us = self._silent_us = 0
         self._pictures = False
 
     def _listen(self, info: StreamInfo, found: Sequence[Given], now_us: int) -> None:
         """Raise CameraFault when no coded picture has come for too long.
 
-        Several reads must have come back without one: a recorder that was held up itself has no right to complain.
+        A recorder that was held up itself has no right to complain: between two reads half a second counts at most.
         """
+        looked_us, self._looked_us = self._looked_us, now_us
         if any(isinstance(one, EncodedUnit) for one in found):
-            self._heard_us, self._silent_reads, self._pictures = now_us, 0, True
+            self._heard_us, self._silent_us, self._pictures = now_us, 0, True
             self._wait_us = FIRST_WAIT_US
             return
-        self._silent_reads += 1
-        self._heard_us = now_us if self._heard_us is None else self._heard_us
-        silent_us, most_us = now_us - self._heard_us, max(SILENCE_US, SILENT_FRAMES * info.frame_us)
-        if self.ended or self._silent_reads < SILENT_READS or silent_us < most_us:
+        if self._heard_us is None:
+            self._heard_us = looked_us = now_us
+        self._silent_us += min(now_us - looked_us, BETWEEN_READS_US)
+        silent_us = now_us - self._heard_us
+        if self.ended or self._silent_us < max(SILENCE_US, SILENT_FRAMES * info.frame_us):
             return
         if self._pictures:
             raise CameraFault(f"no picture for {silent_us / 1e6:.1f} s")

@@ -112,7 +112,7 @@ def drive(one, usb: UsbCamera, happened: Callable[[], bool]) -> None:
 def test_stall_of_a_usb_camera_is_a_gap_and_no_picture_is_shown_in_its_place(
     device, bench, usb: UsbCamera, is_held_up: bool
 ) -> None:
-    """CF-16, CF-10: also one that is longer than a camera may be silent, where the recorder was held up meanwhile."""
+    """CF-16, CF-10, CF-17: also one longer than a camera may be silent, where the recorder was held up meanwhile."""
     section = CameraSection(adapter="gst", source="v4l2", width=WIDTH, height=HEIGHT, rate=RATE, preset="ultrafast")
     one = bench(camera=open_camera(section, SystemClock()), clock=SystemClock(), segment_s=600)
     one.service._read_timeout_s = 0.02
