@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.camera import reach
-from edge.camera.reach import COMMAND, RESTART, Address
+from edge.camera.address import Address
+from edge.camera.reach import COMMAND, RESTART
 from vedette import cli, config, files
 from vedette.config import CameraSection
 from vedette.errors import NotFound, Refused, VedetteError

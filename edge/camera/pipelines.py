@@ -1,9 +1,9 @@
 """The pipelines of the GStreamer cameras, one per kind of camera, as text in the form of `gst-launch-1.0`.
 
-Decided here: which elements read, encode and scale on which board, and what may stand in `[camera] source` and `[sound]
-source`, which become part of that text. A network camera's pictures come coded and are recorded as they come; they are
-decoded for the reader only. With the option `stamp` what `drawnstamp` says is drawn into pictures that are encoded from
-memory, as one line where it fits.
+Decided here: which elements read, encode and scale on which board, and what may stand in `[camera] source` (an address:
+`address.py`) and `[sound] source`, which become part of that text. A network camera's pictures come coded and are
+recorded as they come; they are decoded for the reader only. With the option `stamp` what `drawnstamp` says is drawn
+into pictures that are encoded from memory, as one line where it fits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from edge.camera.address import host_in
+from edge.camera.address import without_password as without_password
 from edge.camera.burnin import stamp_text
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH
 from edge.camera.sound import RATE
@@ -19,7 +21,6 @@ from vedette.errors import Usage
 
 LAUNCH = "gst-launch-1.0"
 _DEVICE = re.compile(r"^[A-Za-z0-9/_.:-]{0,128}$")
-_ADDRESS = re.compile(r"^rtsps?://[A-Za-z0-9._~%:@/?&=+,-]{1,256}$")
 _MICROPHONE = re.compile(r"^[A-Za-z0-9/_.:,=-]{0,128}$")
 
 
@@ -130,9 +131,10 @@ def pipeline(config: CameraSection, *, hears: bool = False) -> str:
         raise Usage(
             f"[camera] source: {name!r} is not a board: {', '.join(BOARDS)}, each with :DEVICE where it has one"
         )
-    if not (_ADDRESS if board.is_coded else _DEVICE).match(device):
-        what = "address of a camera (rtsp://…)" if board.is_coded else "name of a device"
-        raise Usage(f"[camera] source: {without_password(device)!r} is not the {what}")
+    if board.is_coded:
+        host_in(device)
+    elif not _DEVICE.match(device):
+        raise Usage(f"[camera] source: {device!r} is not the name of a device")
     if config.width % 8 or config.height % 2:
         raise Usage(f"[camera] {config.width}x{config.height}: the width must be a multiple of 8, the height of 2")
     overlay = _overlay(config, board)
@@ -155,11 +157,6 @@ def pipeline(config: CameraSection, *, hears: bool = False) -> str:
 def is_coded(config: CameraSection) -> bool:
     """Whether the camera's pictures come coded, and in what size it decides."""
     return BOARDS[config.source.partition(":")[0]].is_coded
-
-
-def without_password(text: str) -> str:
-    """`text` without what stands before the @ of addresses in it; for messages, which end up in custody."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def small_size(config: CameraSection) -> tuple[int, int]:

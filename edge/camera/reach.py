@@ -1,27 +1,24 @@
 """Which addresses the recorder may reach: a network camera's, and none where the camera is no network camera.
 
-Decided here: whose address that is, and the drop-in for the recorder's unit that lets it through. Only addresses can be
-let through, and no name server is among them: a name counts where this machine's own list of names (`/etc/hosts`) has
-it, and is refused otherwise. Values in, values out; who writes the drop-in is `edge/camera_network.py`. Implements
-CF-13 and CF-14 of docs/spec/camera-fault.md.
+Decided here: which addresses its host has (`address.py` tells the host), and the drop-in for the recorder's unit that
+lets them through. Only addresses can be let through, and no name server is among them: a name counts where this
+machine's own list of names (`/etc/hosts`) has it, and is refused otherwise. Values in, values out; who writes the
+drop-in is `edge/camera_network.py`. Implements CF-13, CF-14 and CF-18 of docs/spec/camera-fault.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
+from edge.camera.address import Address, check, host_in
 from vedette.config import CameraSection
 from vedette.errors import Refused, Usage
-
-Address = IPv4Address | IPv6Address
 
 # What the drop-in tells the recorder of itself, so that it can tell what it is not let through to.
 MAY_REACH = "VEDETTE_MAY_REACH"
 COMMAND = "sudo vedette device camera-network"
 RESTART = "sudo systemctl restart vedette-recorder"
-_BROADCAST = IPv4Address("255.255.255.255")
 _FAMILIES = {4: "AF_INET", 6: "AF_INET6"}
 _DROP_IN = """\
 # Written by `vedette device camera-network` for the camera in device.toml (ADR 37): the recorder reaches these
@@ -46,10 +43,7 @@ def host_of(camera: CameraSection) -> str | None:
     if camera.adapter != "gst" or board not in BOARDS or not is_coded(camera):
         return None
     pipeline(camera)
-    place = urlsplit(address)
-    if place.netloc.count("@") > 1 or not place.hostname:
-        raise Usage("[camera] source: no host can be told in its address; in a password write @ as %40 and : as %3A")
-    return place.hostname
+    return host_in(address)
 
 
 def addresses_of(host: str, names: str) -> tuple[Address, ...]:
@@ -68,10 +62,7 @@ def addresses_of(host: str, names: str) -> tuple[Address, ...]:
             f"camera's address in [camera] source, or a line with both in /etc/hosts, then {COMMAND}"
         )
     for one in found:
-        if one.is_unspecified or one.is_multicast or one == _BROADCAST:
-            raise Usage(f"[camera] source: {one} is not the address of one camera")
-        if one.version == 6 and one.is_link_local:
-            raise Usage(f"[camera] source: {one} counts on one interface only; give the camera another address")
+        check(one)
     return found
 
 

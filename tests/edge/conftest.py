@@ -5,6 +5,7 @@ or to be silent; and a real gpsd (Debian's) that gpsfake feeds with the sentence
 import datetime
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class NetworkCamera:
     """A real RTSP server in a process of its own."""
 
     address: str = ""
+    host: str = "127.0.0.1"
     coder: str = "x264"
     sound: str = ""
     sound_after_s: int = 0
@@ -34,7 +36,7 @@ class NetworkCamera:
         command = [
             PYTHON,
             str(SERVER),
-            port,
+            f"{self.host}:{port}",
             self.coder,
             *([self.sound, str(self.sound_after_s)] if self.sound else []),
         ]
@@ -66,6 +68,19 @@ def network_camera() -> Iterator[NetworkCamera]:
     one.switch_on()
     yield one
     one.switch_off()
+
+
+@pytest.fixture
+def ip6_camera(network_camera: NetworkCamera) -> NetworkCamera:
+    """The same at this machine's own IPv6 address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"nothing can listen at [::1] on this machine: {error}")
+    network_camera.switch_off()
+    network_camera.host, network_camera.address = "[::1]", ""
+    network_camera.switch_on()
+    return network_camera
 
 
 def sentence(body: str) -> str:

@@ -1,6 +1,7 @@
 """A network camera, run by the system's Python: GStreamer's own RTSP server with a picture of bars and snow.
 
-rtsp_server.py PORT [CODER [SOUND [AFTER]]]     (0 takes a free port; the first line of its output is the address)
+rtsp_server.py [HOST:]PORT [CODER [SOUND [AFTER]]]     HOST is an address, of IPv6 in brackets (else 127.0.0.1); port 0
+takes a free one. The first line of its output is the address.
 
 With SOUND it shows darkness with a flash once a second and is heard too: a clap that begins with the flash. Both are
 made here and carry the times of one clock, so that they leave the camera together however busy the machine is. With
@@ -111,10 +112,12 @@ claps = (
 factory.set_launch(claps.format(SOUNDS[sound[0]]) if sound else street)
 factory.connect("media-configure", flash_and_clap if sound else configure)
 server = GstRtspServer.RTSPServer()
-server.set_address("127.0.0.1")
-server.set_service(sys.argv[1])
+host, _, port = sys.argv[1].rpartition(":")
+host = host or "127.0.0.1"
+server.set_address(host.strip("[]"))
+server.set_service(port)
 server.get_mount_points().add_factory("/street", factory)
 server.attach(None)
 GLib.io_add_watch(GLib.IOChannel.unix_new(sys.stdin.fileno()), GLib.IOCondition.IN | GLib.IOCondition.HUP, take)
-print(f"rtsp://127.0.0.1:{server.get_bound_port()}/street", flush=True)
+print(f"rtsp://{host}:{server.get_bound_port()}/street", flush=True)
 GLib.MainLoop().run()

@@ -11,11 +11,12 @@ from edge import camera_network
 from edge.camera import open_camera
 from vedette import cli
 from vedette.config import CameraSection
-from vedette.errors import Refused
+from vedette.errors import Refused, Usage
 
 FIRST = CameraSection(adapter="gst", source="rtsp:rtsp://admin:secret@10.0.0.7/street")
 SECOND = CameraSection(adapter="gst", source="rtsp:rtsp://10.0.0.8/street")
 NAMED = CameraSection(adapter="gst", source="rtsp:rtsp://cam.local/street")
+SIX = CameraSection(adapter="gst", source="rtsp:rtsp://admin:secret@[FD00:0::12]:554/street")
 USB = CameraSection(adapter="gst", source="v4l2:/dev/video0")
 
 
@@ -42,6 +43,27 @@ def test_drop_in_follows_the_camera_and_is_gone_without_a_network_camera(root: P
         found.append((lets_through(root), done.changed, done.cuts))
     assert found == [([], False, False), (["10.0.0.7"], True, False), (["10.0.0.8"], True, True), ([], True, True)]
     assert not (root / camera_network.DROP_IN).parent.exists()
+
+
+def test_ipv6_address_of_the_camera_is_let_through_as_systemd_writes_it(root: Path) -> None:
+    """CF-18: without brackets, port and password, its sockets' family and no other."""
+    camera_network.settle(FIRST, root)
+    assert camera_network.settle(SIX, root).cuts
+    assert lets_through(root) == ["fd00::12"]
+    text = (root / camera_network.DROP_IN).read_text()
+    assert "\nRestrictAddressFamilies=AF_INET6\n" in text
+    assert "\nEnvironment=VEDETTE_MAY_REACH=fd00::12\n" in text
+    assert "secret" not in text
+    assert camera_network.unsettled(SIX, root) == ""
+
+
+def test_ipv6_address_that_counts_on_one_interface_closes_what_was_open(root: Path) -> None:
+    """CF-18."""
+    camera_network.settle(SIX, root)
+    near = CameraSection(adapter="gst", source="rtsp:rtsp://[fe80::12%25eth0]/street")
+    with pytest.raises(Usage, match="counts on one interface only; give the camera another address"):
+        camera_network.settle(near, root)
+    assert lets_through(root) == []
 
 
 def test_nothing_is_written_when_nothing_changed(root: Path) -> None:
@@ -133,6 +155,20 @@ def test_command_says_what_the_recorder_reaches_and_what_to_do_next(
     ]
     assert cli.main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"addresses": ["169.254.3.4"], "changed": False}
+
+
+def test_camera_with_an_ipv6_address_is_named_where_its_unit_closes_it(
+    monkeypatch: pytest.MonkeyPatch, ip6_camera
+) -> None:
+    """CF-18, CF-14."""
+    ip6_camera.switch_off()
+    camera = open_camera(CameraSection(adapter="gst", source=f"rtsp:{ip6_camera.address}"))
+    monkeypatch.setenv("VEDETTE_MAY_REACH", "::1")
+    with pytest.raises(Refused, match=r"the camera rtsp:rtsp://\[::1\]:\d+/street does not start: GStreamer ended: "):
+        camera.open()
+    monkeypatch.setenv("VEDETTE_MAY_REACH", "fd00::12")
+    with pytest.raises(Refused, match="the recorder's unit lets it reach fd00::12 and not ::1: run sudo vedette"):
+        camera.open()
 
 
 def test_camera_that_its_unit_closes_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch, network_camera) -> None:

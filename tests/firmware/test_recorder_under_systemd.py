@@ -236,3 +236,16 @@ def test_installed_recorder_records_its_network_camera_and_reaches_nothing_else(
     assert restart(machine) == ["127.0.0.1 reached", "127.0.0.2 TimeoutError", "::1 OSError"]
     wait_for(lambda: machine.status().get("units"), machine.told)
     assert (machine.status()["camera"], machine.status()["state"]) == ("ok", "recording")
+
+
+def test_installed_recorder_records_a_network_camera_with_an_ipv6_address_and_reaches_nothing_else(
+    machine: Machine,
+) -> None:
+    """CF-18: the installer lets it through, by IPv6 alone."""
+    camera = machine.serve(PYTHON, str(SERVER), "[::1]:8554").strip()
+    assert camera == "rtsp://[::1]:8554/street"
+    machine.serve(PYTHON, "-Ic", LISTENER)
+    install(machine, f"rtsp:{camera}")
+    assert restart(machine) == ["127.0.0.1 OSError", "127.0.0.2 OSError", "::1 reached"]
+    wait_for(lambda: machine.status().get("units"), machine.told)
+    assert (machine.status()["camera"], machine.status()["state"]) == ("ok", "recording")

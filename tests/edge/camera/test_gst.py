@@ -210,6 +210,7 @@ def test_password_of_a_network_camera_is_in_no_message(camera):
     assert "127.0.0.1:9/street" in str(refused.value)
     assert "hunter2" not in str(refused.value)
     assert without_password("no rtsp://a:b@c/d and rtsp://e@f/g") == "no rtsp://c/d and rtsp://f/g"
+    assert without_password("rtsp://a:p@ss@c/d@e and rtsp://a:b@[::1]/") == "rtsp://c/d@e and rtsp://[::1]/"
 
 
 SOURCES = ["rtsp:rtsp://camera/1" if board == "rtsp" else board for board in BOARDS]

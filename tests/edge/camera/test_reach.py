@@ -5,6 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from edge.camera import reach
+from edge.camera.pipelines import pipeline
 from vedette.config import CameraSection
 from vedette.errors import Refused, Usage
 
@@ -16,6 +17,8 @@ NAMES = """\
 not-an-address broken.local
 fe80::1   near.local
 2001:db8::7 six.local
+fd00::7%eth0 zoned.local
+::ffff:10.0.0.7 mapped.local
 0.0.0.0   none.local
 """
 
@@ -46,10 +49,13 @@ def test_camera_that_is_no_network_camera_has_no_host(camera: CameraSection) -> 
         ("rtsps://10.0.0.7:322/street?channel=1&subtype=0", "10.0.0.7"),
         ("rtsp://admin:p%40ss,word@10.0.0.7:8554/street@home", "10.0.0.7"),
         ("rtsp://Street-Cam/", "street-cam"),
+        ("rtsp://[::1]/", "::1"),
+        ("rtsp://[FD00::12]:554/street@home", "fd00::12"),
+        ("rtsps://admin:p%40ss,word@[fd00::12]?channel=1", "fd00::12"),
     ],
 )
 def test_network_camera_s_host_is_told_when_its_address_has_more(address: str, host: str) -> None:
-    """CF-13."""
+    """CF-13, CF-18."""
     assert reach.host_of(network(address)) == host
 
 
@@ -58,7 +64,15 @@ def test_network_camera_s_host_is_told_when_its_address_has_more(address: str, h
     [
         "rtsp://admin:p@ss@10.0.0.7/",
         "rtsp://admin@/",
-        "rtsp://[::1]/",
+        "rtsp://10.0.0.7/\n",
+        "rtsp://10.0.0.7:street/",
+        "rtsp://[::1/",
+        "rtsp://::1]/",
+        "rtsp://[::1]x/",
+        "rtsp://[]/",
+        "rtsp://cam/[::1]",
+        "rtsp://admin:p@ss@[::1]/",
+        "rtsp://admin:[::1]@10.0.0.7/",
         "http://10.0.0.7/",
         "rtsp://10.0.0.7/ IPAddressAllow=any",
         "rtsp://10.0.0.7/\nIPAddressAllow=any",
@@ -71,6 +85,33 @@ def test_strange_address_of_a_network_camera_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("rtsp://fd00::12/street", "write an IPv6 address in brackets: rtsp://[fd00::12]/"),
+        ("rtsp://admin:secret@fd00::12:554/street", "write an IPv6 address in brackets: rtsp://[fd00::12]/"),
+        ("rtsp://fe80::1%25eth0/street", "write an IPv6 address in brackets"),
+        ("rtsp://[fd00::12::1]/street", "'fd00::12::1', in brackets, is not an IPv6 address"),
+        ("rtsp://[10.0.0.7]/street", "'10.0.0.7', in brackets, is not an IPv6 address"),
+        ("rtsp://[camera.local]/street", "'camera.local', in brackets, is not an IPv6 address"),
+        ("rtsp://[fe80::12]/street", "fe80::12 counts on one interface only; give the camera another address"),
+        ("rtsp://[fe80::12%25eth0]/street", "counts on one interface only; give the camera another address"),
+        ("rtsp://[fd00::12%eth0]/street", "fd00::12%eth0 counts on one interface only"),
+        ("rtsp://[::ffff:10.0.0.7]/street", "is an IPv4 address in another form; write 10.0.0.7"),
+        ("rtsp://[::]/street", ":: is not the address of one camera"),
+        ("rtsp://[ff02::1]/street", "ff02::1 is not the address of one camera"),
+        (f"rtsp://[fd00::12]/{'a' * 247}", "is not the address of a camera"),
+    ],
+)
+def test_strange_ipv6_address_is_refused_with_what_to_write(address: str, said: str) -> None:
+    """CF-18: before a camera is opened, and with no word of its password."""
+    with pytest.raises(Usage) as raised:
+        pipeline(network(address))
+    assert said in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert pipeline(network(f"rtsp://[fd00::12]/{'a' * 245}"))
+
+
+@pytest.mark.parametrize(
     ("host", "addresses"),
     [
         ("10.0.0.9", ["10.0.0.9"]),
@@ -79,6 +120,7 @@ def test_strange_address_of_a_network_camera_is_refused(address: str) -> None:
         ("street.local", ["10.0.0.7"]),
         ("localhost", ["127.0.0.1", "::1"]),
         ("six.local", ["2001:db8::7"]),
+        ("fd00:0::12", ["fd00::12"]),
     ],
 )
 def test_address_is_the_host_s_own_or_that_of_its_line_in_the_list_of_names(host: str, addresses: list[str]) -> None:
@@ -95,9 +137,12 @@ def test_name_that_is_not_in_the_list_of_names_is_refused_with_what_to_write(hos
         reach.addresses_of(host, NAMES)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "239.1.2.3", "255.255.255.255", "near.local", "none.local"])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "239.1.2.3", "255.255.255.255", "near.local", "none.local", "fe80::2", "zoned.local", "mapped.local"],
+)
 def test_address_that_is_not_one_camera_s_is_refused(host: str) -> None:
-    """CF-13."""
+    """CF-13, CF-18."""
     with pytest.raises(Usage):
         reach.addresses_of(host, NAMES)
 
@@ -140,6 +185,8 @@ def test_warned_of_an_address_that_the_camera_chose_by_itself() -> None:
         ("10.0.0.7", True, {"VEDETTE_MAY_REACH": "10.0.0.7"}, ""),
         ("street-cam", True, {"VEDETTE_MAY_REACH": "10.0.0.7,10.0.0.8"}, ""),
         ("10.0.0.70", True, {"VEDETTE_MAY_REACH": "10.0.0.7"}, "lets it reach 10.0.0.7 and not 10.0.0.70: run sudo"),
+        ("fd00:0::12", True, {"VEDETTE_MAY_REACH": "fd00::12"}, ""),
+        ("fd00::12", True, {"VEDETTE_MAY_REACH": "10.0.0.7"}, "lets it reach 10.0.0.7 and not fd00::12: run sudo"),
         ("old.local", True, {"VEDETTE_MAY_REACH": "10.0.0.7"}, "'old.local' is not in /etc/hosts"),
     ],
 )

@@ -58,3 +58,17 @@ def test_no_segment_is_lost_and_the_gap_is_named_when_a_network_camera_is_switch
     assert abs(gap.detail["from_us"] - first.manifest.ended_us) < 1_000_000
     assert (fault.detail["kind"], recovered.detail["kind"]) == ("unplugged", "unplugged")
     assert (first.manifest.media.width, first.manifest.media.height) == (352, 288)
+
+
+@needs_gstreamer
+def test_network_camera_with_an_ipv6_address_is_recorded(device, bench, ip6_camera):
+    """CF-18: from its address in brackets to the opened file."""
+    source = CameraSection(adapter="gst", source=f"rtsp:{ip6_camera.address}", width=320, height=240, rate=25)
+    one = bench(camera=open_camera(source, SystemClock(), SoundSection()), segment_s=600)
+    one.service._read_timeout_s = 0.05
+    while one.status()["recorded_ms"] < 2_000:
+        one.steps(1)
+    one.close()
+    (item,) = device.items()
+    with av.open(io.BytesIO(device.opened(item))) as mp4:
+        assert sum(1 for _ in mp4.decode(video=0)) == item.manifest.media.frames >= 50
