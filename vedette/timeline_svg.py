@@ -121,13 +121,13 @@ def _escaped(text: str) -> str:
 def _stretch_text(one: Stretch, words: Words, zone: tzinfo) -> str:
     times = f"{clock_time(one.from_us, zone)} – {clock_time(one.to_us, zone)}"
     why = one.recording or "" if one.state is State.RECORDED else words.why(one.state, one.why)
-    return f"{times} ({length(one.length_us)}) {words.state(one.state)}{why and ': ' + why}"
+    return f"{times} ({length(one.length_us, words)}) {words.state(one.state)}{why and ': ' + why}"
 
 
 def _spoken(timeline: Timeline, words: Words, zone: tzinfo) -> str:
     whole_us = timeline.to_us - timeline.from_us
     totals = [
-        f"{words.state(state)} {length(us)} ({share(us, whole_us)})"
+        f"{words.state(state)} {length(us, words)} ({share(us, whole_us, words)})"
         for state, us in timeline.totals.items()
         if us or state is State.UNKNOWN
     ]
@@ -149,15 +149,15 @@ def _totals(timeline: Timeline, words: Words, y: int) -> Iterator[str]:
             look = _LOOKS[state][0] if _LOOKS[state][1] is None else f"url(#{state.value})"
             yield f'<rect x="24" y="{y - 13}" width="28" height="16" fill="{look}" stroke="#8b8f96"/>'
             yield f'<text x="62" y="{y}"{bad}>{escape(words.state(state))}</text>'
-            yield f'<text class="r" x="330" y="{y}">{escape(length(us))}</text>'
-            yield f'<text class="r" x="420" y="{y}">{share(us, whole_us)}</text>'
+            yield f'<text class="r" x="330" y="{y}">{escape(length(us, words))}</text>'
+            yield f'<text class="r" x="420" y="{y}">{share(us, whole_us, words)}</text>'
     yield f'<text class="b" x="62" y="{y + 26}">{escape(words("total"))}</text>'
-    yield f'<text class="b r" x="330" y="{y + 26}">{escape(length(whole_us))}</text>'
+    yield f'<text class="b r" x="330" y="{y + 26}">{escape(length(whole_us, words))}</text>'
 
 
 def _notes(timeline: Timeline, words: Words, zone: tzinfo, y: int) -> Iterator[str]:
     unknown_us = timeline.unexplained_us
-    said = words("some_unexplained", length(unknown_us)) if unknown_us else words("nothing_unexplained")
+    said = words("some_unexplained", length(unknown_us, words)) if unknown_us else words("nothing_unexplained")
     yield f'<text class="{"bad" if unknown_us else "b"}" x="470" y="{y}">{escape(said)}</text>'
     shown = timeline.notes[:MAX_NOTES]
     lines = [words("proven"), *(f"{clock_time(one.at_us, zone)}  {words.note(one)}" for one in shown)]

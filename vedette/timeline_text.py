@@ -57,20 +57,20 @@ def when(at_us: int, zone: tzinfo) -> datetime:
     return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=at_us)).astimezone(zone)
 
 
-def length(duration_us: int) -> str:
+def length(duration_us: int, words: Words) -> str:
     """`1:02:03` hours, minutes and seconds, to a tenth where it is under a minute."""
     if 0 < duration_us < SECOND_US // 10:
-        return "< 0.1 s"
+        return words.decimal("< 0.1 s")
     seconds, rest_us = divmod(duration_us, SECOND_US)
     tenth = f".{rest_us // 100_000}" if seconds < 60 and rest_us >= 100_000 else ""
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{tenth}"
+    return words.decimal(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{tenth}")
 
 
-def share(part_us: int, whole_us: int) -> str:
+def share(part_us: int, whole_us: int, words: Words) -> str:
     """Percent with one decimal; never 0.0 for something nor 100.0 for less than all."""
     if part_us in (0, whole_us):
-        return "100.0 %" if part_us else "0.0 %"
-    return f"{min(max(part_us * 1000 / whole_us, 1), 999) / 10:.1f} %"
+        return words.decimal("100.0 %" if part_us else "0.0 %")
+    return words.decimal(f"{min(max(part_us * 1000 / whole_us, 1), 999) / 10:.1f} %")
 
 
 def ticks(timeline: Timeline, zone: tzinfo, *, most: int) -> list[int]:
@@ -176,15 +176,15 @@ def _list(timeline: Timeline, words: Words, zone: tzinfo) -> str:
     for one in timeline.stretches:
         why = one.recording or "" if one.state is State.RECORDED else words.why(one.state, one.why)
         marked = f" ({words('marked_row')})" if one.marked else ""
-        rows.append((clock_time(one.from_us, zone), length(one.length_us), words.state(one.state) + marked, why))
+        rows.append((clock_time(one.from_us, zone), length(one.length_us, words), words.state(one.state) + marked, why))
     return cli.table(rows, heads=(words("time"), words("length"), words("state"), words("why")))
 
 
 def _totals(timeline: Timeline, words: Words) -> str:
     whole_us = timeline.to_us - timeline.from_us
     totals = {state: us for state, us in timeline.totals.items() if us or state in (State.RECORDED, State.UNKNOWN)}
-    rows = [(words.state(state), length(us), share(us, whole_us)) for state, us in totals.items()]
-    rows.append((words("total"), length(whole_us), share(whole_us, whole_us)))
+    rows = [(words.state(state), length(us, words), share(us, whole_us, words)) for state, us in totals.items()]
+    rows.append((words("total"), length(whole_us, words), share(whole_us, whole_us, words)))
     rows = [(name, f"{long:>9}", f"{part:>7}") for name, long, part in rows]
     return cli.table(rows, heads=(words("state"), words("length"), words("share")))
 
@@ -200,11 +200,10 @@ def _notes(timeline: Timeline, words: Words, zone: tzinfo) -> str:
 def _overlay_text(one: Overlay, words: Words, zone: tzinfo) -> str:
     label = words.label(one.label) if one.label else ""
     row = words.row(one.row)
-    return (
-        f"{row} {words('to')} {clock_time(one.to_us, zone)} ({length(one.to_us - one.from_us)}){label and ': ' + label}"
-    )
+    lasted = length(one.to_us - one.from_us, words)
+    return f"{row} {words('to')} {clock_time(one.to_us, zone)} ({lasted}){label and ': ' + label}"
 
 
 def _verdict(timeline: Timeline, words: Words) -> str:
     unknown_us = timeline.unexplained_us
-    return words("some_unexplained", length(unknown_us)) if unknown_us else words("nothing_unexplained")
+    return words("some_unexplained", length(unknown_us, words)) if unknown_us else words("nothing_unexplained")

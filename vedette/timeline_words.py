@@ -6,6 +6,8 @@ from vedette.errors import Usage
 from vedette.timeline import Note, State
 
 LANGUAGES = ("en", "fr")
+# What is said with a number of seconds and a decimal sign; other values are names, and stay as they are written.
+_NUMBERS = ("step", "clock_step", "boot_moved")
 ROWS = ("muted", "sound", "stealth", "reminder", "camera", "heat", "clock", "place", "signed")
 
 _WORDS: dict[str, tuple[str, str]] = {
@@ -180,7 +182,11 @@ class Words:
     def __call__(self, key: str, value: str = "") -> str:
         """The word or sentence for `key`, with `value` in it; the key itself where there is none."""
         text = _WORDS[key][self._column] if key in _WORDS else key
-        return text.replace("{}", value)
+        return text.replace("{}", self.decimal(value) if key in _NUMBERS else value)
+
+    def decimal(self, number: str) -> str:
+        """A number that is written with a point, with this language's decimal sign: `85.9 %` or `85,9 %`."""
+        return number.replace(".", ",") if self.language == "fr" else number
 
     def row(self, name: str) -> str:
         """The name of a row of overlays."""

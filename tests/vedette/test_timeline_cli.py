@@ -298,7 +298,7 @@ def test_the_picture_stands_alone_and_says_each_bar_in_words(
     assert not re.search(r"<script|href|@import|url\((?!#)|<image|<foreignObject", text)
     said = [one.findtext(f"{SVG}title") or "" for one in root.iter(f"{SVG}rect") if one.find(f"{SVG}title") is not None]
     for one in timeline.stretches:
-        assert any(words.state(one.state) in title and length(one.length_us) in title for title in said)
+        assert any(words.state(one.state) in title and length(one.length_us, words) in title for title in said)
     for state in State:
         assert (words.state(state) in "".join(root.itertext())) or not timeline.totals[state]
 
@@ -339,21 +339,39 @@ def test_ticks_are_whole_hours_of_the_zone(shift: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("duration_us", "text"),
+    ("duration_us", "english", "french"),
     [
-        (0, "0:00:00"),
-        (99_999, "< 0.1 s"),
-        (100_000, "0:00:00.1"),
-        (59_900_000, "0:00:59.9"),
-        (36_000_000_000, "10:00:00"),
+        (0, "0:00:00", "0:00:00"),
+        (99_999, "< 0.1 s", "< 0,1 s"),
+        (100_000, "0:00:00.1", "0:00:00,1"),
+        (59_900_000, "0:00:59.9", "0:00:59,9"),
+        (36_000_000_000, "10:00:00", "10:00:00"),
     ],
 )
-def test_a_length_is_said_in_hours_minutes_and_seconds(duration_us: int, text: str) -> None:
-    assert length(duration_us) == text
+def test_a_length_is_said_in_hours_minutes_and_seconds(duration_us: int, english: str, french: str) -> None:
+    """TI-44."""
+    assert [length(duration_us, Words(one)) for one in ("en", "fr")] == [english, french]
 
 
 @pytest.mark.parametrize(
     ("part", "text"), [(0, "0.0 %"), (1, "0.1 %"), (500_000, "50.0 %"), (999_999, "99.9 %"), (1_000_000, "100.0 %")]
 )
 def test_a_share_is_nothing_or_all_only_when_it_is(part: int, text: str) -> None:
-    assert share(part, 1_000_000) == text
+    """TI-44."""
+    shown = [share(part, 1_000_000, Words(one)) for one in ("en", "fr")]
+    assert shown == [text, text.replace(".", ",")]
+
+
+def test_no_number_of_the_french_drawing_and_text_has_a_decimal_point(
+    shift: Any, hard_day: Callable[[Any], None]
+) -> None:
+    """TI-44: neither a share, nor a length, nor by how much a clock was set."""
+    hard_day(shift)
+    timeline = read_timeline(shift.entries())
+    for language, sign in (("en", "."), ("fr", ",")):
+        words = Words(language)
+        picture = "".join(ET.fromstring(draw_svg(timeline, words, zone=timezone.utc)).itertext())
+        for said in (picture, draw(timeline, words, zone=timezone.utc)):
+            assert set(re.findall(r"\d([.,])\d", said)) == {sign}
+            assert re.search(r"\d.\d %", said)
+            assert re.search(r"-7.\d\d\d s", said)

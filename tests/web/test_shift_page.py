@@ -117,7 +117,7 @@ def test_page_says_what_was_not_recorded_and_why(
     restarted: str,
     none: str,
 ) -> None:
-    """TI-40, TI-41."""
+    """TI-40, TI-41, TI-44."""
     investigator.get(f"/language/{language}")
     assert '<a class="button" href="/devices/car-1/shift">' in investigator.get("/devices").text
     page = investigator.get("/devices/car-1/shift").text
@@ -130,7 +130,9 @@ def test_page_says_what_was_not_recorded_and_why(
     (goal,) = re.findall(r'<img src="(/devices/[^"]+)"', page)
     picture = investigator.get(html.unescape(goal))
     assert picture.headers["content-type"] == "image/svg+xml"
-    assert ET.fromstring(picture.text).get("lang") == language
+    drawn = ET.fromstring(picture.text)
+    assert drawn.get("lang") == language
+    assert set(re.findall(r"\d([.,])\d+ %", "".join(drawn.itertext()))) == {{"fr": ",", "en": "."}[language]}
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     looked = recorder.centre.store.accesses(subject="car-1")[0]
     assert (looked.user, looked.action, looked.reason) == ("amina", "shift.show", today(recorder.centre))
