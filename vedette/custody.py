@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vedette import files
 from vedette.clock import Clock, uuid7
-from vedette.custody_entry import FIRST_PREV, DetailValue, Entry, parse_line, sign_line
+from vedette.custody_entry import FIRST_PREV, DetailValue, Entry, sign_entry
 from vedette.custody_seal import drop_sealed, seal_closed
 from vedette.custody_tail import MAX_FILE_ENTRIES, journal_files, mend
 from vedette.custody_verify import check_segment, split_lines, verify_chain
@@ -98,7 +98,7 @@ class Journal:
             item=item,
             detail=dict(detail or {}),
         )
-        entry = parse_line(sign_line(unsigned, self.key))
+        entry = sign_entry(unsigned, self.key)
         self._write(entry)
         self._head = (entry.seq, entry.sha256)
         self._entries += 1

@@ -89,11 +89,14 @@ def sign_line(entry: Entry, key: SigningKey) -> bytes:
     """The whole line of an entry, without newline, signed by `key`; Integrity where the entry breaks a rule of the
     spec.
     """
+    return sign_entry(entry, key).line
+
+
+def sign_entry(entry: Entry, key: SigningKey) -> Entry:
+    """The entry as its line says it, signed by `key`; Integrity where it breaks a rule of the spec."""
     body = {**entry.to_body(), "key": key.public.key_id}
     signature = key.sign(DOMAIN + canonical.dumps(body))
-    line = canonical.dumps({**body, "sig": base64.b64encode(signature).decode()})
-    parse_line(line)
-    return line
+    return parse_line(canonical.dumps({**body, "sig": base64.b64encode(signature).decode()}))
 
 
 def parse_line(line: bytes) -> Entry:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-import numpy.ma  # numpy's percentile imports it when it is first called, which would hold up a recording
 from numpy.typing import NDArray
 
 from edge.camera.condition import Change, Condition, Moment
@@ -83,7 +82,9 @@ def measure(points: NDArray[np.uint8]) -> Seen:
     height, width = (size // CELL * CELL or size for size in points.shape)
     rows, columns = min(CELL, height), min(CELL, width)
     cells = points[:height, :width].reshape(height // rows, rows, width // columns, columns).mean(axis=(1, 3))
-    low, high = np.percentile(cells, (5, 95))
+    # As numpy's percentile does it, which takes ten times as long for these few.
+    ordered = np.sort(cells, axis=None)
+    low, high = np.interp((0.05 * (ordered.size - 1), 0.95 * (ordered.size - 1)), np.arange(ordered.size), ordered)
     return Seen(
         bright=int(np.searchsorted(below, below[-1] * 0.99)),
         middle=int(np.searchsorted(below, below[-1] * 0.5)),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.reader.decoder_words import heard
+from edge.reader.picture_end import end_of, unwritten_bytes
 from edge.reader.picturesize import JPEG_END, Header, header_of, kind_of
 from vedette.errors import Refused
 
@@ -25,8 +26,12 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 # The file and all that decoding it takes at once.
 MAX_MEMORY_BYTES = 256 * 1024 * 1024
 ROWS_AT_ONCE = 64
-CUT = "the picture is cut off: the file ends within it, and only what is there was looked at"
-DAMAGED = "the picture is damaged within ({}), and only what could be decoded was looked at"
+CUT = "the picture is cut off: the file ends within it"
+CUT_AT = "the picture is cut off: the file has {} of at least {} bytes"
+UNWRITTEN = "the picture is cut off: its last {} bytes were never written"
+DAMAGED = "the picture is damaged within ({})"
+PARTLY = "{}, and only what could be decoded was looked at; copy the file again from where it was taken"
+NOTHING = "{}, and nothing of it can be decoded; copy the file again from where it was taken"
 FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 # A JPEG can be decoded at an eighth of its size, so larger ones are still read.
 REDUCTIONS = ((1, cv2.IMREAD_GRAYSCALE), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
@@ -53,26 +58,33 @@ class Picture:
 def read_picture(path: Path) -> Picture:
     """The picture of a file, upright and grey; raises Unreadable with the reason.
 
-    A JPEG that was cut is decoded as far as it goes, and says so (`trouble`): what is missing is one grey. So does a
+    A JPEG that was cut is decoded as far as it goes, and says so (`trouble`): what is missing is one grey. So does any
     picture that is damaged within. For the command line tools only: see `decoder_words`.
     """
     content = _content(path)
-    header = header_of(content.data)
+    needed, header = end_of(content.data), header_of(content.data)
+    wrong = CUT_AT.format(content.size, needed) if needed > content.size else ""
     if header is None or min(header.width, header.height) < 1:
-        kind = kind_of(content.data)
-        raise Unreadable(
-            "no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)"
-            if kind is None
-            else f"a damaged {kind} picture: what says its size is missing or wrong"
-        )
+        raise Unreadable(NOTHING.format(wrong) if wrong else _no_header(kind_of(content.data)))
     reduction, flag = _reduction(header, content.size * (2 if header.cut else 1))
     if header.cut:
+        wrong = CUT
         content = np.concatenate([content, np.frombuffer(JPEG_END, dtype=np.uint8)])
+    elif not wrong and (zeros := unwritten_bytes(content.data, header.width * header.height)):
+        wrong = UNWRITTEN.format(zeros)
     luma, damage = heard(lambda: _decoded(content, flag))
+    wrong = wrong or (DAMAGED.format(damage) if damage else "")
     if luma is None or luma.size == 0:
-        raise Unreadable(f"a damaged picture of which nothing can be decoded{f' ({damage})' if damage else ''}")
-    damaged = DAMAGED.format(damage) if damage else ""
-    return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=CUT if header.cut else damaged)
+        raise Unreadable(NOTHING.format(wrong or "a damaged picture"))
+    return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=PARTLY.format(wrong) if wrong else "")
+
+
+def _no_header(kind: str | None) -> str:
+    if kind is None:
+        return "no picture of a kind that is read (JPEG, PNG, BMP, WebP, TIFF, PNM)"
+    return (
+        f"a damaged {kind} picture: what says its size is missing or wrong; copy the file again from where it was taken"
+    )
 
 
 def _content(path: Path) -> Luma:

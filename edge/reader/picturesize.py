@@ -11,9 +11,10 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from edge.reader.tiff_directory import directory_of
+
 MAX_MARKERS = 4096
 MAX_GAP_BYTES = 65_536
-MAX_TIFF_ENTRIES = 4096
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_PASSES = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -22,8 +23,8 @@ JPEG_END = b"\xff\xd9"
 _SEARCHED_BYTES = 1024 * 1024
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _WEBP_BYTES = 7.0
+_BMP_CORE = 12  # the header of OS/2, with sides of 16 bits
 _WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
-_TIFF_FORMS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
 _BAD = (struct.error, IndexError, ValueError, KeyError)
 
 
@@ -70,7 +71,8 @@ def _png(content: memoryview) -> Header:
 
 
 def _bmp(content: memoryview) -> Header:
-    width, height = struct.unpack_from("<ii", content, 18)
+    (header,) = struct.unpack_from("<I", content, 14)
+    width, height = struct.unpack_from("<HH" if header == _BMP_CORE else "<ii", content, 18)
     return Header(width=abs(width), height=abs(height))
 
 
@@ -133,24 +135,15 @@ def _webp(content: memoryview) -> Header | None:
 
 
 def _tiff(content: memoryview) -> Header | None:
-    order = "<" if content[0] == 0x49 else ">"
-    (at,) = struct.unpack_from(f"{order}I", content, 4)
-    (entries,) = struct.unpack_from(f"{order}H", content, at)
-    found = {_BITS: 1, _SAMPLES: 1}
-    for entry in range(min(entries, MAX_TIFF_ENTRIES)):
-        tag, kind, count = struct.unpack_from(f"{order}HHI", content, at + 2 + 12 * entry)
-        if tag in (_WIDTH, _HEIGHT, _BITS, _SAMPLES):
-            form, size = _TIFF_FORMS[kind]
-            value_at = at + 10 + 12 * entry
-            if size * count > 4:
-                (value_at,) = struct.unpack_from(f"{order}I", content, value_at)
-            (found[tag],) = struct.unpack_from(f"{order}{form}", content, value_at)
-    if _WIDTH not in found or _HEIGHT not in found:
-        return None
-    sample = max(1, found[_BITS] // 8)
+    directory = directory_of(content)
+    width, height, bits, samples = (
+        next(directory.numbers(content, tag), default)
+        for tag, default in ((_WIDTH, 0), (_HEIGHT, 0), (_BITS, 1), (_SAMPLES, 1))
+    )
+    sample = max(1, bits // 8)
     # One strip may hold the whole picture, beside the grey picture and its eight bits.
-    held = sample * (found[_SAMPLES] + 1) + (sample > 1)
-    return Header(width=found[_WIDTH], height=found[_HEIGHT], pixel_bytes=held)
+    held = sample * (samples + 1) + (sample > 1)
+    return Header(width=width, height=height, pixel_bytes=held) if width and height else None
 
 
 def _pnm(content: memoryview) -> Header:

@@ -295,7 +295,7 @@ class Keeping:
     def _tend_kept(self, now_us: int) -> None:
         with self._on_disk():
             self.buffer.tell(self._filing.journal)
-            self.ring.look(now_us, self.headroom.free_bytes())
+            self.ring.look(now_us, self.headroom.free_bytes)
             self.ring.keep(now_us)
             item = self.ring.settle(self._filing, now_us)
             if item is not None:

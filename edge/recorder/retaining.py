@@ -7,6 +7,7 @@ sound too. Nothing here sends, marks or deletes. Implements RI-1 to RI-6 of docs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -174,13 +175,13 @@ class Retaining:
             self._writing.abandon()
             self._writing = None
 
-    def look(self, now_us: int, free_bytes: int) -> None:
+    def look(self, now_us: int, free_bytes: Callable[[], int]) -> None:
         """Once a second: keeping stops where the rest of the disk has little room, and goes on with some to spare."""
         if now_us < self._look_us:
             return
         self._look_us = now_us + LOOK_US
         least = self.policy.min_free_bytes
-        self._is_short = free_bytes < least + (spare_bytes(least) if self._is_short else 0)
+        self._is_short = free_bytes() < least + (spare_bytes(least) if self._is_short else 0)
         if self._is_short:
             self.end(ROOM)
 

@@ -129,8 +129,8 @@ class RecorderService:
         else:
             self._wake()
             self._telling.look(self._now(), self._keeping.recording)
-            self._film(now_us)
-        self._decide()
+        if self._resting or not self._film(now_us):
+            self._decide()
         self._source.tend()
         self._keeping.tend(now_us, is_blind=self._source.info is None)
         if self._source.ended and not self._ended and not self._resting:
@@ -261,7 +261,8 @@ class RecorderService:
             if activation.is_marked(self._duty.state, from_us=began.mono_us, to_us=end_us):
                 recording.mark()
 
-    def _film(self, now_us: int) -> None:
+    def _film(self, now_us: int) -> bool:
+        """Take what the camera has; True where there was a coded picture, with which it was decided what to record."""
         try:
             if self._source.mend(now_us):
                 self._opened()
@@ -270,11 +271,11 @@ class RecorderService:
             self._say(self._watch.lost(error, Moment(self._clock.utc_us(), now_us)))
             self._sound_watch.rest()
             self._keeping.interrupt(CAMERA_FAULT)
-            return
+            return False
         for one in found:
             if isinstance(one, SmallFrame):
-                self._say(self._watch.picture(one))
                 self._bus.publish(one)
+                self._say(self._watch.picture(one))
             elif isinstance(one, SoundInfo):
                 self._keeping.deliver(one)
                 self._sound_watch.expect(self._now(), is_expected=True)
@@ -282,6 +283,7 @@ class RecorderService:
                 self._take(one)
         self._say(self._sound_watch.look(found, self._source.sound_fault, self._now()))
         self._keeping.sound_is_lost = self._sound_watch.state == LOST
+        return any(isinstance(one, EncodedUnit) for one in found)
 
     def _opened(self) -> None:
         """The camera is open, for the first time or again."""
