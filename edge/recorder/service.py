@@ -312,9 +312,8 @@ class RecorderService:
         oldest_us = self._picture_us - MARKS_KEPT_US
         self._duty.tick(self._picture_us, oldest_us=oldest_us, mono_us=self._clock.mono_us())
         why = self._duty.wanted
-        self._keeping.favour(
-            self._duty.policy.always is None or self._duty.is_held or self._is_marked(self._picture_us)
-        )
+        is_asked = self._duty.policy.always is None or self._duty.is_held
+        self._keeping.favour(is_asked or self._is_marked(self._picture_us))
         if self._ended or self._resting:
             return
         if why is None:
