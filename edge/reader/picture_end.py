@@ -53,11 +53,11 @@ def _png(content: memoryview) -> int:
     at = _PNG_START
     for _ in range(MAX_CHUNKS):
         if at + _PNG_CHUNK > len(content):
-            return at + _PNG_CHUNK
+            return int(at + _PNG_CHUNK)
         size, name = struct.unpack_from(">I4s", content, at)
         at += _PNG_CHUNK + size
         if name == b"IEND":
-            return at
+            return int(at)
     return 0
 
 

@@ -155,6 +155,18 @@ def test_a_cut_picture_is_looked_at_and_then_named_as_cut(run: Run, tmp_path: Pa
     assert "cut off" in lines[1]["error"]
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".tiff", ".png", ".pgm"])
+def test_a_cut_picture_of_another_kind_is_one_line(run: Run, tmp_path: Path, suffix: str) -> None:
+    """HT-46."""
+    noise = np.random.default_rng(1).integers(0, 256, (90, 300), dtype=np.uint8)
+    content = cv2.imencode(suffix, noise)[1].tobytes()
+    (tmp_path / f"cut{suffix}").write_bytes(content[: len(content) // 2])
+    code, (line,) = run(tmp_path)
+    assert (code, list(line)) == (1, ["file", "error"])
+    assert f"cut off: the file has {len(content) // 2} of at least " in str(line["error"])
+    assert "copy the file again" in str(line["error"])
+
+
 def test_a_picture_damaged_within_is_looked_at_and_named(run: Run, tmp_path: Path) -> None:
     """HT-43."""
     luma = draw(width_px=1280, height_px=720, plates=1).luma
