@@ -13,7 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vedette import files
@@ -53,6 +53,8 @@ class Journal:
         self._size = 0
         self._entries = 0
         self._noted: set[str] = set()
+        self._unsealed: dict[Path, None] | None = None
+        self._follower: Callable[[Entry], None] | None = None
 
     @classmethod
     def open(cls, folder: Path, *, service: str, device: str, key: SigningKey, clock: Clock) -> Journal:
@@ -102,9 +104,15 @@ class Journal:
         self._write(entry)
         self._head = (entry.seq, entry.sha256)
         self._entries += 1
+        if self._follower is not None:
+            self._follower(entry)
         if self._entries >= MAX_FILE_ENTRIES:
             self.roll()
         return entry
+
+    def follow(self, follower: Callable[[Entry], None]) -> None:
+        """Give each further line to `follower` once it is durable, in place of the one before."""
+        self._follower = follower
 
     def note_damage(self, file: str, why: str) -> None:
         """Write `journal.damaged` for one of the journal's files, once in a run."""
@@ -118,11 +126,24 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
         self._file, self._size, self._entries = None, 0, 0
+        if path is not None and self._unsealed is not None:
+            self._unsealed[path] = None
         return path
 
     def closed_files(self) -> list[Path]:
         """The journal's files that are never written again, oldest first."""
         return [path for path in journal_files(self.folder) if path != self._path]
+
+    def unsealed_files(self) -> list[Path]:
+        """The closed files of which `note_sealed` was not told, oldest first; the folder is listed once in a run."""
+        if self._unsealed is None:
+            self._unsealed = dict.fromkeys(self.closed_files())
+        return list(self._unsealed)
+
+    def note_sealed(self, path: Path) -> None:
+        """A closed file has its sealed copy, or is gone: nothing is to be done with it any more."""
+        if self._unsealed is not None:
+            self._unsealed.pop(path, None)
 
     def close(self) -> None:
         """Close the file and let go of the journal; appends nothing (`service.stopped` is the service's to say)."""

@@ -32,21 +32,22 @@ def seal_closed(
     journal: Journal, spool_root: Path, recipients: Sequence[sealed.Recipient], *, identity: Identity
 ) -> list[spool.Item]:
     """Copy every closed file that has no copy yet, sealed, into the spool as an item of kind `custody`; returns the
-    new items.
+    new items. Files that were seen to have one are not looked at again in a run, however many there are.
 
     The item's id is drawn once and kept in `<first seq>.item` beside the file before anything else is written, so
     that a crash at any point leads to the same item again and never to two.
     """
     spool.make_folders(spool_root)
     items = []
-    for path in journal.closed_files():
+    for path in journal.unsealed_files():
         try:
             item = _seal_once(journal, path, spool_root, recipients, identity)
         except NotFound:
-            continue  # The keeper deleted the file since it was listed: its copy is at the centre.
+            continue  # The keeper deleted the file since it was looked for: its copy is at the centre.
         except Integrity as error:
             journal.note_damage(path.name, str(error))
             continue
+        journal.note_sealed(path)
         items += [item] if item else []
     return items
 
@@ -55,6 +56,8 @@ def _seal_once(
     journal: Journal, path: Path, root: Path, recipients: Sequence[sealed.Recipient], identity: Identity
 ) -> spool.Item | None:
     marker = path.with_suffix(".item")
+    if not path.exists():
+        return None
     try:
         item_id, is_sealed = _read_marker(marker)
     except Integrity as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.recorder.facts import Detail, Ending, SegmentFacts
-from edge.recorder.history import STATE, read_history
+from edge.recorder.history import STATE, GrowingHistory, History
 from edge.recorder.segments import Finished, Progress
 from vedette import files, spool
 from vedette.custody import Journal, seal_closed
@@ -72,11 +72,21 @@ class Filing:
         self._custody_recipients = custody_recipients
         self._identity = identity
         self._rolled_seq = journal.head[0]
+        self._history: GrowingHistory | None = None
 
     @property
     def folder(self) -> Path:
         """Where the sealed files lie."""
         return self.spool_root / KIND
+
+    def read_history(self) -> History:
+        """The history by the journal on the disk; segments that an earlier run left are in it."""
+        self._history = None
+        return self.history()
+
+    def history(self) -> History:
+        """The history up to now, without segments that had ended when the journal was rolled last."""
+        return self._growing().found()
 
     def started(self, detail: Detail) -> None:
         """Say in the journal that a recording starts."""
@@ -110,7 +120,9 @@ class Filing:
         begins with what the next run must know of the old ones.
         """
         if all_of_it or self.journal.head[0] - self._rolled_seq >= ROLL_ENTRIES:
-            state = read_history(self.journal.folder).to_detail()
+            history = self._growing()
+            state = history.found().to_detail()
+            history.forget_ended()
             self.journal.roll()
             self.journal.append(STATE, detail=state)
             self._rolled_seq = self.journal.head[0]
@@ -118,7 +130,7 @@ class Filing:
 
     def signed_off(self) -> None:
         """Say in the journal that the service stopped, and seal all of it."""
-        self.journal.append("service.stopped", detail=read_history(self.journal.folder).to_detail())
+        self.journal.append("service.stopped", detail=self.history().to_detail())
         self.journal.roll()
         seal_closed(self.journal, self.spool_root, self._custody_recipients, identity=self._identity)
 
@@ -153,6 +165,15 @@ class Filing:
         os.replace(path, target)
         files.fsync_dir(target.parent)
         files.fsync_dir(path.parent)
+
+    def _growing(self) -> GrowingHistory:
+        """The history, read from the disk where that was not done: pictures wait for a roll, and many files may lie
+        there that nobody has fetched yet.
+        """
+        if self._history is None:
+            self._history = GrowingHistory(self.journal.folder)
+            self.journal.follow(self._history.learn)
+        return self._history
 
     def _sign(self, manifest: Manifest) -> bytes:
         return sign_record(MANIFEST, manifest.to_body(), self.journal.key)

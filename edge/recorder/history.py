@@ -120,12 +120,40 @@ class History:
 
 def read_history(folder: Path) -> History:
     """The history in the journal at `folder`; what cannot be understood was reported by the journal and is skipped."""
+    return _read(folder).found()
+
+
+class GrowingHistory:
+    """The history as it goes on: read from the journal at `folder` once, then by each line that has become durable.
+
+    It says what `read_history` would find there, and forgets segments that have ended where it is told to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there; from now on each line is to be learned."""
+        self._reading = _read(folder)
+
+    def learn(self, entry: Entry) -> None:
+        """Learn from a line that is durable."""
+        with suppress(Integrity):
+            self._reading.learn(entry)
+
+    def found(self) -> History:
+        """The history up to the last line."""
+        return self._reading.found()
+
+    def forget_ended(self) -> None:
+        """Let go of the segments that have ended; where recording went on is known without them."""
+        self._reading.forget_ended()
+
+
+def _read(folder: Path) -> _Reading:
     reading = _Reading()
     for path in [folder / HEAD_NAME, *journal_files(folder)[-MAX_FILES:]] if folder.is_dir() else []:
         for entry in _entries(path):
             with suppress(Integrity):
                 reading.learn(entry)
-    return reading.found()
+    return reading
 
 
 def _entries(path: Path) -> Iterable[Entry]:
@@ -153,21 +181,31 @@ class _Reading:
         self._asleep = False
 
     def found(self) -> History:
-        """The history once all lines are read."""
-        history, last = self._history, self._last
-        for segment in (*history.segments.values(), *history.ring.values()):
-            segment.boot -= self._boot
-            if segment.boot < 0:
-                segment.facts = replace(segment.facts, mono_us=None)
-        if last is not None:
-            history.machine = self._machines.get(last.boot)
-        if self._begun is not None:
-            self._went_on(*self._begun)
-        if self._end is not None and last is not None:
-            boot, mono_us, utc_us = self._end
+        """The history as far as lines were learned; more may be."""
+        last, broke_off = self._last, None
+        ends = [end for end in (self._end, self._begun) if end is not None]
+        if ends and last is not None:
+            boot, mono_us, utc_us = max(reversed(ends), key=lambda end: end[:2])
             earlier_us = min(-1, _mono_of(last, utc_us, None))
-            history.broke_off = Moment(utc_us, mono_us if boot == self._boot else earlier_us)
-        return history
+            broke_off = Moment(utc_us, mono_us if boot == self._boot else earlier_us)
+        return replace(
+            self._history,
+            segments={item: self._by_now(one) for item, one in self._history.segments.items()},
+            ring={item: self._by_now(one) for item, one in self._history.ring.items()},
+            machine=None if last is None else self._machines.get(last.boot),
+            broke_off=broke_off,
+        )
+
+    def _by_now(self, segment: Segment) -> Segment:
+        """The segment with its boot counted from the present one."""
+        boot, facts = segment.boot - self._boot, segment.facts
+        return replace(segment, boot=boot, facts=replace(facts, mono_us=None) if boot < 0 else facts)
+
+    def forget_ended(self) -> None:
+        """Let go of the segments that have ended."""
+        for segments in (self._history.segments, self._history.ring):
+            for item in [item for item, one in segments.items() if one.ending is not None]:
+                del segments[item]
 
     def learn(self, entry: Entry) -> None:
         """Learn from the next line; Integrity where it is not what it should be."""

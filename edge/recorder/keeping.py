@@ -21,7 +21,7 @@ from edge.recorder.backlog import Backlog
 from edge.recorder.facts import Detail
 from edge.recorder.filing import Filing
 from edge.recorder.headroom import DISK_FAULT, DISK_FULL, Headroom
-from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History, read_history
+from edge.recorder.history import SERVICE_STOPPED, STATE, STOPPED, History
 from edge.recorder.mute import Mute
 from edge.recorder.preevent import PreEventBuffer
 from edge.recorder.recording import Form, Recording
@@ -73,10 +73,10 @@ class Keeping:
         history = History()
         self._open()
         with self._on_disk():
-            earlier = read_history(self._filing.journal.folder)
+            earlier = self._filing.read_history()
             self.counts.add(recover(self._filing, earlier.segments))
             self.counts.add(self.ring.repair(self._filing, earlier))
-            history = read_history(self._filing.journal.folder)
+            history = self._filing.history()
             self._filing.journal.append(STATE, detail=history.to_detail())
             self._filing.tidy()
         return history

@@ -144,14 +144,17 @@ def test_plain_file_goes_when_the_service_died_just_after_the_commit(
 def test_file_is_sealed_anew_and_damage_noted_once_when_its_marker_is_damaged(
     journal: Journal, folder: Path, root: Path
 ) -> None:
-    """CJ-14: a service that seals never stops for it."""
+    """CJ-14: a service that seals never stops for it; its next start notices."""
     [first] = seal(journal, root)
     (folder / "000000000001.item").write_bytes(b"{}")
     assert custody.drop_sealed(folder.parent, first.item_id) == []
-    [second] = seal(journal, root)
+    journal.close()
+    again = open_journal(folder)
+    second, _ = seal(again, root)
     assert first.manifest.plain_sha256 == second.manifest.plain_sha256
-    assert seal(journal, root) == []
-    assert (folder / "000000000003.jsonl").read_bytes().count(b"journal.damaged") == 1
+    assert seal(again, root) == []
+    again.close()
+    assert (folder / "000000000004.jsonl").read_bytes().count(b"journal.damaged") == 1
 
 
 def test_damage_is_noted_once_and_other_files_are_sealed_when_a_committed_item_is_not_whole(
@@ -161,9 +164,11 @@ def test_damage_is_noted_once_and_other_files_are_sealed_when_a_committed_item_i
     [item] = seal(journal, root)
     files.replace(folder / "000000000001.item", b'{"item":"%s","sealed_sha256":null}' % item.item_id.encode())
     item.path.write_bytes(b"short")
-    journal.roll()
-    assert [one.manifest.sequence for one in seal(journal, root)] == [3]
-    assert seal(journal, root) == []
+    journal.close()
+    again = open_journal(folder)
+    assert [one.manifest.sequence for one in seal(again, root)] == [3]
+    assert seal(again, root) == []
+    again.close()
     assert (folder / "000000000004.jsonl").read_bytes().count(b"journal.damaged") == 1
 
 
