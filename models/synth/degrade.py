@@ -93,7 +93,6 @@ def _axes(height: int, width: int) -> tuple[Field, Field]:
 
 def light(luma: Luma, rng: Generator, harsh: float) -> Luma:
     """Exposure, gamma, a shadow edge and a bright reflection."""
-    height, width = luma.shape
     much = min(1.0, 4 * harsh)
     curve = RAMP ** (1 + much * rng.uniform(-0.4, 0.5))
     curve = curve * (1 + much * rng.uniform(-0.55, 0.2)) + much * rng.uniform(-0.04, 0.2)
@@ -101,17 +100,30 @@ def light(luma: Luma, rng: Generator, harsh: float) -> Luma:
     if not shaded and not shining:
         return _mapped(luma, curve)
     picture = _lifted(luma, curve)
-    y, x = _axes(height, width)
     if shaded:
-        slope, offset = rng.uniform(-1.5, 1.5), rng.uniform(0.1, 0.9)
-        across = x / np.float32(width) + np.float32(slope) * (y / np.float32(height) - np.float32(0.5))
-        edge = np.clip((across - np.float32(offset)) * np.float32(rng.uniform(2, 15)) + np.float32(0.5), 0, 1)
-        picture *= 1 - edge * np.float32(rng.uniform(0.2, 0.65))
+        picture *= shadow(luma.shape, rng)
     if shining:
-        x = (x / width - rng.random()) / rng.uniform(0.08, 0.4)
-        y = (y / height - rng.random()) / rng.uniform(0.2, 0.8)
-        picture += (np.exp(-x * x) * np.exp(-y * y) * rng.uniform(0.2, 0.8)).astype(np.float32)
+        picture += reflection(luma.shape, rng)
     return _grey(picture * np.float32(255))
+
+
+def shadow(shape: tuple[int, ...], rng: Generator) -> Field:
+    """The share of the light that is left (height, width) where a shadow's edge crosses the picture."""
+    height, width = shape
+    y, x = _axes(height, width)
+    slope, offset = rng.uniform(-1.5, 1.5), rng.uniform(0.1, 0.9)
+    across = x / np.float32(width) + np.float32(slope) * (y / np.float32(height) - np.float32(0.5))
+    edge = np.clip((across - np.float32(offset)) * np.float32(rng.uniform(2, 15)) + np.float32(0.5), 0, 1)
+    return np.asarray(1 - edge * np.float32(rng.uniform(0.2, 0.65)), dtype=np.float32)
+
+
+def reflection(shape: tuple[int, ...], rng: Generator) -> Field:
+    """The light (height, width), in fractions of full white, that a bright reflection adds."""
+    height, width = shape
+    y, x = _axes(height, width)
+    across = (x / width - rng.random()) / rng.uniform(0.08, 0.4)
+    down = (y / height - rng.random()) / rng.uniform(0.2, 0.8)
+    return np.asarray(np.exp(-across * across) * np.exp(-down * down) * rng.uniform(0.2, 0.8), dtype=np.float32)
 
 
 def overexposed(luma: Luma, rng: Generator, harsh: float) -> Luma:

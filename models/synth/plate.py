@@ -188,10 +188,7 @@ def _furniture(canvas: Canvas, shape: Shape, region: str, rng: Generator) -> Non
         cv2.rectangle(
             canvas.luma, (inset, inset), (width - 1 - inset, height - 1 - inset), line, int(rng.integers(1, 4))
         )
-    for _ in range(int(rng.choice([0, 0, 2, 2, 4]))):
-        x = int(rng.choice([rng.uniform(0.01, 0.08), rng.uniform(0.15, 0.85), rng.uniform(0.92, 0.99)]) * width)
-        y = int(rng.uniform(0.35, 0.6) * height) if region == "MA" else int(rng.uniform(0.05, 0.2) * height)
-        cv2.circle(canvas.luma, (x, y), int(rng.integers(1, 4)), canvas.ink * rng.uniform(0.5, 2.0), -1)
+    screws(canvas, region, rng)
     if shape.letters_top > 0.18:
         _print(canvas, (0.02, shape.letters_top - 0.03), rng)
         if rng.random() < 0.6:
@@ -200,6 +197,15 @@ def _furniture(canvas: Canvas, shape: Shape, region: str, rng: Generator) -> Non
         for _ in range(int(rng.integers(0, 3))):
             x, y = int(rng.choice([0.02, 0.85]) * width), int(rng.choice([0.03, 0.03, 0.78]) * height)
             canvas.luma[y : y + int(0.16 * height), x : x + int(0.12 * width)] = rng.uniform(30, 250)
+
+
+def screws(canvas: Canvas, region: str, rng: Generator) -> None:
+    """None, two or four screws where the country has them."""
+    height, width = canvas.luma.shape
+    for _ in range(int(rng.choice([0, 0, 2, 2, 4]))):
+        x = int(rng.choice([rng.uniform(0.01, 0.08), rng.uniform(0.15, 0.85), rng.uniform(0.92, 0.99)]) * width)
+        y = int(rng.uniform(0.35, 0.6) * height) if region == "MA" else int(rng.uniform(0.05, 0.2) * height)
+        cv2.circle(canvas.luma, (x, y), int(rng.integers(1, 4)), canvas.ink * rng.uniform(0.5, 2.0), -1)
 
 
 def _print(canvas: Canvas, rows: tuple[float, float], rng: Generator) -> None:

@@ -112,17 +112,3 @@ def test_waves_come_back_as_they_were() -> None:
     waves = codec._waves(blocks, codec.DCT)
     assert waves[:8, :8] == pytest.approx(codec.DCT @ blocks[:8, :8] @ codec.DCT.T, abs=1e-5)
     assert codec._waves(waves, np.ascontiguousarray(codec.DCT.T)) == pytest.approx(blocks, abs=1e-5)
-
-
-def test_a_sheet_has_the_same_pixels_when_the_seed_is_the_same() -> None:
-    pytest.importorskip("PIL", reason="Pillow writes the captions")
-    from models.synth import fonts, sheet
-
-    try:
-        fonts.faces("plate"), fonts.faces("arabic"), fonts.faces("word")
-    except fonts.FontsMissing as missing:
-        pytest.skip(str(missing))
-    small = sheet.Size(columns=1, regions=3, scenes=2)
-    first, second = sheet.sheet(11, [], small), sheet.sheet(11, [], small)
-    assert first.dtype == np.uint8 and np.array_equal(first, second)
-    assert not np.array_equal(first, sheet.sheet(12, [], small))
