@@ -87,7 +87,7 @@ class Patrol:
             while self.store.db.execute("SELECT count(*) FROM to_open").fetchone()[0]:
                 Triage(self.store).open_waiting(BATCH)
             for item in items:
-                drop_sealed(self.device / "journal", item.item_id)
+                drop_sealed(self.device / "journal", item.item_id, first_seq=item.manifest.sequence)
                 item.path.unlink()
                 spool.manifest_path(self.spool, item.manifest.kind, item.item_id).unlink()
 

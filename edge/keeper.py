@@ -209,7 +209,7 @@ class KeeperService:
         if sealed.exists() and _sha256(sealed) != receipt.sealed_sha256:
             raise NotTrusted(f"item {item}: the file here is not the one in the receipt; it is kept")
         if kind == "custody":
-            drop_sealed(self._config.journals, item)
+            drop_sealed(self._config.journals, item, first_seq=manifest.sequence)
         freed = sealed.stat().st_size if sealed.exists() else 0
         files.remove(sealed)
         self._say("item.deleted", item, _detail(kind, receipt, receipt_bytes))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from vedette import canonical, files, sealed, spool
 from vedette.clock import uuid7
 from vedette.custody_entry import Entry, parse_line
-from vedette.custody_tail import MAX_FILE_BYTES, journal_files, keep_head
+from vedette.custody_tail import MAX_FILE_BYTES, keep_head, newest_name
 from vedette.errors import Integrity, NotFound, Refused
 from vedette.fields import Fields
 from vedette.identity import Identity
@@ -74,15 +74,21 @@ def _seal_once(
     return item
 
 
-def drop_sealed(journal_root: Path, item_id: str) -> list[Path]:
+def drop_sealed(journal_root: Path, item_id: str, *, first_seq: int | None = None) -> list[Path]:
     """Delete the closed journal file whose copy is item `item_id`; returns the files deleted (none where it is of
     no journal here).
 
     The caller is the keeper, has checked the item's receipt, and deletes the item itself only after this.
-    `journal_root` is the folder with one folder per service.
+    `journal_root` is the folder with one folder per service. Where the item's manifest names the file's `first_seq`,
+    that file is looked at first, and all of them only where it is not the one.
     """
+    named = [] if first_seq is None else sorted(journal_root.glob(f"*/{first_seq:012d}.item"))
+    return _drop_of(named, item_id) or _drop_of(sorted(journal_root.glob("*/*.item")), item_id)
+
+
+def _drop_of(markers: Sequence[Path], item_id: str) -> list[Path]:
     dropped = []
-    for marker in sorted(journal_root.glob("*/*.item")):
+    for marker in markers:
         journal = marker.with_suffix(".jsonl")
         if _item_of(marker) == item_id and _may_go(journal):
             files.remove(journal)
@@ -103,8 +109,7 @@ def _item_of(marker: Path) -> str | None:
 
 def _may_go(journal: Path) -> bool:
     """The newest file may go only once its last line, which the next one follows, is kept elsewhere."""
-    is_newest = journal_files(journal.parent)[-1:] == [journal]
-    return keep_head(journal) if is_newest else True
+    return keep_head(journal) if journal.name == newest_name(journal.parent) else True
 
 
 def _seal_file(

@@ -45,6 +45,11 @@ def journal_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if FILE_NAME.match(path.name))
 
 
+def newest_name(folder: Path) -> str:
+    """The name of the newest file of one service's journal, empty where there is none."""
+    return max(filter(FILE_NAME.match, os.listdir(folder)), default="")
+
+
 def mend(folder: Path, public: PublicKey) -> Tail:
     """Where the journal in `folder` continues: a torn end is cut off the newest file, one without a whole line goes.
 

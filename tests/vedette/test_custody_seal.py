@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette import custody, files, sealed, spool
+from vedette import custody, custody_seal, files, sealed, spool
 from vedette.clock import FakeClock
 from vedette.custody import Journal
 from vedette.identity import Identity
@@ -120,6 +120,26 @@ def test_plain_file_goes_when_the_keeper_drops_its_item(journal: Journal, folder
     assert custody.drop_sealed(folder.parent, item.item_id) == [folder / "000000000001.jsonl"]
     assert [path.name for path in folder.iterdir()] == ["000000000003.jsonl"]
     assert custody.drop_sealed(folder.parent, item.item_id) == []
+
+
+def test_only_the_file_that_its_manifest_names_is_looked_at_when_an_item_is_dropped(
+    journal: Journal, folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CJ-39: a week's files may wait; where the named one is another's, all are looked at."""
+    for _ in range(3):
+        journal.append("camera.fault")
+        journal.roll()
+    items = seal(journal, root)
+    looked: list[str] = []
+    really = custody_seal._read_marker
+    monkeypatch.setattr(custody_seal, "_read_marker", lambda path: looked.append(path.stem) or really(path))
+    names = [f"{item.manifest.sequence:012d}.jsonl" for item in items]
+    for item, name in zip(items[:2], names, strict=False):
+        dropped = custody.drop_sealed(folder.parent, item.item_id, first_seq=item.manifest.sequence)
+        assert dropped == [folder / name]
+    assert [f"{one}.jsonl" for one in looked] == names[:2]
+    last = custody.drop_sealed(folder.parent, items[2].item_id, first_seq=items[3].manifest.sequence)
+    assert last == [folder / names[2]]
 
 
 def test_nothing_goes_when_the_item_is_of_no_journal(journal: Journal, folder: Path, root: Path) -> None:
