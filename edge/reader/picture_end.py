@@ -1,18 +1,20 @@
-"""Where a picture's file must end by the lengths that it tells itself, and whether its end was ever written.
+"""Where a picture's file must end by the lengths that it tells itself, whether its end was ever written, and whether a
+TIFF keeps its checksums, at which its decoder does not look.
 
 Decided here for PNG, WebP, BMP, TIFF and PNM, from what stands in the file and without decoding; a JPEG tells no
-length, see `picturesize`. Implements HT-46 of docs/spec/hit.md. Bytes that were changed within are another matter: only
-a decoder sees them, and in BMP, WebP, PNM and a TIFF that is not compressed nobody does.
+length, see `picturesize`. Implements HT-46 of docs/spec/hit.md. Other bytes that were changed within only a decoder
+sees, and in BMP, WebP, PNM and a TIFF that is not compressed nobody does.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 
 from edge.reader.picturesize import kind_of
-from edge.reader.tiff_directory import directory_of, end_of_directory
+from edge.reader.tiff_directory import Directory, directory_of, end_of_directory
 
 MAX_CHUNKS = 262_144
 _PNG_START, _PNG_CHUNK = 8, 12
@@ -21,6 +23,9 @@ _WEBP_START, _WEBP_CHUNK, _UNWRITTEN = 12, 8, bytes(4)
 _ZEROS, _LOSSY_PIXELS, _LOSSLESS_PIXELS = 256, 2000, 8
 _BMP_FIXED, _BMP_CORE, _BMP_PLAIN = 18, 12, (0, 3, 6)
 _TIFF_PLACES = ((273, 279), (324, 325))
+_TIFF_COMPRESSION, _DEFLATE = 259, (8, 32946)
+# What of a strip is inflated at once, which makes a thousandfold of it at most, and the most that a pixel may become.
+_INFLATED_BYTES, _PIXEL_BYTES = 16_384, 32
 _PNM = re.compile(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d{1,9})" * 3 + rb"\s")
 
 
@@ -47,6 +52,38 @@ def unwritten_bytes(content: memoryview, pixels: int) -> int:
     end = min(len(content), end_of(content))
     zeros = end - len(bytes(content[:end]).rstrip(b"\0"))
     return zeros if zeros > allowed or _UNWRITTEN in chunks else 0
+
+
+def broken_parts(content: memoryview, pixels: int) -> int:
+    """How many strips or tiles of a whole TIFF compressed by Deflate are not what they were; 0 for other pictures."""
+    if kind_of(content) != "TIFF":
+        return 0
+    try:
+        return _broken_parts(content, pixels * _PIXEL_BYTES)
+    except (struct.error, ValueError):
+        return 0
+
+
+def _broken_parts(content: memoryview, most_bytes: int) -> int:
+    directory, broken = directory_of(content), 0
+    if next(directory.numbers(content, _TIFF_COMPRESSION), 1) not in _DEFLATE:
+        return 0
+    for place, length in _tiff_parts(content, directory):
+        try:
+            most_bytes -= _inflated_bytes(content[place : place + length], most_bytes)
+        except zlib.error:
+            broken += 1
+    return broken
+
+
+def _inflated_bytes(part: memoryview, most: int) -> int:
+    """How much a part becomes, given up beyond `most`, which no sound picture reaches; zlib.error where broken."""
+    unpacking, size = zlib.decompressobj(), 0
+    for at in range(0, len(part), _INFLATED_BYTES):
+        if size > most or unpacking.eof:
+            break
+        size += len(unpacking.decompress(part[at : at + _INFLATED_BYTES]))
+    return size
 
 
 def _png(content: memoryview) -> int:
@@ -97,9 +134,13 @@ def _tiff(content: memoryview) -> int:
         end = max(end, directory.end_of(places), directory.end_of(lengths))
         if end > len(content):
             return end
-        parts = zip(directory.numbers(content, places), directory.numbers(content, lengths), strict=False)
-        end = max(end, max((place + length for place, length in parts), default=0))
-    return end
+    return max(end, max((place + length for place, length in _tiff_parts(content, directory)), default=0))
+
+
+def _tiff_parts(content: memoryview, directory: Directory) -> Iterator[tuple[int, int]]:
+    """Where each strip or tile lies, and its length."""
+    for places, lengths in _TIFF_PLACES:
+        yield from zip(directory.numbers(content, places), directory.numbers(content, lengths), strict=False)
 
 
 def _pnm(content: memoryview) -> int:

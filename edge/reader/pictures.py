@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.reader.decoder_words import heard
-from edge.reader.picture_end import end_of, unwritten_bytes
+from edge.reader.picture_end import broken_parts, end_of, unwritten_bytes
 from edge.reader.picturesize import JPEG_END, Header, header_of, kind_of
 from vedette.errors import Refused
 
@@ -76,6 +76,8 @@ def read_picture(path: Path) -> Picture:
     wrong = wrong or (DAMAGED.format(damage) if damage else "")
     if luma is None or luma.size == 0:
         raise Unreadable(NOTHING.format(wrong or "a damaged picture"))
+    if not wrong and (broken := broken_parts(content.data, header.width * header.height)):
+        wrong = DAMAGED.format(f"strips that do not match their checksum: {broken}")
     return Picture(luma=_eight_bits(luma), reduction=reduction, trouble=PARTLY.format(wrong) if wrong else "")
 
 

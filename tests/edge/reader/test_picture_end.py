@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def tiff(order: str, parts: list[bytes], tags: dict[int, int]) -> bytes:
     lists = 8 + 2 + 12 * len(tags) + 4
     first = lists + 8 * len(parts)
     places = [first + sum(map(len, parts[:one])) for one in range(len(parts))]
-    where = iter((lists, lists + 4 * len(parts)))
+    # A list of one number stands in its field.
+    where = iter((lists, lists + 4 * len(parts)) if len(parts) != 1 else (places[0], len(parts[0])))
     made = {b"<": b"II*\0", b">": b"MM\0*"}[order.encode()] + struct.pack(f"{order}IH", 8, len(tags))
     for tag, value in tags.items():
         count = 1 if value else len(parts)
@@ -75,6 +77,7 @@ WHOLE = {
     "tiff": of_pil("TIFF", COLOUR), "tiff grey": of_opencv(".tiff", NOISE), "tiff clear": of_opencv(".tiff", CLEAR),
     "tiff deep": of_opencv(".tiff", DEEP), "tiff lzw": of_pil("TIFF", COLOUR, compression="tiff_lzw"),
     "tiff jpeg": of_pil("TIFF", COLOUR, compression="jpeg"), "tiff fax": of_pil("TIFF", BILEVEL, compression="group4"),
+    "tiff deflated": of_pil("TIFF", COLOUR, compression="tiff_adobe_deflate"),
     "tiff strips": striped("<"), "tiff strips, Motorola": striped(">"), "tiff tiles": tiled("<"),
     "png": of_pil("PNG", COLOUR), "png deep": of_opencv(".png", DEEP), "png clear": of_opencv(".png", CLEAR),
     "png moving": of_pil("PNG", COLOUR, save_all=True, append_images=[Image.fromarray(COLOUR[::-1])]),
@@ -160,6 +163,39 @@ def test_a_tiff_damaged_within_is_named_with_what_its_decoder_said(
     assert capfd.readouterr().err == ""
 
 
+def deflated(*, rows: int) -> bytes:
+    tags = {256: 300, 257: 200, 258: 8, 259: 8, 262: 1, 273: 0, 277: 1, 278: rows, 279: 0}
+    return tiff("<", [zlib.compress(NOISE[at : at + rows].tobytes()) for at in range(0, 200, rows)], tags)
+
+
+def test_a_deflated_tiff_whose_checksums_do_not_match_is_named(tmp_path: Path) -> None:
+    """HT-43."""
+    for rows in (10, 50, 200):
+        content = bytearray(deflated(rows=rows))
+        assert picture_end.broken_parts(memoryview(content), NOISE.size) == 0
+        half = len(content) // 2
+        content[half : half + 100] = bytes(range(100, 200))
+        assert picture_end.broken_parts(memoryview(content), NOISE.size) in (1, 2)
+        assert "damaged within (" in said_of(tmp_path / "a.tiff", bytes(content)), rows
+    # Where a strip has more than its picture needs, libtiff never comes to the checksum.
+    tags = {256: 300, 257: 200, 258: 8, 259: 8, 262: 1, 273: 0, 277: 1, 278: 200, 279: 0}
+    longer = tiff("<", [zlib.compress(NOISE.tobytes() + bytes(range(200)))], tags)
+    assert said_of(tmp_path / "a.tiff", longer) == ""
+    said = said_of(tmp_path / "a.tiff", longer[:-4] + bytes(4))
+    assert "damaged within (strips that do not match their checksum: 1)" in said
+
+
+def test_a_strip_that_becomes_far_more_than_its_picture_is_given_up(tmp_path: Path) -> None:
+    """HT-43."""
+    bomb = zlib.compress(bytes(200_000_000), 9)
+    part = memoryview(bomb)
+    assert 1_000_000 < picture_end._inflated_bytes(part, 1_000_000) < 40_000_000
+    tags = {256: 300, 257: 200, 258: 8, 259: 8, 262: 1, 273: 0, 277: 1, 278: 200, 279: 0}
+    path = tmp_path / "bomb.tiff"
+    path.write_bytes(tiff("<", [bomb], tags))
+    assert read_picture(path).luma.shape == SIDES
+
+
 def test_a_field_that_libtiff_does_not_know_is_no_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """HT-43."""
     tags = {256: 300, 257: 200, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 278: 200, 279: 0, 60_001: 5}
@@ -197,3 +233,4 @@ def test_no_bytes_make_the_search_for_the_end_crash(content: bytes, start: bytes
     """HT-46."""
     assert end_of(memoryview(start + content)) >= 0
     assert picture_end.unwritten_bytes(memoryview(start + content), 1) >= 0
+    assert picture_end.broken_parts(memoryview(start + content), 1) >= 0
