@@ -1,1 +1,1 @@
-{"body":{"registry_sha256":"23eaaec2c410ac17d15c36f04df2e52ce8cbcac2ab4dedf0d30bce69440f87da","registry_size":1121},"key":"a28f2046e86c4c9d605863769d3e8635","kind":"vedette/models/1","sig":"T3LvQkilRkxjiYXVNTgBAC8RIFF4S1RQrzkeQlM8tXwPhZ+fLBgSl5L4Ab8RWNGQmRUjU5BjiQwQ5p4PQevwDg=="}
+{"body":{"registry_sha256":"fd248e7d4d5e8ab9de878d6578083919b11a8f64e27a40ea5fe20c9de67668d5","registry_size":1121},"key":"a28f2046e86c4c9d605863769d3e8635","kind":"vedette/models/1","sig":"d/GIPJOqqeuwgu1LLRQbjKoXdhtG/bFmGt37VE0dIImWHE3k5keSdm0NltcRdfkcaiC2wI+O9jVjWmNOLe3NBQ=="}
