@@ -20,13 +20,14 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
+from edge.camera.address import without_password
 from edge.camera.annexb import ParameterSets
 from edge.camera.burnin import stamp_text
 from edge.camera.child import Child
 from edge.camera.drawnstamp import StampFacts
 from edge.camera.gdp import GdpBuffer, GdpReader
 from edge.camera.pipeline_child import command
-from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, stamp_columns, without_password
+from edge.camera.pipelines import LAUNCH, is_coded, pipeline, small_size, stamp_columns
 from edge.camera.port import (
     CameraFault,
     EncodedUnit,

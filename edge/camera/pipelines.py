@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 
 from edge.camera.address import host_in
-from edge.camera.address import without_password as without_password
 from edge.camera.burnin import stamp_text
 from edge.camera.port import MAX_FRAME_HEIGHT, MAX_FRAME_WIDTH
 from edge.camera.sound import RATE

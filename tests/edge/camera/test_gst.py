@@ -16,7 +16,7 @@ import pytest
 
 from edge.camera import open_camera
 from edge.camera.gdp import HEADER_BYTES, MAX_PAYLOAD_BYTES, GdpReader
-from edge.camera.pipelines import BOARDS, pipeline, without_password
+from edge.camera.pipelines import BOARDS, pipeline
 from edge.camera.port import Camera, CameraFault, EncodedUnit, SmallFrame
 from vedette.clock import SystemClock
 from vedette.config import CameraSection
