@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edge.camera import open_camera
+from edge.camera.address import without_password
 from edge.camera.gdp import HEADER_BYTES, MAX_PAYLOAD_BYTES, GdpReader
 from edge.camera.pipelines import BOARDS, pipeline
 from edge.camera.port import Camera, CameraFault, EncodedUnit, SmallFrame
