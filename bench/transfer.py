@@ -2,11 +2,13 @@
 
 The references move the same bytes between as many processes: QoS 1 with nobody in control over a Mosquitto of the same
 configuration (nothing is hashed, written or promised there), and an HTTPS PUT that hashes and fsyncs. The three are run
-in turn, so that a machine that gets slower slows all of them.
+in turn, each round beginning with another, so that a machine that gets slower slows all of them, and none always
+follows the same.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import subprocess
@@ -20,7 +22,7 @@ from bench.harness import Row, warm_pages
 from sync.central.broker import Broker
 
 DEVICES, ITEMS, ITEM_BYTES = 4, 4, 16 << 20
-ROUNDS = 5
+ROUNDS = 8
 HOST = "127.0.0.1"
 MIB = 1 << 20
 
@@ -40,10 +42,13 @@ def _rows(where: Site, fleet: Devices, depot: Devices, paths: Sequence[Path]) ->
     times: list[tuple[float, ...]] = []
     try:
         works = [partial(_sent_s, fleet), partial(_sent_s, depot), partial(_timed, flood), partial(_timed, shelf)]
-        for _ in range(ROUNDS + 1):
+        for number in range(ROUNDS + 1):
             for one in (fleet, depot):
                 one.tell("pack", ITEMS, ITEM_BYTES)
-            times.append(tuple(_measured(where, work) for work in works))
+            first = number % len(works)
+            turns = [*range(first, len(works)), *range(first)]
+            took = {turn: _measured(where, works[turn]) for turn in turns}
+            times.append(tuple(took[turn] for turn in range(len(works))))
     finally:
         end_flood()
         end_shelf()
@@ -57,6 +62,7 @@ def _rows(where: Site, fleet: Devices, depot: Devices, paths: Sequence[Path]) ->
 
 
 def _measured(where: Site, work: Callable[[], float]) -> float:
+    os.sync()  # what the work before left to the disk is none of this one's
     warm_pages(where.stage.folder, 3 * DEVICES * ITEMS * ITEM_BYTES)
     return work()
 
