@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from edge.reader import alphabet
 from models.synth import fonts
+from models.synth.openings import CLOSED, NEVER_CLOSING, holes
 from models.synth.pressed import PRESSED, Pressed, pressed_glyph
-from models.synth.strokes import STROKES, Hand, stroke_glyph
+from models.synth.strokes import STROKES, Hand, closed, open_glyph, stroke_glyph
 
 ARABIC = frozenset(alphabet.ARABIC + alphabet.ARABIC_MORE + "".join(alphabet.WORDS))
 # How often a plate has drawn strokes, or the typical pressed characters, instead of a typeface's.
@@ -109,6 +110,39 @@ def _weighted(mask: NDArray[np.uint8], weight_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.dilate(padded, kernel), dtype=np.uint8)
 
 
+@cache
+def _own_holes(face: Path, character: str) -> int:
+    return holes(fonts.glyph(face, character))
+
+
+def _inked(glyph: NDArray[np.uint8], weight_px: int, rounding_px: float, wanted: int) -> NDArray[np.uint8] | None:
+    """The glyph with its corners rounded and its weight, or the next lesser weight that leaves the wanted holes."""
+    soft = _rounded(glyph, rounding_px)
+    for less in (*range(weight_px, 0, -1 if weight_px > 0 else 1), 0):
+        mask = _weighted(soft, less)
+        if holes(mask) == wanted:
+            return mask
+    return None
+
+
+@cache
+def _bound(face: Path, character: str, weight_px: int) -> int:
+    """The weight with which a typeface's unrounded character keeps its holes: the one given, or one nearer to none."""
+    glyph, step = fonts.glyph(face, character), -1 if weight_px > 0 else 1
+    while weight_px and holes(_weighted(glyph, weight_px)) != _own_holes(face, character):
+        weight_px += step
+    return weight_px
+
+
+def _typed(face: Path, character: str, weight_px: int, rounding_px: float = 0.0) -> NDArray[np.uint8]:
+    """A typeface's character with rounded corners and a weight that keep its holes."""
+    glyph = fonts.glyph(face, character)
+    if rounding_px == 0.0:
+        return _weighted(glyph, _bound(face, character, weight_px))
+    mask = _inked(glyph, weight_px, rounding_px, _own_holes(face, character))
+    return glyph if mask is None else mask
+
+
 @dataclass(slots=True)
 class _Piece:
     """One thing on the line: its mask (None is empty space), width and height in line heights, centre offset."""
@@ -148,19 +182,28 @@ def _piece(character: str, hand: _Hand, rng: Generator) -> list[_Piece]:
     if character == "*":
         return [_Piece(mask=None, width=0.06), _emblem(rng), _Piece(mask=None, width=0.06)]
     if character in ARABIC:
-        mask = _weighted(fonts.glyph(hand.arabic, character), max(-1, hand.weight_px))
+        mask = _typed(hand.arabic, character, max(-1, hand.weight_px))
         alef = fonts.glyph(hand.arabic, "أ").shape[0]
         height = np.clip(mask.shape[0] / alef * rng.uniform(0.7, 1.0), 0.3, 0.95)
         width = height * mask.shape[1] / mask.shape[0] * rng.uniform(0.8, 1.25)
         return [_Piece(mask=mask, width=width, height=height, drop=rng.uniform(-0.12, 0.12), symbol=character)]
+    mask = _latin(character, hand)
+    return [_Piece(mask=mask, width=hand.stretch * mask.shape[1] / fonts.GLYPH_HEIGHT_PX, symbol=character)]
+
+
+def _latin(character: str, hand: _Hand) -> NDArray[np.uint8]:
+    """A digit or a capital letter as this hand draws it."""
     if hand.strokes is not None and character in STROKES:
         glyph = stroke_glyph(character, hand.strokes)
-    elif hand.pressed is not None and character in PRESSED:
+        if character in NEVER_CLOSING:
+            return _weighted(_rounded(glyph, hand.rounding_px), hand.weight_px)
+        mask = _inked(glyph, hand.weight_px, hand.rounding_px, closed(character, hand.strokes))
+        return open_glyph(character, hand.strokes) if mask is None else mask
+    if hand.pressed is not None and character in PRESSED:
         glyph = pressed_glyph(character, hand.pressed)
-    else:
-        glyph = fonts.glyph(hand.latin, character)
-    mask = _weighted(_rounded(glyph, hand.rounding_px), hand.weight_px)
-    return [_Piece(mask=mask, width=hand.stretch * mask.shape[1] / fonts.GLYPH_HEIGHT_PX, symbol=character)]
+        mask = _inked(glyph, hand.weight_px, hand.rounding_px, CLOSED.get(character, 0))
+        return glyph if mask is None else mask
+    return _typed(hand.latin, character, hand.weight_px, hand.rounding_px)
 
 
 def _bar(rng: Generator) -> list[_Piece]:

@@ -6,7 +6,7 @@ The ones of Brazilian, British and older plates: a `1` that is a bare bar with a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,8 +14,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from models.synth.fonts import GLYPH_HEIGHT_PX
+from models.synth.openings import CLOSED, thinned
 
 PRESSED = frozenset("1I0OQD")
+# What a stroke may thin to where its character would close.
+THINNEST_PX = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +45,16 @@ class Pressed:
 
 
 def pressed_glyph(character: str, tools: Pressed) -> NDArray[np.uint8]:
-    """One of PRESSED as a grey mask (GLYPH_HEIGHT_PX, width)."""
+    """One of PRESSED as a grey mask (GLYPH_HEIGHT_PX, width); its stroke is thinner where it would close."""
     if character in "1I":
         return _bar(tools, flag_px=tools.flag_px if character == "1" else 0)
+    return thinned(
+        lambda stroke_px: _round(character, replace(tools, stroke_px=stroke_px)),
+        tools.stroke_px, THINNEST_PX, CLOSED[character],
+    )  # fmt: skip
+
+
+def _round(character: str, tools: Pressed) -> NDArray[np.uint8]:
     width = tools.zero_width_px if character == "0" else tools.width_px
     mask = _ring(width, tools, square_left=character == "D")
     if character == "Q":

@@ -16,10 +16,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from models.synth.fonts import GLYPH_HEIGHT_PX
+from models.synth.openings import CLOSED, thinned
 
 Line = list[tuple[float, float]]
 FINER = 2
 ARC_POINTS = 7
+# What a stroke may thin to where its character would close, in pixels of the finer drawing.
+THINNEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,16 @@ def _arc(centre: tuple[float, float], radii: tuple[float, float], start: float, 
     return [(centre[0] + radii[0] * float(np.cos(a)), centre[1] + radii[1] * float(np.sin(a))) for a in angles]
 
 
+def _ending(arc: Line, y: float) -> Line:
+    """The line that ends at the height y, from an arc that ends upright: drawn on to there, or cut where it passes."""
+    (x, last), falls = arc[-1], arc[-1][1] > arc[-2][1]
+    if last == y or (last < y) == falls:
+        return [*arc, (x, y)]
+    kept = [point for point in arc if (point[1] < y) == falls]
+    (x0, y0), (x1, y1) = kept[-1], arc[len(kept)]
+    return [*kept, (x0 + (x1 - x0) * (y - y0) / (y1 - y0), y)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Box:
     """A part of the character with rounded corners; its sides are walked clockwise on the screen, from the top left."""
@@ -132,16 +145,17 @@ def _one(h: Hand) -> list[Line]:
 
 def _two(h: Hand) -> list[Line]:
     box = _Box(h, bottom=max(0.45, h.middle))
-    return [[(0.0, 0.27), *box.corner("tl"), *box.corner("tr"), (1.0, 0.36), (0.0, 1.0), (1.0, 1.0)]]
+    return [[*_ending(box.corner("tl", back=True), 0.27)[::-1], *box.corner("tr"), (1.0, 0.36), (0.0, 1.0), (1.0, 1.0)]]
 
 
 def _three(h: Hand) -> list[Line]:
     lower = _Box(h, top=h.middle * 0.92)
-    end: Line = [*lower.corner("tr"), *lower.corner("br"), *lower.corner("bl"), (0.0, 0.76)]
+    end: Line = [*lower.corner("tr"), *lower.corner("br"), *_ending(lower.corner("bl"), 0.76)]
     if h.flat_three:
         return [[(0.0, 0.0), (1.0, 0.0), (0.42, lower.top), *end]]
     upper = _Box(h, bottom=h.middle, left=0.03, right=0.97)
-    return [[(0.0, 0.24), *upper.corner("tl"), *upper.corner("tr"), *upper.corner("br"), (0.3, h.middle), *end]]
+    return [[*_ending(upper.corner("tl", back=True), 0.24)[::-1], *upper.corner("tr"), *upper.corner("br"),
+             (0.3, h.middle), *end]]  # fmt: skip
 
 
 def _four(h: Hand) -> list[Line]:
@@ -154,7 +168,7 @@ def _four(h: Hand) -> list[Line]:
 def _five(h: Hand) -> list[Line]:
     bowl = _Box(h, top=h.middle * 0.85)
     return [[(0.93, 0.0), (0.07, 0.0), (0.02, bowl.top + 0.06), (0.3, bowl.top), *bowl.corner("tr"), *bowl.corner("br"),
-             *bowl.corner("bl"), (0.0, 0.77)]]  # fmt: skip
+             *_ending(bowl.corner("bl"), 0.77)]]  # fmt: skip
 
 
 def _six(h: Hand) -> list[Line]:
@@ -162,7 +176,7 @@ def _six(h: Hand) -> list[Line]:
     if h.straight_six:
         return [bowl.ring(), [(0.72, 0.0), (0.05, bowl.top + 0.16)]]
     box = _Box(h)
-    return [bowl.ring(), [(0.0, 0.7), *box.corner("tl"), *box.corner("tr"), (1.0, 0.21)]]
+    return [bowl.ring(), [(0.0, 0.7), *box.corner("tl"), *_ending(box.corner("tr"), 0.21)]]
 
 
 def _seven(h: Hand) -> list[Line]:
@@ -187,8 +201,8 @@ def _a(h: Hand) -> list[Line]:
 
 def _c(h: Hand) -> list[Line]:
     box = _Box(h)
-    return [[(1.0, 0.27), *box.corner("tr", back=True), *box.corner("tl", back=True), *box.corner("bl", back=True),
-             *box.corner("br", back=True), (1.0, 0.73)]]  # fmt: skip
+    return [[*_ending(box.corner("tr"), 0.27)[::-1], *box.corner("tl", back=True), *box.corner("bl", back=True),
+             *_ending(box.corner("br", back=True), 0.73)]]  # fmt: skip
 
 
 def _g(h: Hand) -> list[Line]:
@@ -221,9 +235,9 @@ def _r(h: Hand) -> list[Line]:
 
 def _s(h: Hand) -> list[Line]:
     upper, lower = _Box(h, bottom=h.middle), _Box(h, top=h.middle)
-    return [[(1.0, 0.24), *upper.corner("tr", back=True), *upper.corner("tl", back=True),
-             *upper.corner("bl", back=True), *lower.corner("tr"), *lower.corner("br"), *lower.corner("bl"),
-             (0.0, 0.76)]]  # fmt: skip
+    return [[*_ending(upper.corner("tr"), 0.24)[::-1], *upper.corner("tl", back=True),
+             *upper.corner("bl", back=True), *lower.corner("tr"), *lower.corner("br"),
+             *_ending(lower.corner("bl"), 0.76)]]  # fmt: skip
 
 
 def _u(h: Hand) -> list[Line]:
@@ -263,10 +277,27 @@ STROKES: dict[str, Callable[[Hand], list[Line]]] = {
 }  # fmt: skip
 
 
+def closed(character: str, hand: Hand) -> int:
+    """How many closed spaces the character has in this alphabet."""
+    return 0 if character == "4" and hand.open_four else CLOSED.get(character, 0)
+
+
 def stroke_glyph(character: str, hand: Hand) -> NDArray[np.uint8]:
     """One digit or capital letter as a tight grey mask (GLYPH_HEIGHT_PX, width); 255 is ink."""
+    return _drawn(character, hand, _thick(hand))
+
+
+def open_glyph(character: str, hand: Hand) -> NDArray[np.uint8]:
+    """The same, with a stroke so much thinner that what is open stays open and what is closed stays closed."""
+    return thinned(lambda thick: _drawn(character, hand, thick), _thick(hand), THINNEST, closed(character, hand))
+
+
+def _thick(hand: Hand) -> int:
+    return max(3, round(hand.weight * GLYPH_HEIGHT_PX * FINER))
+
+
+def _drawn(character: str, hand: Hand, thick: int) -> NDArray[np.uint8]:
     height = GLYPH_HEIGHT_PX * FINER
-    thick = max(3, round(hand.weight * height))
     share = hand.narrow_one if character in "1I" else hand.wide_m if character in "MW" else 1.0
     if character == "I" and not hand.serif_i:
         share = 0.05
