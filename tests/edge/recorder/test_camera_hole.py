@@ -265,6 +265,7 @@ def test_buffer_with_holes_keeps_whole_groups_in_its_bounds_and_nothing_too_old(
     """CF-8: whatever came, however often the camera went and came back."""
     length_us, buffer, given_units, now_us = length * 100_000, PreEventBuffer(length_us=length * 100_000), [], 0
     buffer.most_bytes = 400
+    buffer.begin(INFO)  # as the recorder does with whatever camera: before that nothing says how long a picture lasts
     for is_key, size, event in shape:
         now_us += 100_000
         if event == 3:
