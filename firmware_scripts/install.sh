@@ -21,6 +21,7 @@ set -eu
 OPT=/opt/vedette
 UNITS=/etc/systemd/system
 MOTION_RULE=/etc/udev/rules.d/70-vedette-motion.rules
+SOCKETS=/etc/sysctl.d/60-vedette-central.conf
 DEVICE=/var/lib/vedette/device
 CENTRE=/var/lib/vedette-central/centre
 WORKER=/var/lib/vedette-central/worker
@@ -273,6 +274,12 @@ units() {
             run udevadm trigger --subsystem-match=iio
         fi
     fi
+    if [ "$role" = central ]; then
+        run install -D -m 0644 "$source_folder/systemd/sysctl-central.conf" "$SOCKETS"
+        if [ -d /run/systemd/system ]; then
+            run /lib/systemd/systemd-sysctl "$SOCKETS" || say "warning: $SOCKETS is not in force (above); uploads are slower without it"
+        fi
+    fi
     if [ "$role" = worker ] || [ -n "$scale" ]; then
         run install -D -m 0644 "$source_folder/systemd/scale/20-scale.conf" "$UNITS/vedette-$role.service.d/20-scale.conf"
     fi
@@ -348,6 +355,7 @@ remove() {
         may_sleep_again
     else
         run rm -rf "$UNITS/vedette-$role.service.d"
+        [ "$role" != central ] || run rm -f "$SOCKETS"
     fi
     run rm -f "/etc/tmpfiles.d/vedette-$role.conf" "/etc/sysusers.d/vedette-$role.conf"
     run rm -rf "$OPT/$role" "$OPT/releases/$role"-*

@@ -62,6 +62,17 @@ def test_install_enables_only_the_centre_when_that_is_the_role() -> None:
     assert "recorder" not in done.stdout
 
 
+def test_install_gives_the_centre_larger_socket_buffers_and_takes_them_back() -> None:
+    """WI-77: the centre alone."""
+    place, size = "/etc/sysctl.d/60-vedette-central.conf", "net.core.wmem_default = 1048576"
+    asked = ("--role", "central", "--dry-run", "--no-packages")
+    assert f"sysctl-central.conf {place}\n" in _install(*asked).stdout
+    assert size in (ROOT / "systemd" / "sysctl-central.conf").read_text(encoding="utf-8").splitlines()
+    assert f"rm -f {place}\n" in _install(*asked, "--uninstall").stdout
+    for role in ("device", "worker"):
+        assert place not in _install("--role", role, "--dry-run", "--no-packages").stdout
+
+
 def test_install_brings_what_reaches_postgresql_and_s3_when_the_centre_is_scaled_out() -> None:
     done = _install("--role", "central", "--scale", "--dry-run", "--no-packages")
     assert done.returncode == 0, done.stderr
