@@ -85,13 +85,6 @@ class Entry:
         public.verify(self.sig, DOMAIN + canonical.dumps(self.to_body()))
 
 
-def sign_line(entry: Entry, key: SigningKey) -> bytes:
-    """The whole line of an entry, without newline, signed by `key`; Integrity where the entry breaks a rule of the
-    spec.
-    """
-    return sign_entry(entry, key).line
-
-
 def sign_entry(entry: Entry, key: SigningKey) -> Entry:
     """The entry as its line says it, signed by `key`; Integrity where it breaks a rule of the spec."""
     body = {**entry.to_body(), "key": key.public.key_id}

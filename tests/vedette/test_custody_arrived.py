@@ -14,7 +14,7 @@ import pytest
 from vedette import canonical
 from vedette.clock import FakeClock
 from vedette.custody import Journal
-from vedette.custody_entry import Entry, parse_line, reread_line, sign_line
+from vedette.custody_entry import Entry, parse_line, reread_line, sign_entry
 from vedette.custody_tail import journal_files
 from vedette.custody_verify import verify_arrived, verify_chain
 from vedette.errors import Integrity, NotTrusted
@@ -104,7 +104,7 @@ def test_rows_of_another_key_are_refused(lines: list[bytes]) -> None:
 def test_every_signature_counts_where_lines_are_also_named_as_files(lines: list[bytes]) -> None:
     """TI-43: a line whose own signature is none and that the next one follows is not found by rows alone."""
     first, second = parse_line(lines[0]), changed(lines[1], sig="A" * 86 + "==")
-    third = sign_line(replace(parse_line(lines[2]), prev=hashlib.sha256(second).hexdigest()), KEY)
+    third = sign_entry(replace(parse_line(lines[2]), prev=hashlib.sha256(second).hexdigest()), KEY).line
     some, place = [first.line, second, third], ("car-1", "recorder")
     rows, before, behind = Lines(), Lines(), Lines()
     before.add("a file", some[:1])

@@ -10,7 +10,7 @@ import pytest
 
 from vedette import canonical
 from vedette.clock import FakeClock, uuid7
-from vedette.custody_entry import Entry, parse_line, sign_line
+from vedette.custody_entry import Entry, sign_entry
 from vedette.custody_verify import check_segment, marks_of, verify_chain
 from vedette.errors import Integrity, NotTrusted
 from vedette.keys import PublicKey, SigningKey
@@ -79,7 +79,7 @@ def entry(event: str, detail: dict[str, Any], seq: int = 1, item: str = ITEM) ->
         item=item,
         detail=detail,
     )
-    return parse_line(sign_line(unsigned, KEY))
+    return sign_entry(unsigned, KEY)
 
 
 def checkpoint(offset: int, second: int) -> Entry:

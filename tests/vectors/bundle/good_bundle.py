@@ -135,7 +135,7 @@ def chain(device: SigningKey, ciphertext: bytes, item: str = ITEM) -> list[bytes
             item=named,
             detail=detail,
         )
-        lines.append(custody_entry.sign_line(entry, device))
+        lines.append(custody_entry.sign_entry(entry, device).line)
     return lines
 
 

@@ -66,7 +66,7 @@ def signed(good: BundleParts, **details: object) -> BundleParts:
         changed = {**entry.detail, **(details if line == good.journal[2] else {})}
         detail = {name: value for name, value in changed.items() if value is not ...}
         prev = good_bundle.sha(lines[-1]) if lines else entry.prev
-        lines.append(custody_entry.sign_line(dataclasses.replace(entry, detail=detail, prev=prev), maker.device))
+        lines.append(custody_entry.sign_entry(dataclasses.replace(entry, detail=detail, prev=prev), maker.device).line)
     last = custody_entry.parse_line(lines[-1])
     head = records.JournalHead(service=last.service, seq=last.seq, head=last.sha256)
     record = records.sign_record(records.MANIFEST, dataclasses.replace(manifest, journal=head).to_body(), maker.device)

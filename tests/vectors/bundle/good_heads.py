@@ -38,7 +38,7 @@ def lines(count: int = 9) -> list[bytes]:
     while len(found) < count:
         last = parse_line(found[-1])
         more = {"seq": last.seq + 1, "prev": last.sha256, "item": None, "event": "recorder.alive", "detail": {}}
-        found.append(custody_entry.sign_line(dataclasses.replace(last, **more), device))
+        found.append(custody_entry.sign_entry(dataclasses.replace(last, **more), device).line)
     return found
 
 

@@ -22,7 +22,7 @@ def _other(journal: list[bytes]) -> BundleParts:
 def _another_last() -> list[bytes]:
     *before, last = lines()
     changed = dataclasses.replace(parse_line(last), event="camera.fault")
-    return [*before[4:], custody_entry.sign_line(changed, keys()[1])]
+    return [*before[4:], custody_entry.sign_entry(changed, keys()[1]).line]
 
 
 def cases() -> dict[str, tuple[tuple[BundleParts, ...], bool]]:

@@ -55,7 +55,7 @@ def stretch(at: int, prev: str | None = None) -> list[bytes]:
             seq=seq, prev=sha(lines[-1]) if lines else before, utc_us=NOW_US + seq, mono_us=seq, time_source="ntp",
             time_error_us=500, boot=BOOT, device="car-1", service="recorder", event=event, item=item, detail=detail,
         )  # fmt: skip
-        lines.append(custody_entry.sign_line(entry, keys()[1]))
+        lines.append(custody_entry.sign_entry(entry, keys()[1]).line)
     return lines
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vedette import canonical
-from vedette.custody_entry import DOMAIN, Entry, sign_line
+from vedette.custody_entry import DOMAIN, Entry, sign_entry
 from vedette.keys import SigningKey
 
 ITEM = "01a2076b-4400-7f5c-8293-c2c1e62e57d3"
@@ -40,7 +40,7 @@ def line(seq: int, prev: str, event: str, item: str | None, detail: dict, key: S
         item=item,
         detail=detail,
     )
-    return sign_line(entry, key)
+    return sign_entry(entry, key).line
 
 
 def sha(data: bytes) -> str:
